@@ -1,0 +1,14 @@
+/* Functions that do not compile here: each has a safer neighbour. Included into every file by the build. */
+#ifndef HEDDLE_BASE_BANNED_H
+#define HEDDLE_BASE_BANNED_H
+
+#include <alloca.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#undef alloca
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok atoi atol atoll atof alloca gets gmtime localtime
+
+#endif

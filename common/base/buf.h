@@ -1,0 +1,38 @@
+/* Owned, growing bytes. Allocation failure ends the process (we bound every input instead). */
+#ifndef HEDDLE_BASE_BUF_H
+#define HEDDLE_BASE_BUF_H
+
+#include "common/base/rc.h"
+#include "common/base/view.h"
+
+struct buf {
+    char *p;
+    size_t n;   /* bytes in use     */
+    size_t cap; /* bytes allocated  */
+};
+
+void buf_done(struct buf *b); /* frees; b is an empty buffer again */
+void buf_reserve(struct buf *b, size_t more);
+void buf_add(struct buf *b, view v);
+void buf_addc(struct buf *b, char c);
+void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void buf_add_i64(struct buf *b, int64_t v); /* decimal; no printf on the hot path */
+
+static inline void buf_clear(struct buf *b)
+{
+    b->n = 0;
+}
+
+static inline view buf_view(const struct buf *b)
+{
+    return (view){ .p = b->p ? b->p : "", .n = b->n };
+}
+
+const char *buf_text(struct buf *b); /* NUL-terminated; the NUL is not counted in n */
+
+static inline void buf_done_scoped(struct buf *b) /* for SCOPED(buf_done) struct buf b = { 0 }; */
+{
+    buf_done(b);
+}
+
+#endif

@@ -1,0 +1,37 @@
+/* Strict reading with jansson, and writing straight into a buffer. */
+#ifndef HEDDLE_BASE_JSON_H
+#define HEDDLE_BASE_JSON_H
+
+#include <jansson.h>
+
+#include "common/base/buf.h"
+#include "common/base/err.h"
+#include "common/base/stamp.h"
+#include "common/base/scope.h"
+
+#define JSON_DEPTH_MAX 32
+
+enum json_read {
+    JSON_READ_PLAIN = 0,
+    JSON_READ_NO_DUPLICATES = 1 /* two members of one name are an error; else the last wins */
+};
+
+/* Parses text as one JSON value of any kind (not only object or array), UTF-8, "\u0000" allowed in strings. Nesting deeper
+ * than max_depth is refused before anything is built. *out is owned by the caller (json_decref).
+ * RC_BAD_INPUT with RESP_JSON; with RESP_INVALID_WBO when only a number was out of range (1e400). */
+MUST_USE rc json_read(view text, unsigned max_depth, enum json_read flags, json_t **out, struct err *e);
+
+static inline view json_text(const json_t *s) /* a string's bytes; VIEW_NONE for anything else */
+{
+    return json_is_string(s) ? (view){ .p = json_string_value(s), .n = json_string_length(s) } : VIEW_NONE;
+}
+
+void json_put_string(struct buf *b, view text); /* quoted and escaped; U+2028 etc. are left alone; "\n" as \n */
+void json_put_members(struct buf *b, const json_t *object); /* a dump of it, compact */
+
+static inline void json_decref_scoped(json_t **j)
+{
+    json_decref(*j);
+}
+
+#endif

@@ -1,0 +1,26 @@
+/* Counters, histograms and gauges in Prometheus' text form. Cells are per thread, so counting takes no lock;
+ * reading sums them. Registering is for start-up (one thread); counting for any thread. */
+#ifndef HEDDLE_BASE_METRICS_H
+#define HEDDLE_BASE_METRICS_H
+
+#include "common/base/buf.h"
+
+typedef struct metric {
+    unsigned slot;
+} metric;
+
+/* name: "heddle_requests_total"; labels: "route=\"/1.5/{uid}\",status=\"200\"" or NULL. All texts must live for ever
+ * (labels are copied). Registering the same name and labels again gives the same metric. */
+metric metric_counter(const char *name, const char *labels, const char *help);
+/* A histogram of durations: observed in microseconds, shown in seconds. */
+metric metric_histogram(const char *name, const char *labels, const char *help);
+/* Asked when read; fn must be thread-safe. */
+void metric_gauge(const char *name, const char *labels, const char *help, double (*fn)(void *arg), void *arg);
+
+void metric_add(metric m, uint64_t n);
+void metric_observe_us(metric m, int64_t us);
+uint64_t metric_value(metric m); /* the sum, for tests */
+
+void metrics_put(struct buf *out); /* the whole page, text/plain; version=0.0.4 */
+
+#endif

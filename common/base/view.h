@@ -1,0 +1,44 @@
+/* Borrowed bytes: a pointer and a length, not NUL-terminated; they die with their source. */
+#ifndef HEDDLE_BASE_VIEW_H
+#define HEDDLE_BASE_VIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct view {
+    const char *p; /* may be NULL when n is 0; NULL means "absent", "" means "empty" */
+    size_t n;
+} view;
+
+#define VIEW(literal) ((view){ .p = "" literal, .n = sizeof(literal) - 1 })
+#define VIEW_NONE     ((view){ .p = NULL, .n = 0 })
+
+/* For printf: printf("%.*s", VIEW_ARG(v)). */
+#define VIEW_ARG(v) ((int)((v).n > 4096 ? 4096 : (v).n)), ((v).p ? (v).p : "")
+
+static inline view view_of(const char *text) /* NULL gives VIEW_NONE */
+{
+    return text ? (view){ .p = text, .n = strlen(text) } : VIEW_NONE;
+}
+
+static inline bool view_eq(view a, view b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool view_eq_nocase(view a, view b); /* ASCII letters only */
+bool view_starts(view v, view prefix);
+int view_cmp(view a, view b); /* bytewise, shorter first */
+
+/* Cuts v at the first `sep`: *out_head is what stands before it, *v becomes what stands after it.
+ * Without a sep the head is all and *v becomes VIEW_NONE. false when *v was VIEW_NONE (p == NULL). */
+bool view_cut(view *v, char sep, view *out_head);
+
+view view_trim(view v); /* blanks and tabs at both ends */
+
+/* Decimal digits only, no sign, no blanks, at most 19 digits, not above max. false leaves *out alone. */
+bool view_to_u64(view v, uint64_t max, uint64_t *out);
+
+#endif

@@ -1,0 +1,37 @@
+/* Outgoing calls over libcurl: to the directory, to nodes, to a JWK-set URL or a remote verifier. Blocking, for workers
+ * and background threads; one handle a thread, with its own keep-alive connections. */
+#ifndef HEDDLE_WEB_CALL_H
+#define HEDDLE_WEB_CALL_H
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+
+struct caller; /* one thread's */
+
+struct call {
+    const char *method; /* "GET", "POST" …                                       */
+    const char *url;    /* absolute; or for a unix socket http://localhost/path  */
+    const char *unix_socket; /* path, or NULL                                    */
+    const char *content_type;
+    view body;
+    view hawk_id, hawk_key; /* sign it; id VIEW_NONE: not                        */
+    view bearer;            /* or send this                                      */
+    view request_id;        /* X-Request-Id                                      */
+    long timeout_ms;        /* whole call                                        */
+    size_t answer_max;      /* bytes; a longer answer is RC_BROKEN               */
+};
+
+struct answer {
+    long status;
+    struct buf body;
+    char next[128]; /* X-Heddle-Next, or "" */
+};
+
+MUST_USE rc caller_new(const struct clock *clock, struct caller **out, struct err *e);
+void caller_free(struct caller *c);
+/* RC_OK whatever the status; RC_AWAY: no connection, timeout. Redirects are not followed. */
+MUST_USE rc call(struct caller *c, const struct call *what, struct answer *out, struct err *e);
+void answer_done(struct answer *a);
+
+#endif

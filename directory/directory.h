@@ -1,0 +1,64 @@
+/* The directory: gives each user an account number, a node and tokens. heddle-directory runs one; the one box runs one beside a node. */
+#ifndef HEDDLE_DIRECTORY_H
+#define HEDDLE_DIRECTORY_H
+
+#include "common/auth/secrets.h"
+#include "common/base/conf.h"
+#include "common/web/server.h"
+
+/* Keys of [directory], [tokens], [oauth], [registration]. */
+struct directory_conf {
+    char *backend;       /* "sqlite" ("ldap" comes with the cluster) */
+    char *path;          /* sqlite: file                             */
+    char *domain;        /* account names of 1.5: <sub>@<domain>     */
+    struct conf_list token_secrets; /* tokens.secrets */
+    bool token_derived;             /* tokens.derived */
+    int64_t token_life_s;           /* tokens.life    */
+    int64_t token_late_s;           /* signed `expires` is that much later than advertised */
+    char *metrics_key;              /* tokens.metrics_key: HMAC key of hashed_fxa_uid; made and kept in data.dir if "" */
+    char *node_type;
+    char *jwks_file, *jwks_url, *verify_url; /* oauth. */
+    char *oauth_issuer;             /* "": not pinned */
+    char *oauth_scope;
+    int64_t oauth_timeout_s;
+    char *registration;             /* open, closed, list, "": open on loopback, closed elsewhere */
+    struct conf_list registration_allow; /* addresses, @domains (1.1); account subs (1.5)          */
+    char *registration_secret;      /* X-Weave-Secret; "" : never matches                        */
+    bool strict_usernames;
+    char *fallback_node;            /* node/weave answers this instead of null; ""               */
+    int64_t argon2_kib, argon2_passes, argon2_lanes;
+    bool error_route;
+};
+extern const struct conf_key directory_conf_keys[];
+extern const size_t directory_conf_keys_n;
+
+struct directory;
+
+struct directory_options {
+    const struct directory_conf *conf;
+    const char *public_url; /* of this service, no slash at its end */
+    const char *data_dir;
+    const struct clock *clock;
+    /* The one box: the only node, always there. NULL in a cluster. */
+    const char *sole_node_url;     /* own URL: in tokens       */
+    const char *sole_node_address; /* public address: in answers */
+    /* Called after a change that makes remembered credentials void (password changed, account disabled or deleted, client state
+     * replaced): name for passwords; uid > 0: tokens of that uid too, until until_s. May be NULL. */
+    void (*on_forget)(void *arg, view name, int64_t uid, int64_t until_s);
+    void *on_forget_arg;
+};
+
+MUST_USE rc directory_open(const struct directory_options *o, struct directory **out, struct err *e);
+void directory_mount(struct directory *d, struct mount *out);
+void directory_close(struct directory *d);
+
+/* What a node asks with: RC_OK fills uid, epoch and the owner's URL; RC_DENIED for unknown, wrong, disabled alike (in the same time);
+ * RC_AWAY. Thread-safe, blocking. */
+struct directory_verdict {
+    int64_t uid, epoch;
+    char node[256];
+};
+MUST_USE rc directory_verify(struct directory *d, view name, view password, struct directory_verdict *out,
+                             struct err *e);
+
+#endif

@@ -1,0 +1,74 @@
+/* The storage node: context, options, life. heddle-node runs one; the one box runs one beside a directory. */
+#ifndef HEDDLE_NODE_H
+#define HEDDLE_NODE_H
+
+#include "common/auth/token.h"
+#include "common/base/conf.h"
+#include "common/web/server.h"
+#include "node/authority.h"
+#include "node/cache/cache.h"
+#include "node/store/store.h"
+#include "node/sync/sync.h"
+
+/* Keys of [node] and [auth]. */
+struct node_conf {
+    char *name;     /* of this node in the directory: host[:port] of its URL; "": from url                   */
+    char *url;      /* own URL (tokens carry it); "": the public URL                                          */
+    struct conf_list aliases;        /* further own URLs that tokens may carry                                  */
+    struct conf_list token_secrets;  /* tokens.secrets                                                          */
+    bool token_derived;              /* tokens.derived: the list holds masters, ours is derived from node.url    */
+    int64_t token_grace_s;           /* expired tokens may still read info/collections                          */
+    int64_t hawk_window_s;           /* 31449600; strict: 60                                                    */
+    bool hawk_strict;                /* remember nonces                                                         */
+    int64_t verdict_s;               /* how long a password's verdict is trusted                                 */
+    bool open_configuration;         /* info/configuration without a signature                                  */
+    int64_t backoff_s;               /* value of X-Weave-Backoff                                                */
+    int64_t backoff_percent, refuse_percent; /* of the answers with back-off; of requests refused with 503       */
+    struct conf_list refused_agents; /* prefixes of User-Agent answered with 503                                */
+    bool cors;
+    bool error_route;                /* /__error__                                                              */
+    int64_t purge_every_s, purge_grace_s;
+    char *state;                     /* normal, backoff, backoff:NN, down, unhealthy, draining                  */
+};
+extern const struct conf_key node_conf_keys[];
+extern const size_t node_conf_keys_n;
+
+struct node {
+    const struct node_conf *conf;
+    const struct clock *clock;
+    struct store *store;
+    struct cache *cache;
+    struct authority *authority; /* NULL: no directory; 1.1 is 503 */
+    struct token_verifier *verifier;
+    struct secrets *secrets;
+    struct nonces *nonces;       /* strict mode, else NULL */
+    struct url_parts public_url;
+    struct sync_node sync;       /* what node/sync sees of us */
+    struct sweep *sweep;         /* the thread that purges */
+    struct node_extra *extra;    /* node.c's own           */
+};
+
+/* A worker's own: rq->worker in node handlers. */
+struct node_worker {
+    struct sync_worker sync; /* first: the handlers of node/sync take it as theirs */
+    struct node *node;
+};
+
+struct node_options {
+    const struct node_conf *conf;
+    const struct sync_limits *limits;
+    const struct store_conf *store;
+    const struct cache_conf *cache;
+    const char *public_url;                    /* without a slash at its end */
+    const struct authority_driver *authority;  /* NULL: none                 */
+    const struct clock *clock;
+};
+
+/* Opens store and cache, checks limits (RC_BAD_INPUT names the relation that does not hold), starts the sweep. Options are borrowed
+ * until node_close. */
+MUST_USE rc node_open(const struct node_options *o, struct node **out, struct err *e);
+/* The mount with all of its routes, for server_open. */
+void node_mount(struct node *n, struct mount *out);
+void node_close(struct node *n); /* after the servers */
+
+#endif
