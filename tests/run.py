@@ -1,0 +1,185 @@
+#!/usr/bin/python3
+"""Runs every part of the tests and ends with "N passed, N failed".
+
+A part is one command. It declares how many of the machine's processor slots it wants, and which builds it needs; parts that fit
+run side by side. What a part prints goes to tests/out/<part>.log; its counts are read from its own closing line ("N passed, N failed",
+or pytest's or ctest's). A part that exits non-zero without a failed count, or without having run anything, counts as one failure.
+"""
+import argparse
+import os
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+OUT = os.path.join(ROOT, 'tests', 'out')
+PY = '/usr/bin/python3'
+SLOTS = max(2, os.cpu_count() or 2)
+
+
+class Part:
+    def __init__(self, name, command, slots=1, builds=(), full_only=False, env=None, timeout=1500):
+        self.name, self.command, self.slots, self.builds = name, command, slots, builds
+        self.full_only, self.env, self.timeout = full_only, env or {}, timeout
+
+
+def pytest(*args):
+    return [PY, '-m', 'pytest', '-q', '-ra', '--color=no', '-p', 'no:cacheprovider', *args]
+
+
+def parts(full, seed):
+    """The table of all parts, in the order in which they start."""
+    e2e = ['tests/e2e', '-n', '2', '--dist', 'worksteal']
+    yield Part('layers', [PY, 'tests/layers/run.py'])
+    yield Part('models', [PY, 'tests/models/run.py'])
+    yield Part('unit', ['ctest', '--test-dir', 'build/coverage', '-j2', '--output-on-failure'], builds=('coverage',))
+    yield Part('store', [PY, 'tests/conformance/run_store.py', 'build/coverage'], builds=('coverage',))
+    yield Part('cache', [PY, 'tests/conformance/run_cache.py', 'build/coverage'], builds=('coverage',))
+    yield Part('unit-asan', ['ctest', '--test-dir', 'build/asan', '-j2', '--output-on-failure'], builds=('asan',))
+    yield Part('unit-tsan', ['ctest', '--test-dir', 'build/tsan', '-j2', '--output-on-failure'], builds=('tsan',))
+    yield Part('e2e', pytest(*e2e), slots=2, builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage'})
+    yield Part('coverage', [PY, 'tests/coverage.py', 'build/coverage'], builds=('coverage', 'unit', 'store', 'cache', 'e2e'))
+    yield Part('fuzz', ['tests/fuzz/run.sh', '30'], slots=2)
+    yield Part('lint', ['tests/lint/run.sh'], builds=('release',))
+
+
+def closing_counts(text):
+    """(passed, failed) from the last closing line that is one of the known forms; None if there is none."""
+    for line in reversed(text.splitlines()):
+        m = re.fullmatch(r'\s*(\d+) passed, (\d+) failed.*', line)
+        if m:
+            return int(m[1]), int(m[2])
+        m = re.fullmatch(r'\d+% tests passed, (\d+) tests? failed out of (\d+)', line.strip())
+        if m:
+            return int(m[2]) - int(m[1]), int(m[1])
+        if re.search(r' in \d+[.\d]*s', line) and re.search(r'\d+ (passed|failed|error)', line):
+            counts = {w: int(n) for n, w in re.findall(r'(\d+) (passed|failed|errors?|skipped|xfailed)', line)}
+            bad = counts.get('failed', 0) + counts.get('error', 0) + counts.get('errors', 0)
+            return counts.get('passed', 0), bad
+    return None
+
+
+class Runner:
+    def __init__(self, table, seed):
+        self.todo, self.seed = list(table), seed
+        self.lock, self.wake = threading.Lock(), threading.Condition()
+        self.free, self.done, self.results = SLOTS, set(), []
+
+    def say(self, text):
+        with self.lock:
+            print(text, flush=True)
+
+    def record(self, name, passed, failed, seconds, note=''):
+        self.results.append((name, passed, failed))
+        self.say(f'{name:<16} {passed:>5} passed, {failed} failed  {seconds:7.1f} s  {note}'.rstrip())
+
+    def run(self, part):
+        started = time.monotonic()
+        log = os.path.join(OUT, part.name + '.log')
+        env = dict(os.environ, HEDDLE_SEED=str(self.seed), **part.env)
+        code, note = None, ''
+        with open(log, 'w') as out:
+            try:
+                p = subprocess.Popen(part.command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out,
+                                     stderr=subprocess.STDOUT, start_new_session=True)
+                try:
+                    code = p.wait(part.timeout)
+                except subprocess.TimeoutExpired:
+                    os.killpg(p.pid, 9)
+                    p.wait()
+                    note = f'stopped after {part.timeout} s'
+            except OSError as e:
+                note = str(e)
+        with open(log, errors='replace') as f:
+            text = f.read()
+        passed, failed = closing_counts(text) or (0, 0)
+        if failed == 0 and (code != 0 or passed == 0):
+            failed, note = 1, note or f'exit status {code}, {passed} counted'
+        self.record(part.name, passed, failed, time.monotonic() - started, note)
+        if failed:
+            tail = '\n'.join('    ' + line for line in text.splitlines()[-40:])
+            self.say(f'--- end of tests/out/{part.name}.log\n{tail}\n---')
+        with self.wake:
+            self.free += part.slots
+            self.done.add(part.name)
+            self.wake.notify_all()
+
+    def build_all(self, presets):
+        """All builds first, one after another: each uses every processor by itself."""
+        for preset in presets:
+            started = time.monotonic()
+            r = subprocess.run(['./bootstrap', 'build', preset], cwd=ROOT, stdin=subprocess.DEVNULL)
+            self.record(f'build {preset}', int(r.returncode == 0), int(r.returncode != 0), time.monotonic() - started)
+            if r.returncode == 0:
+                self.done.add(preset)
+
+    def all(self):
+        needed = []
+        names = {p.name for p in self.todo}
+        for p in self.todo:
+            needed += [b for b in p.builds if b not in names and b not in needed]
+        self.build_all(needed)
+        threads = []
+        while self.todo:
+            with self.wake:
+                ready = None
+                for p in self.todo:
+                    waits = [b for b in p.builds if b not in self.done]
+                    if any(b in needed for b in waits):
+                        self.todo.remove(p)
+                        self.record(p.name, 0, 1, 0, f'not run: {", ".join(waits)} did not build')
+                        self.done.add(p.name)
+                        ready = False
+                        break
+                    if not waits and (p.slots <= self.free or self.free == SLOTS):
+                        ready = p
+                        self.todo.remove(p)
+                        self.free -= p.slots
+                        break
+                if ready is None:
+                    self.wake.wait()
+            if ready:
+                t = threading.Thread(target=self.run, args=(ready,))
+                t.start()
+                threads.append(t)
+        for t in threads:
+            t.join()
+
+
+def main():
+    ap = argparse.ArgumentParser(prog='./bootstrap test')
+    ap.add_argument('--full', action='store_true', help='also the long campaigns, whole')
+    ap.add_argument('--only', action='append', default=[], metavar='PART', help='only this part (repeatable)')
+    ap.add_argument('--list', action='store_true', help='name the parts')
+    ap.add_argument('--seed', type=int, default=None, help='of everything drawn by chance; printed at the start')
+    o = ap.parse_args()
+    seed = o.seed if o.seed is not None else random.SystemRandom().randrange(1, 1 << 31)
+    table = [p for p in parts(o.full, seed) if o.full or not p.full_only]
+    if o.list:
+        for p in parts(True, seed):
+            print(f'{p.name:<16} {"--full " if p.full_only else "       "} {" ".join(p.command)}')
+        return 0
+    if o.only:
+        unknown = set(o.only) - {p.name for p in table}
+        if unknown:
+            print(f'no such part: {", ".join(sorted(unknown))}; --list names them', file=sys.stderr)
+            return 2
+        table = [p for p in table if p.name in o.only]
+        for p in table:
+            p.builds = tuple(b for b in p.builds if b in ('release', 'debug', 'coverage', 'asan', 'tsan', 'fuzz'))
+    os.makedirs(OUT, exist_ok=True)
+    started = time.monotonic()
+    print(f'seed {seed}', flush=True)
+    r = Runner(table, seed)
+    r.all()
+    passed, failed = sum(x[1] for x in r.results), sum(x[2] for x in r.results)
+    print(f'all parts took {time.monotonic() - started:.0f} s')
+    print(f'{passed} passed, {failed} failed', flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
