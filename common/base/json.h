@@ -27,7 +27,7 @@ static inline view json_text(const json_t *s) /* a string's bytes; VIEW_NONE for
 }
 
 void json_put_string(struct buf *b, view text); /* quoted and escaped; U+2028 etc. are left alone; "\n" as \n */
-void json_put_members(struct buf *b, const json_t *object); /* a dump of it, compact */
+void json_put_members(struct buf *b, const json_t *object); /* a dump of it, braces included, compact; or of any value */
 
 static inline void json_decref_scoped(json_t **j)
 {

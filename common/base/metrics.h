@@ -14,12 +14,13 @@ typedef struct metric {
 metric metric_counter(const char *name, const char *labels, const char *help);
 /* A histogram of durations: observed in microseconds, shown in seconds. */
 metric metric_histogram(const char *name, const char *labels, const char *help);
-/* Asked when read; fn must be thread-safe. */
+/* Asked when read; fn must be thread-safe. Registering again replaces fn and arg; fn NULL takes the gauge back, which
+ * whoever frees arg does when nobody reads the page any more. */
 void metric_gauge(const char *name, const char *labels, const char *help, double (*fn)(void *arg), void *arg);
 
 void metric_add(metric m, uint64_t n);
 void metric_observe_us(metric m, int64_t us);
-uint64_t metric_value(metric m); /* the sum, for tests */
+uint64_t metric_value(metric m); /* for tests: a counter's sum; how often a histogram observed */
 
 void metrics_put(struct buf *out); /* the whole page, text/plain; version=0.0.4 */
 
