@@ -1,0 +1,22 @@
+/* For test_*.c: cmocka with the headers it wants before it. Its macro fail() would take the name of our fail() (err.h),
+ * so a test that must fail says fail_msg(). */
+#ifndef HEDDLE_BASE_TESTING_H
+#define HEDDLE_BASE_TESTING_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#undef fail
+#undef fail_msg
+#define fail_msg(...)                                                                                        \
+    do {                                                                                                     \
+        print_error("ERROR: " __VA_ARGS__);                                                                  \
+        print_error("\n");                                                                                   \
+        _fail(__FILE__, __LINE__);                                                                           \
+    } while (0)
+
+#endif
