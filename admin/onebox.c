@@ -1,0 +1,256 @@
+/* The program `heddle`: a directory and a node in one process on one port, and the only file that sees both sides. What a cluster
+ * does over the network is a function call here: the node asks the directory about passwords, the directory tells the node whom to
+ * forget. All else is the cluster's code. */
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/base/rand.h"
+#include "common/web/ops.h"
+#include "common/web/program.h"
+#include "directory/directory.h"
+#include "node/node.h"
+
+#define TOKEN_SECRET_BYTES 32
+
+/* Keys of [data]. */
+struct box_conf {
+    char *dir;
+};
+
+static const struct conf_key box_conf_keys[] = {
+    { "data.dir", CONF_TEXT, offsetof(struct box_conf, dir), "./var", 0, 0, 0, "",
+      "Folder of everything that is kept: databases, secrets, the socket of the internal listener." },
+};
+
+struct box {
+    struct box_conf data;
+    struct server_conf public, internal;
+    struct node_conf node_conf;
+    struct sync_limits limits;
+    struct store_conf store;
+    struct cache_conf cache;
+    struct directory_conf directory_conf;
+
+    char *url; /* public URL */
+    char *store_path, *directory_path, *internal_path;
+    char *token_secret; /* made and kept by us when none was given */
+    struct conf_list token_list;
+    struct directory *directory;
+    struct node *node;
+    struct server *public_server, *internal_server;
+};
+
+/* ---- what the two sides say to each other ---- */
+
+static rc ask_directory(void *arg, view name, view password, struct verdict *out, struct err *e)
+{
+    struct box *b = arg;
+    struct directory_verdict v;
+    TRY(directory_verify(b->directory, name, password, &v, e));
+    out->uid = v.uid;
+    out->epoch = v.epoch;
+    snprintf(out->node, sizeof(out->node), "%s", v.node);
+    return RC_OK;
+}
+
+static void tell_node(void *arg, view name, int64_t uid, int64_t until_s)
+{
+    struct box *b = arg;
+    if (name.n > 0)
+        authority_forget(b->node->authority, name);
+    if (uid > 0)
+        authority_refuse(b->node->authority, uid, until_s);
+}
+
+/* ---- settings that follow from others ---- */
+
+static char *text(const char *fmt, const char *a, const char *b)
+{
+    char *out = NULL;
+    if (asprintf(&out, fmt, a, b) < 0)
+        abort();
+    return out;
+}
+
+static bool loopback(view host)
+{
+    return view_starts(host, VIEW("127.")) || view_eq(host, VIEW("[::1]")) ||
+           view_eq(host, VIEW("localhost"));
+}
+
+/* The public URL is the truth for Hawk and for every link: it is given, or it is the loopback address we listen at. */
+static rc settle_url(struct box *b, struct err *e)
+{
+    struct url_parts u;
+    free(b->url);
+    b->url = NULL;
+    if (b->public.url[0] != '\0') {
+        if (!url_cut(view_of(b->public.url), &u))
+            return fail(
+                e, RC_BAD_INPUT, RESP_GENERIC,
+                "public.url is \"%s\": must be an address like https://sync.example.net, without a slash at its end",
+                b->public.url);
+        b->url = text("%s%s", b->public.url, "");
+        return RC_OK;
+    }
+    b->url = text("%s://%s", b->public.tls_cert[0] ? "https" : "http", b->public.listen);
+    if (!url_cut(view_of(b->url), &u) || !loopback(u.host))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "listening at %s, beyond this machine, needs the address that browsers use: "
+                    "--public-url https://sync.example.net (key public.url)",
+                    b->public.listen);
+    return RC_OK;
+}
+
+static rc check(void *arg, struct err *e)
+{
+    struct box *b = arg;
+    TRY(settle_url(b, e));
+    return sync_limits_ready(&b->limits, e);
+}
+
+static rc make_data_dir(const char *path, struct err *e)
+{
+    struct stat st;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "data.dir: cannot make the folder %s: %s", path,
+                    strerror(errno));
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "data.dir: %s is not a folder", path);
+    return RC_OK;
+}
+
+/* Places in the data folder for what was not told, and a token secret of our own. */
+static rc settle_paths(struct box *b, struct err *e)
+{
+    TRY(make_data_dir(b->data.dir, e));
+    if (b->store.path[0] == '\0')
+        b->store.path = b->store_path = text("%s/%s", b->data.dir, "store");
+    if (b->directory_conf.path[0] == '\0')
+        b->directory_conf.path = b->directory_path = text("%s/%s", b->data.dir, "directory.sqlite");
+    if (b->internal.listen[0] == '\0') {
+        char *real = realpath(b->data.dir, NULL);
+        if (!real)
+            return fail(e, RC_BAD_INPUT, RESP_GENERIC, "data.dir: %s: %s", b->data.dir, strerror(errno));
+        b->internal.listen = b->internal_path = text("%s/%s", real, "internal.sock");
+        free(real);
+    }
+    if (b->node_conf.token_secrets.n == 0) {
+        char *path = text("%s/%s", b->data.dir, "token.secret");
+        rc r = secret_file(path, TOKEN_SECRET_BYTES, &b->token_secret, e);
+        free(path);
+        TRY(r);
+        b->token_list = (struct conf_list){ .items = &b->token_secret, .n = 1 };
+        b->node_conf.token_secrets = b->token_list;
+        b->directory_conf.token_secrets = b->token_list;
+    }
+    return RC_OK;
+}
+
+/* ---- life ---- */
+
+static rc open_both(struct box *b, struct err *e)
+{
+    const char *own = b->node_conf.url[0] ? b->node_conf.url : b->url;
+    TRY(directory_open(&(struct directory_options){ .conf = &b->directory_conf,
+                                                    .public_url = b->url,
+                                                    .data_dir = b->data.dir,
+                                                    .clock = clock_system(),
+                                                    .sole_node_url = own,
+                                                    .sole_node_address = b->url,
+                                                    .on_forget = tell_node,
+                                                    .on_forget_arg = b },
+                       &b->directory, e));
+    struct authority_driver authority = { .verify = ask_directory, .arg = b };
+    return node_open(&(struct node_options){ .conf = &b->node_conf,
+                                             .limits = &b->limits,
+                                             .store = &b->store,
+                                             .cache = &b->cache,
+                                             .public_url = b->url,
+                                             .authority = &authority,
+                                             .clock = clock_system() },
+                     &b->node, e);
+}
+
+static void greet(const struct box *b)
+{
+    printf("\nHeddle %s serves at %s\n\n"
+           "  Firefox    about:config, identity.sync.tokenserver.uri =\n"
+           "             %s/1.0/sync/1.5\n"
+           "  Pale Moon  Sync setup, \"use a custom server\":\n"
+           "             %s/\n\n"
+           "  Data in %s; Ctrl-C stops it, the data stay.\n\n",
+           heddle_version, b->url, b->url, b->url, b->data.dir);
+    fflush(stdout);
+}
+
+static rc start(void *arg, struct err *e)
+{
+    struct box *b = arg;
+    struct mount mounts[2];
+
+    TRY(settle_paths(b, e));
+    TRY(open_both(b, e));
+    node_mount(b->node, &mounts[0]);
+    directory_mount(b->directory, &mounts[1]);
+    if (b->internal.spool_dir[0] == '\0')
+        b->internal.spool_dir = b->data.dir;
+    if (b->public.spool_dir[0] == '\0')
+        b->public.spool_dir = b->data.dir;
+    TRY(server_open(&b->internal, true, mounts, 2, clock_system(), &b->internal_server, e));
+    TRY(server_open(&b->public, false, mounts, 2, clock_system(), &b->public_server, e));
+    greet(b);
+    return RC_OK;
+}
+
+static void stop(void *arg)
+{
+    struct box *b = arg;
+    if (b->public_server)
+        server_close(b->public_server);
+    if (b->internal_server)
+        server_close(b->internal_server);
+    if (b->node)
+        node_close(b->node);
+    if (b->directory)
+        directory_close(b->directory);
+    free(b->url);
+    free(b->store_path);
+    free(b->directory_path);
+    free(b->internal_path);
+    if (b->token_secret) {
+        secret_wipe(b->token_secret, strlen(b->token_secret));
+        free(b->token_secret);
+    }
+    sync_limits_done(&b->limits);
+}
+
+int main(int argc, char **argv)
+{
+    static struct box box;
+    const struct program_group groups[] = {
+        { box_conf_keys, sizeof(box_conf_keys) / sizeof(box_conf_keys[0]), &box.data, sizeof(box.data) },
+        { server_conf_public, server_conf_public_n, &box.public, sizeof(box.public) },
+        { server_conf_internal, server_conf_internal_n, &box.internal, sizeof(box.internal) },
+        { node_conf_keys, node_conf_keys_n, &box.node_conf, sizeof(box.node_conf) },
+        { sync_limits_keys, sync_limits_keys_n, &box.limits, sizeof(box.limits) },
+        { store_conf_keys, store_conf_keys_n, &box.store, sizeof(box.store) },
+        { cache_conf_keys, cache_conf_keys_n, &box.cache, sizeof(box.cache) },
+        { directory_conf_keys, directory_conf_keys_n, &box.directory_conf, sizeof(box.directory_conf) },
+    };
+    const struct program program = {
+        .name = "heddle",
+        .purpose = "a whole Firefox Sync server in one process",
+        .groups = groups,
+        .n_groups = sizeof(groups) / sizeof(groups[0]),
+        .arg = &box,
+        .check = check,
+        .start = start,
+        .stop = stop,
+    };
+    return program_main(&program, argc, argv);
+}
