@@ -2,7 +2,7 @@
 """Runs every part of the tests and ends with "N passed, N failed".
 
 A part is one command. It declares how many of the machine's processor slots it wants, and which builds it needs; parts that fit
-run side by side. What a part prints goes to tests/out/<part>.log; its counts are read from its own closing line ("N passed, N failed",
+run side by side. What a part prints goes to build/test-logs/<part>.log; its counts are read from its own closing line ("N passed, N failed",
 or pytest's or ctest's). A part that exits non-zero without a failed count, or without having run anything, counts as one failure.
 """
 import argparse
@@ -15,7 +15,7 @@ import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-OUT = os.path.join(ROOT, 'tests', 'out')
+OUT = os.path.join(ROOT, 'build', 'test-logs')
 PY = '/usr/bin/python3'
 SLOTS = max(2, os.cpu_count() or 2)
 
@@ -42,6 +42,9 @@ def parts(full, seed):
     yield Part('unit-tsan', ['ctest', '--test-dir', 'build/tsan', '-j2', '--output-on-failure'], builds=('tsan',))
     yield Part('e2e', pytest(*e2e), slots=2, builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage'})
     yield Part('coverage', [PY, 'tests/coverage.py', 'build/coverage'], builds=('coverage', 'unit', 'store', 'cache', 'e2e'))
+    yield Part('campaign', pytest('tests/campaign', '-n', '2', '--ignore=tests/campaign/test_memory.py'), slots=2, builds=('coverage',),
+               env={'HEDDLE_BUILD': 'build/coverage', **({'HEDDLE_FULL': '1'} if full else {})}, timeout=7200 if full else 1500)
+    yield Part('memory', pytest('tests/campaign/test_memory.py'), slots=2, builds=('release',), env={'HEDDLE_BUILD': 'build/release'})
     yield Part('fuzz', ['tests/fuzz/run.sh', '30'], slots=2)
     yield Part('lint', ['tests/lint/run.sh'], builds=('release',))
 
@@ -101,7 +104,7 @@ class Runner:
         self.record(part.name, passed, failed, time.monotonic() - started, note)
         if failed:
             tail = '\n'.join('    ' + line for line in text.splitlines()[-40:])
-            self.say(f'--- end of tests/out/{part.name}.log\n{tail}\n---')
+            self.say(f'--- end of build/test-logs/{part.name}.log\n{tail}\n---')
         with self.wake:
             self.free += part.slots
             self.done.add(part.name)

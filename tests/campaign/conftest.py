@@ -1,0 +1,50 @@
+"""Campaigns: what only shows under load, kills and full disks. Size comes from HEDDLE_FULL (unset: a slice), chance from HEDDLE_SEED."""
+import os
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
+
+from lib.heddle import ENGINES, Backends  # noqa: E402
+from lib.processes import make_temp_folder  # noqa: E402
+
+FULL = bool(os.environ.get("HEDDLE_FULL"))
+
+
+@pytest.fixture
+def rnd(request):
+    seed = os.environ.get("HEDDLE_SEED") or str(random.SystemRandom().randrange(1 << 31))
+    print(f"HEDDLE_SEED={seed}")
+    return random.Random(f"{seed}/{request.node.name}")
+
+
+@pytest.fixture
+def backends(request):
+    """Fresh processes for one test; all of them are ended after it."""
+    import shutil
+    folder = make_temp_folder()
+    b = Backends(folder, Path(tempfile.gettempdir()) / f"heddle-template-{os.getuid()}-{os.getppid()}")
+    failed_before = request.session.testsfailed
+    yield b
+    if request.session.testsfailed != failed_before or getattr(request.node, "rep_failed", False):
+        b.keep_logs(request.node.name.replace("/", "_"))
+    bad = b.close()
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not bad, "\n".join(bad)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call" and outcome.get_result().failed:
+        item.rep_failed = True
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    return request.param

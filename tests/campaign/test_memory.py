@@ -1,0 +1,80 @@
+"""What the one box takes of a small machine's memory. Figures of the build in HEDDLE_BUILD, which must be the release."""
+import os
+import threading
+
+import pytest
+from client import Client, payload
+from lib.heddle import build_folder
+from lib.processes import wait_until
+
+MIB = 1024
+pytestmark = pytest.mark.skipif(build_folder().name != "release", reason="memory is that of the release build: HEDDLE_BUILD=build/release")
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+
+
+class Watch(threading.Thread):
+    """Remembers the highest resident size."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.peak, self.halt = pid, 0, threading.Event()
+
+    def run(self):
+        while not self.halt.wait(0.005):
+            self.peak = max(self.peak, resident_kib(self.pid))
+
+
+def upload(client, coll, count, size):
+    for start in range(0, count, 100):
+        r = client.request("POST", f"/storage/{coll}", [{"id": f"r{start + k:07}", "payload": payload(size)} for k in range(100)])
+        assert r.status == 200, (r.status, r.body)
+
+
+def upload_batch(client, coll, count, size):
+    batch = "true"
+    for start in range(0, count, 100):
+        last = "&commit=true" if start + 100 >= count else ""
+        r = client.request("POST", f"/storage/{coll}?batch={batch}{last}",
+                           [{"id": f"b{start + k:07}", "payload": payload(size)} for k in range(100)])
+        assert r.status == (200 if last else 202), (r.status, r.body)
+        batch = r.json().get("batch", batch)
+
+
+def test_the_one_box_stays_small(backends):
+    stack = backends.stack("sqlite+memory")
+    pid = stack.heddle.pid
+    Client(stack, 3_400_000_001).everything()
+    fresh = resident_kib(pid)
+    assert fresh < 20 * MIB, f"fresh: {fresh} KiB"
+
+    reader, writer = Client(stack, 3_400_000_000), Client(stack, 3_400_000_002)
+    upload(reader, "history", 100_000, 256)
+    watch = Watch(pid)
+    watch.start()
+    stop, rounds, errors = threading.Event(), [0], []
+
+    def read():
+        try:
+            while not stop.is_set() or rounds[0] == 0:
+                r = reader.request("GET", "/storage/history?full=1")
+                assert r.status == 200 and len(r.json()) == 100_000
+                rounds[0] += 1
+        except BaseException as e:
+            errors.append(e)
+
+    t = threading.Thread(target=read)
+    t.start()
+    upload_batch(writer, "bookmarks", 5000, 500)
+    stop.set()
+    t.join()
+    watch.halt.set()
+    watch.join()
+    assert not errors, errors
+    assert watch.peak < 64 * MIB, f"under load: {watch.peak} KiB"
+    wait_until(lambda: resident_kib(pid) < 20 * MIB, f"under 20 MiB again (is {resident_kib(pid)} KiB)", timeout_s=75, every_s=1)
+    print(f"resident: fresh {fresh / MIB:.1f} MiB, at most {watch.peak / MIB:.1f} MiB under load, {resident_kib(pid) / MIB:.1f} MiB after it "
+          f"({rounds[0]} reads of 100,000 records)")
