@@ -51,16 +51,16 @@ bool hex_decode(view text, struct arena *a, view *out)
 
 /* ---- base64 ---- */
 
-static size_t base64_size(enum base64 kind, size_t n)
+size_t base64_size(enum base64 kind, size_t n_bytes)
 {
-    size_t tail = n % 3;
+    size_t n = n_bytes, tail = n % 3;
 
     if (kind == BASE64_URL_NOPAD)
         return n / 3 * 4 + (tail ? tail + 1 : 0);
     return (n + 2) / 3 * 4;
 }
 
-static void base64_write(enum base64 kind, view bytes, char *out)
+void base64_write(enum base64 kind, view bytes, char *out)
 {
     const char *digits = kind == BASE64_STD ? std_digits : url_digits;
     const unsigned char *in = (const unsigned char *)bytes.p;

@@ -13,6 +13,9 @@ enum base64 { BASE64_STD, BASE64_URL, BASE64_URL_NOPAD }; /* RFC 4648 4; 5 with 
 
 void base64_put(struct buf *b, enum base64 kind, view bytes);
 view base64_text(struct arena *a, enum base64 kind, view bytes);
+/* Writes exactly base64_size() characters and no NUL: for texts whose length is known beforehand. */
+size_t base64_size(enum base64 kind, size_t n_bytes);
+void base64_write(enum base64 kind, view bytes, char *out);
 /* Strict and canonical: the alphabet of its kind, its padding, unused bits zero. */
 bool base64_decode(enum base64 kind, view text, struct arena *a, view *out);
 
