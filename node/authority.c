@@ -1,0 +1,314 @@
+#include "node/authority.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/auth/secrets.h"
+#include "common/base/buf.h"
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+
+/* What is remembered of one name: at most one password is right at a time, so one row is enough. */
+struct row {
+    struct row *next;                               /* in its bucket                                   */
+    struct row *newer, *older;                      /* in the order of making: all live equally long   */
+    uint8_t name[SHA256_BYTES], both[SHA256_BYTES]; /* HMAC of the name; of name and password */
+    int64_t ends_us;                                /* steady clock                                    */
+    struct verdict verdict;
+};
+
+/* Tokens of uid are void until then. */
+struct refusal {
+    int64_t uid, until_s;
+};
+
+struct authority {
+    struct authority_driver driver;
+    const struct clock *clock;
+    int64_t keep_us;
+    uint8_t key[SHA256_BYTES]; /* of this process: what is in memory tells nothing elsewhere */
+
+    pthread_mutex_t lock; /* of all below; never held while the driver is asked */
+    struct row **buckets;
+    size_t n_buckets, n_rows, capacity;
+    struct row *newest, *oldest;
+    uint64_t generation; /* counts what was forgotten */
+
+    pthread_mutex_t refusals_lock;
+    struct refusal *refusals; /* sorted by uid */
+    size_t n_refusals, room_refusals;
+    _Atomic size_t any_refusals; /* n_refusals, read without the lock */
+};
+
+/* ---- digests ---- */
+
+static void digest_name(const struct authority *a, view name, uint8_t out[SHA256_BYTES])
+{
+    hmac_sha256((view){ .p = (const char *)a->key, .n = sizeof(a->key) }, name, out);
+}
+
+/* The HMAC of the name has a fixed length, so no other pair of name and password gives the same bytes. */
+static void digest_both(const struct authority *a, const uint8_t name[SHA256_BYTES], view password,
+                        uint8_t out[SHA256_BYTES])
+{
+    struct buf b = { 0 };
+    buf_add(&b, (view){ .p = (const char *)name, .n = SHA256_BYTES });
+    buf_add(&b, password);
+    hmac_sha256((view){ .p = (const char *)a->key, .n = sizeof(a->key) }, buf_view(&b), out);
+    secret_wipe(b.p, b.n);
+    buf_done(&b);
+}
+
+/* ---- rows; the lock is held ---- */
+
+static struct row **slot_of(struct authority *a, const uint8_t name[SHA256_BYTES])
+{
+    size_t h;
+    memcpy(&h, name, sizeof(h)); /* an HMAC: as good as random, and nobody outside can aim at a bucket */
+    return &a->buckets[h & (a->n_buckets - 1)];
+}
+
+/* The pointer that points at the row of that name, or at NULL. */
+static struct row **row_find(struct authority *a, const uint8_t name[SHA256_BYTES])
+{
+    struct row **p = slot_of(a, name);
+    while (*p && memcmp((*p)->name, name, SHA256_BYTES) != 0)
+        p = &(*p)->next;
+    return p;
+}
+
+static void row_remove(struct authority *a, struct row **p)
+{
+    struct row *gone = *p;
+    *p = gone->next;
+    *(gone->newer ? &gone->newer->older : &a->newest) = gone->older;
+    *(gone->older ? &gone->older->newer : &a->oldest) = gone->newer;
+    a->n_rows--;
+    secret_wipe(gone, sizeof(*gone));
+    free(gone);
+}
+
+static void row_add(struct authority *a, const uint8_t name[SHA256_BYTES], const uint8_t both[SHA256_BYTES],
+                    const struct verdict *v)
+{
+    struct row **p = row_find(a, name);
+    if (*p)
+        row_remove(a, p);
+    while (a->n_rows >= a->capacity)
+        row_remove(a, row_find(a, a->oldest->name));
+    struct row *r = mem_need(malloc(sizeof(*r)));
+    struct row **slot = slot_of(a, name);
+    *r = (struct row){
+        .next = *slot, .older = a->newest, .ends_us = clock_mono_us(a->clock) + a->keep_us, .verdict = *v
+    };
+    memcpy(r->name, name, SHA256_BYTES);
+    memcpy(r->both, both, SHA256_BYTES);
+    *slot = r;
+    *(a->newest ? &a->newest->newer : &a->oldest) = r;
+    a->newest = r;
+    a->n_rows++;
+}
+
+/* ---- life ---- */
+
+rc authority_new(const struct authority_driver *d, const struct clock *clock, int64_t keep_s, size_t capacity,
+                 struct authority **out, struct err *e)
+{
+    if (capacity == 0 || keep_s < 0)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "a memory of verdicts needs room and a life time");
+    struct authority *a = mem_need(calloc(1, sizeof(*a)));
+    a->driver = *d;
+    a->clock = clock;
+    a->keep_us = keep_s * 1000000;
+    a->capacity = capacity;
+    for (a->n_buckets = 16; a->n_buckets < capacity; a->n_buckets *= 2)
+        ;
+    a->buckets = mem_need(calloc(a->n_buckets, sizeof(*a->buckets)));
+    rand_bytes(a->key, sizeof(a->key));
+    pthread_mutex_init(&a->lock, NULL);
+    pthread_mutex_init(&a->refusals_lock, NULL);
+    *out = a;
+    return RC_OK;
+}
+
+void authority_free(struct authority *a)
+{
+    if (!a)
+        return;
+    authority_forget_all(a);
+    pthread_mutex_destroy(&a->lock);
+    pthread_mutex_destroy(&a->refusals_lock);
+    free(a->buckets);
+    free(a->refusals);
+    secret_wipe(a->key, sizeof(a->key));
+    free(a);
+}
+
+/* ---- verdicts ---- */
+
+static bool known(struct authority *a, const uint8_t name[SHA256_BYTES], const uint8_t both[SHA256_BYTES],
+                  struct verdict *out)
+{
+    bool yes = false;
+    int64_t now = clock_mono_us(a->clock);
+
+    pthread_mutex_lock(&a->lock);
+    struct row **p = row_find(a, name);
+    if (*p && (*p)->ends_us <= now) {
+        row_remove(a, p);
+    } else if (*p) {
+        view mine = { .p = (const char *)(*p)->both, .n = SHA256_BYTES };
+        yes = secret_eq(mine, (view){ .p = (const char *)both, .n = SHA256_BYTES });
+        if (yes)
+            *out = (*p)->verdict;
+    }
+    pthread_mutex_unlock(&a->lock);
+    return yes;
+}
+
+bool authority_known(struct authority *a, view name, view password, struct verdict *out)
+{
+    uint8_t name_digest[SHA256_BYTES], both[SHA256_BYTES];
+    digest_name(a, name, name_digest);
+    digest_both(a, name_digest, password, both);
+    return known(a, name_digest, both, out);
+}
+
+rc authority_verify(struct authority *a, view name, view password, struct verdict *out, struct err *e)
+{
+    uint8_t name_digest[SHA256_BYTES], both[SHA256_BYTES];
+    digest_name(a, name, name_digest);
+    digest_both(a, name_digest, password, both);
+    if (known(a, name_digest, both, out)) /* another worker asked while this request waited */
+        return RC_OK;
+
+    pthread_mutex_lock(&a->lock);
+    uint64_t before = a->generation;
+    pthread_mutex_unlock(&a->lock);
+
+    struct verdict v = { .uid = 0 };
+    rc r = a->driver.verify(a->driver.arg, name, password, &v, e);
+    if (r != RC_OK)
+        return r;
+
+    pthread_mutex_lock(&a->lock);
+    if (a->generation == before && a->keep_us > 0)
+        row_add(a, name_digest, both, &v);
+    pthread_mutex_unlock(&a->lock);
+    *out = v;
+    return RC_OK;
+}
+
+void authority_forget(struct authority *a, view name)
+{
+    uint8_t digest[SHA256_BYTES];
+    digest_name(a, name, digest);
+    pthread_mutex_lock(&a->lock);
+    a->generation++;
+    struct row **p = row_find(a, digest);
+    if (*p)
+        row_remove(a, p);
+    pthread_mutex_unlock(&a->lock);
+}
+
+void authority_forget_all(struct authority *a)
+{
+    pthread_mutex_lock(&a->lock);
+    a->generation++;
+    while (a->oldest)
+        row_remove(a, row_find(a, a->oldest->name));
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* ---- refusals: few, and asked at each request ---- */
+
+/* Where uid stands, or would. */
+static size_t refusal_at(const struct authority *a, int64_t uid)
+{
+    size_t low = 0, high = a->n_refusals;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (a->refusals[mid].uid < uid)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static bool refusal_is(const struct authority *a, size_t i, int64_t uid)
+{
+    return i < a->n_refusals && a->refusals[i].uid == uid;
+}
+
+static void refusals_resize(struct authority *a, size_t n)
+{
+    a->n_refusals = n;
+    atomic_store(&a->any_refusals, n);
+}
+
+static void refusals_remove(struct authority *a, size_t i)
+{
+    memmove(&a->refusals[i], &a->refusals[i + 1], (a->n_refusals - i - 1) * sizeof(a->refusals[0]));
+    refusals_resize(a, a->n_refusals - 1);
+}
+
+/* Drops those whose time is over; if all are still in force, the one that ends first. */
+static void refusals_make_room(struct authority *a, int64_t now_s)
+{
+    size_t kept = 0, first = 0;
+    for (size_t i = 0; i < a->n_refusals; i++) {
+        if (a->refusals[i].until_s < now_s)
+            continue;
+        a->refusals[kept] = a->refusals[i];
+        if (a->refusals[kept].until_s < a->refusals[first].until_s)
+            first = kept;
+        kept++;
+    }
+    refusals_resize(a, kept);
+    if (kept >= a->capacity)
+        refusals_remove(a, first);
+}
+
+void authority_refuse(struct authority *a, int64_t uid, int64_t until_s)
+{
+    pthread_mutex_lock(&a->refusals_lock);
+    size_t i = refusal_at(a, uid);
+    if (refusal_is(a, i, uid)) {
+        if (a->refusals[i].until_s < until_s)
+            a->refusals[i].until_s = until_s;
+    } else {
+        if (a->n_refusals == a->room_refusals) {
+            refusals_make_room(a, clock_now_s(a->clock));
+            i = refusal_at(a, uid);
+        }
+        if (a->n_refusals == a->room_refusals) {
+            a->room_refusals = a->room_refusals ? a->room_refusals * 2 : 16;
+            a->refusals = mem_need(realloc(a->refusals, a->room_refusals * sizeof(a->refusals[0])));
+        }
+        memmove(&a->refusals[i + 1], &a->refusals[i], (a->n_refusals - i) * sizeof(a->refusals[0]));
+        a->refusals[i] = (struct refusal){ .uid = uid, .until_s = until_s };
+        refusals_resize(a, a->n_refusals + 1);
+    }
+    pthread_mutex_unlock(&a->refusals_lock);
+}
+
+void authority_allow(struct authority *a, int64_t uid)
+{
+    pthread_mutex_lock(&a->refusals_lock);
+    size_t i = refusal_at(a, uid);
+    if (refusal_is(a, i, uid))
+        refusals_remove(a, i);
+    pthread_mutex_unlock(&a->refusals_lock);
+}
+
+bool authority_refused(struct authority *a, int64_t uid)
+{
+    if (atomic_load(&a->any_refusals) == 0)
+        return false;
+    pthread_mutex_lock(&a->refusals_lock);
+    size_t i = refusal_at(a, uid);
+    bool yes = refusal_is(a, i, uid) && a->refusals[i].until_s >= clock_now_s(a->clock);
+    pthread_mutex_unlock(&a->refusals_lock);
+    return yes;
+}

@@ -1,0 +1,229 @@
+#include "node/authority.h"
+
+#include "common/base/testing.h"
+
+/* A directory of one user that counts questions, and can do something while it is asked. */
+struct fake {
+    const char *password;
+    int asked;
+    rc answer;
+    void (*meanwhile)(struct authority *a);
+    struct authority *a;
+};
+
+static rc fake_verify(void *arg, view name, view password, struct verdict *out, struct err *e)
+{
+    struct fake *f = arg;
+    f->asked++;
+    if (f->meanwhile)
+        f->meanwhile(f->a);
+    if (f->answer != RC_OK)
+        return fail(e, f->answer, RESP_GENERIC, "as told");
+    if (!view_eq(name, VIEW("anna")) || !view_eq(password, view_of(f->password)))
+        return fail(e, RC_DENIED, RESP_GENERIC, "wrong");
+    *out = (struct verdict){ .uid = 7, .epoch = 3, .node = "http://here" };
+    return RC_OK;
+}
+
+struct world {
+    struct fake fake;
+    struct clock_fake clock;
+    struct authority *a;
+};
+
+static void open_world(struct world *w, size_t capacity)
+{
+    *w = (struct world){ .fake = { .password = "secret" } };
+    clock_fake_init(&w->clock, 1767225600000000);
+    struct authority_driver d = { .verify = fake_verify, .arg = &w->fake };
+    assert_int_equal(authority_new(&d, &w->clock.clock, 60, capacity, &w->a, NULL), RC_OK);
+    w->fake.a = w->a;
+}
+
+static rc verify(struct world *w, const char *password)
+{
+    struct verdict v;
+    struct err e = ERR_NONE;
+    return authority_verify(w->a, VIEW("anna"), view_of(password), &v, &e);
+}
+
+static bool known(struct world *w, const char *password)
+{
+    struct verdict v;
+    return authority_known(w->a, VIEW("anna"), view_of(password), &v);
+}
+
+static void a_verdict_is_remembered_until_its_time_is_over(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 10);
+    assert_false(known(&w, "secret"));
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_true(known(&w, "secret"));
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_int_equal(w.fake.asked, 1);
+    w.clock.steady_us += 59999999;
+    assert_true(known(&w, "secret"));
+    w.clock.steady_us += 1;
+    assert_false(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+static void the_wall_clock_has_no_say_in_it(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 10);
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    w.clock.wall_us += INT64_C(86400000000);
+    assert_true(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+static void a_refusal_is_not_remembered(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 10);
+    assert_int_equal(verify(&w, "wrong"), RC_DENIED);
+    assert_false(known(&w, "wrong"));
+    assert_int_equal(verify(&w, "wrong"), RC_DENIED);
+    assert_int_equal(w.fake.asked, 2);
+    w.fake.answer = RC_AWAY;
+    assert_int_equal(verify(&w, "secret"), RC_AWAY);
+    assert_false(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+static void another_password_or_name_is_not_known(void **state)
+{
+    (void)state;
+    struct world w;
+    struct verdict v;
+    open_world(&w, 10);
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_false(known(&w, "secre"));
+    assert_false(known(&w, "secrets"));
+    assert_false(known(&w, ""));
+    assert_false(authority_known(w.a, VIEW("annas"), VIEW("ecret"), &v));
+    assert_false(authority_known(w.a, VIEW("bert"), VIEW("secret"), &v));
+    assert_true(authority_known(w.a, VIEW("anna"), VIEW("secret"), &v));
+    assert_int_equal(v.uid, 7);
+    assert_int_equal(v.epoch, 3);
+    assert_string_equal(v.node, "http://here");
+    authority_free(w.a);
+}
+
+static void what_is_forgotten_is_asked_again(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 10);
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    authority_forget(w.a, VIEW("bert"));
+    assert_true(known(&w, "secret"));
+    authority_forget(w.a, VIEW("anna"));
+    assert_false(known(&w, "secret"));
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    authority_forget_all(w.a);
+    assert_false(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+static void forget_anna(struct authority *a)
+{
+    authority_forget(a, VIEW("anna"));
+}
+
+static void a_verdict_fetched_while_a_forget_happened_is_not_remembered(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 10);
+    w.fake.meanwhile = forget_anna;
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_false(known(&w, "secret"));
+    w.fake.meanwhile = authority_forget_all;
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_false(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+static rc anybody(void *arg, view name, view password, struct verdict *out, struct err *e)
+{
+    (void)arg, (void)name, (void)password, (void)e;
+    *out = (struct verdict){ .uid = 1 };
+    return RC_OK;
+}
+
+static void the_memory_is_bounded_and_the_oldest_go(void **state)
+{
+    (void)state;
+    struct world w;
+    struct verdict v;
+    open_world(&w, 3);
+    authority_free(w.a);
+    struct authority_driver d = { .verify = anybody };
+    assert_int_equal(authority_new(&d, &w.clock.clock, 60, 3, &w.a, NULL), RC_OK);
+    static const char *const names[] = { "a", "b", "c", "d", "e" };
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(authority_verify(w.a, view_of(names[i]), VIEW("p"), &v, NULL), RC_OK);
+    for (size_t i = 0; i < 5; i++)
+        assert_int_equal(authority_known(w.a, view_of(names[i]), VIEW("p"), &v), i >= 2);
+    authority_free(w.a);
+}
+
+static void a_refused_uid_stays_so_until_its_time(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 10);
+    int64_t now_s = clock_now_s(&w.clock.clock);
+    assert_false(authority_refused(w.a, 5));
+    authority_refuse(w.a, 5, now_s + 10);
+    authority_refuse(w.a, 9, now_s + 20);
+    authority_refuse(w.a, 5, now_s + 5); /* an older message does not shorten it */
+    assert_true(authority_refused(w.a, 5));
+    assert_true(authority_refused(w.a, 9));
+    assert_false(authority_refused(w.a, 7));
+    w.clock.wall_us += 11000000;
+    assert_false(authority_refused(w.a, 5));
+    assert_true(authority_refused(w.a, 9));
+    authority_allow(w.a, 9);
+    authority_allow(w.a, 1234);
+    assert_false(authority_refused(w.a, 9));
+    authority_free(w.a);
+}
+
+static void the_refusals_are_bounded(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 100);
+    int64_t now_s = clock_now_s(&w.clock.clock);
+    for (int64_t uid = 0; uid < 1000; uid++)
+        authority_refuse(w.a, uid * 7919 % 1000, now_s + 10 + uid);
+    int n = 0;
+    for (int64_t uid = 0; uid < 1000; uid++)
+        n += authority_refused(w.a, uid);
+    assert_in_range(n, 64, 128);
+    assert_true(authority_refused(w.a, 999 * 7919 % 1000)); /* the one that lasts longest */
+    authority_free(w.a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_verdict_is_remembered_until_its_time_is_over),
+        cmocka_unit_test(the_wall_clock_has_no_say_in_it),
+        cmocka_unit_test(a_refusal_is_not_remembered),
+        cmocka_unit_test(another_password_or_name_is_not_known),
+        cmocka_unit_test(what_is_forgotten_is_asked_again),
+        cmocka_unit_test(a_verdict_fetched_while_a_forget_happened_is_not_remembered),
+        cmocka_unit_test(the_memory_is_bounded_and_the_oldest_go),
+        cmocka_unit_test(a_refused_uid_stays_so_until_its_time),
+        cmocka_unit_test(the_refusals_are_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
