@@ -14,7 +14,8 @@
 struct sync_limits {
     int64_t max_request_bytes, max_record_payload_bytes, max_post_records, max_post_bytes;
     int64_t max_total_records, max_total_bytes;
-    struct conf_list collections; /* "coll:max_record_payload_bytes:max_post_bytes:max_request_bytes"; 0: the global value */
+    struct conf_list
+        collections; /* "coll:max_record_payload_bytes:max_post_bytes:max_request_bytes"; 0: the global value */
     bool batches;
     int64_t batch_life_s;
     int64_t quota_bytes; /* 0: off */
@@ -24,7 +25,7 @@ struct sync_limits {
     struct sync_coll_limits { /* made of `collections` by sync_limits_ready */
         view coll;
         int64_t max_record_payload_bytes, max_post_bytes, max_request_bytes;
-    } *colls;
+    } * colls;
     size_t n_colls;
 };
 extern const struct conf_key sync_limits_keys[];
@@ -62,6 +63,7 @@ struct sync_txn {
     struct sync_worker *w;
     struct store_txn *tx;
     struct cache_mark mark;
+    int64_t begun_us; /* steady clock */
     bool writing;
 };
 

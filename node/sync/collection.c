@@ -1,0 +1,192 @@
+/* A collection as a whole: listing (both protocols), deleting, and the wipe of all storage (1.5). Writing many items: batch.c.
+ * Protocol: Storage API 1.5, 8.6 to 8.8; Storage API 1.1, "storage/<collection>". */
+#include "common/base/json.h"
+#include "node/sync/bso.h"
+#include "node/sync/guard.h"
+#include "node/sync/handlers.h"
+#include "node/sync/negotiate.h"
+#include "node/sync/query.h"
+
+void put_modified(struct request *rq, stamp t)
+{
+    struct buf *b = reply_body(rq);
+
+    buf_add(b, VIEW("{\"modified\":"));
+    stamp_put(b, t);
+    buf_addc(b, '}');
+}
+
+/* ---- GET ---- */
+
+/* The answer while the store hands out its items. */
+struct page {
+    struct request *rq;
+    enum format format;
+    bool full;
+    uint64_t n;
+    rc failed; /* of the visit, with e filled */
+    struct err *e;
+};
+
+static void put_record(const struct page *p, struct buf *b, const struct item *it)
+{
+    if (p->full)
+        bso_put(b, it, is_legacy(p->rq));
+    else
+        json_put_string(b, it->id);
+}
+
+/* Four bytes of length, most significant first, before each record. */
+static void put_whoisi(const struct page *p, struct buf *b, const struct item *it)
+{
+    size_t at = b->n, n;
+
+    buf_add(b, VIEW("\0\0\0\0"));
+    put_record(p, b, it);
+    n = b->n - at - 4;
+    for (unsigned i = 0; i < 4; i++)
+        b->p[at + i] = (char)(n >> (24 - 8 * i) & 0xff);
+}
+
+static bool page_visit(const struct item *it, void *arg)
+{
+    struct page *p = arg;
+    struct buf *b = reply_body(p->rq);
+
+    switch (p->format) {
+    case FORMAT_WHOISI:
+        put_whoisi(p, b, it);
+        break;
+    case FORMAT_NEWLINES:
+        put_record(p, b, it);
+        buf_addc(b, '\n');
+        break;
+    default:
+        buf_addc(b, p->n ? ',' : '[');
+        put_record(p, b, it);
+        break;
+    }
+    p->n++;
+    p->failed = reply_flush(p->rq, p->e);
+    return p->failed == RC_OK;
+}
+
+static void page_type(struct request *rq, enum format format)
+{
+    if (format == FORMAT_NEWLINES)
+        reply_type(rq, "application/newlines");
+    else if (format == FORMAT_WHOISI)
+        reply_type(rq, "application/whoisi");
+}
+
+static rc page_put(struct request *rq, struct sync_txn *t, const struct listing *l, enum format format,
+                   struct err *e)
+{
+    struct page p = { .rq = rq, .format = format, .full = l->full, .failed = RC_OK, .e = e };
+    view next = VIEW_NONE;
+
+    page_type(rq, format);
+    TRY(store_items_find(t->tx, &l->q, page_visit, &p, &next, e));
+    TRY(p.failed);
+    if (format == FORMAT_JSON)
+        buf_add(reply_body(rq), p.n ? VIEW("]") : VIEW("[]"));
+    tell_records(rq, p.n);
+    if (next.p && !is_legacy(rq) && l->q.limit > 0)
+        reply_header(rq, "X-Weave-Next-Offset", next);
+    return RC_OK;
+}
+
+static rc listing_of(const struct request *rq, struct listing *out, enum format *out_format, struct err *e)
+{
+    view accept = request_header(rq, "Accept");
+
+    TRY(is_legacy(rq) ? listing_read_legacy(rq, out, NULL, e) : listing_read(rq, out, e));
+    out->q.coll = path_coll(rq);
+    *out_format = is_legacy(rq) ? accept_best_legacy(accept) : accept_best(accept);
+    if (*out_format == FORMAT_NONE)
+        return fail(e, RC_NOT_ACCEPTABLE, RESP_GENERIC, "Accept: %.*s", VIEW_ARG(accept));
+    return RC_OK;
+}
+
+rc collection_get(struct request *rq, struct err *e)
+{
+    SCOPED(sync_abort) struct sync_txn t = { .tx = NULL };
+    struct precondition p;
+    struct listing l;
+    enum format format;
+    stamp modified;
+
+    TRY(precondition_read(rq, &p, e));
+    TRY(listing_of(rq, &l, &format, e));
+    TRY(sync_begin(rq, STORE_READ, &t, e));
+    modified = coll_stamp(store_head(t.tx), l.q.coll);
+    TRY(precondition_check(rq, &p, modified, e));
+    TRY(page_put(rq, &t, &l, format, e));
+    tell_read(rq, modified);
+    return sync_commit(&t, e);
+}
+
+/* ---- DELETE, 1.5 ---- */
+
+static rc delete_some(struct request *rq, struct sync_txn *t, const struct item_query *q, struct err *e)
+{
+    stamp now = store_stamp(t->tx);
+    uint64_t n;
+
+    TRY(store_items_delete(t->tx, q, &n, e));
+    TRY(store_coll_touch(t->tx, q->coll, e)); /* also where nothing matched */
+    TRY(sync_commit(t, e));
+    put_modified(rq, now);
+    tell_write(rq, now);
+    return RC_OK;
+}
+
+static rc delete_all(struct request *rq, struct sync_txn *t, view coll, struct err *e)
+{
+    stamp now = store_stamp(t->tx);
+    bool existed;
+
+    TRY(store_coll_delete(t->tx, coll, &existed, e));
+    if (!existed) {
+        now = store_head(t->tx)->modified;
+        sync_abort(t);
+        put_modified(rq, now);
+        tell_read(rq, now);
+        return RC_OK;
+    }
+    TRY(sync_commit(t, e));
+    put_modified(rq, now);
+    tell_write(rq, now);
+    return RC_OK;
+}
+
+rc collection_delete(struct request *rq, struct err *e)
+{
+    SCOPED(sync_abort) struct sync_txn t = { .tx = NULL };
+    struct item_query q = { .coll = path_coll(rq) };
+    struct precondition p;
+
+    TRY(precondition_read(rq, &p, e));
+    TRY(query_ids_read(rq, &q, e));
+    TRY(sync_begin(rq, STORE_WRITE, &t, e));
+    TRY(precondition_check(rq, &p, coll_stamp(store_head(t.tx), q.coll), e));
+    return q.has_ids ? delete_some(rq, &t, &q, e) : delete_all(rq, &t, q.coll, e);
+}
+
+/* DELETE of the endpoint, or of /storage. */
+rc user_delete(struct request *rq, struct err *e)
+{
+    SCOPED(sync_abort) struct sync_txn t = { .tx = NULL };
+    struct precondition p;
+    stamp now;
+
+    TRY(precondition_read(rq, &p, e));
+    TRY(sync_begin(rq, STORE_WRITE, &t, e));
+    TRY(precondition_check(rq, &p, store_head(t.tx)->modified, e));
+    now = store_stamp(t.tx);
+    TRY(store_user_wipe(t.tx, e));
+    TRY(sync_commit(&t, e));
+    buf_add(reply_body(rq), VIEW("{}"));
+    tell_write(rq, now);
+    return RC_OK;
+}

@@ -1,0 +1,144 @@
+/* One item. GET serves both protocols; writing here is 1.5's.
+ * Protocol: Storage API 1.5, 8.10 to 8.12; Storage API 1.1, "storage/<collection>/<id>". */
+#include "common/base/json.h"
+#include "node/sync/bso.h"
+#include "node/sync/guard.h"
+#include "node/sync/handlers.h"
+#include "node/sync/negotiate.h"
+
+/* 1.1 lets every segment through to here, to be able to say what is wrong with it. */
+static rc id_checked(const struct request *rq, struct err *e)
+{
+    if (is_legacy(rq) && !item_id_legacy_ok(path_id(rq)))
+        return fail(e, RC_BAD_INPUT, RESP_INVALID_WBO, "illegal id in the path");
+    return RC_OK;
+}
+
+static rc read_timed(struct request *rq, struct item *out, struct err *e)
+{
+    struct sync_worker *w = rq->worker;
+    int64_t begun_us = clock_mono_us(rq->clock);
+    struct head h;
+    rc r;
+
+    r = store_item_read(w->store, rq->who.uid, rq->who.epoch, path_coll(rq), path_id(rq), rq->arena, &h, out,
+                        e);
+    rq->store_us += clock_mono_us(rq->clock) - begun_us;
+    return r;
+}
+
+static void put_item(struct request *rq, const struct item *it)
+{
+    struct buf *b = reply_body(rq);
+
+    buf_reserve(b, it->payload.n + it->payload.n / 8 + 160);
+    bso_put(b, it, is_legacy(rq));
+    tell_read(rq, it->modified);
+}
+
+rc item_get(struct request *rq, struct err *e)
+{
+    struct precondition p;
+    struct item it;
+    rc r;
+
+    TRY(id_checked(rq, e));
+    TRY(precondition_read(rq, &p, e));
+    r = read_timed(rq, &it, e);
+    if (r != RC_OK && r != RC_NOT_FOUND)
+        return r;
+    /* A missing item counts as one of time 0 here, too. */
+    TRY(precondition_check(rq, &p, r == RC_OK ? it.modified : STAMP_ZERO, e));
+    if (r == RC_OK)
+        put_item(rq, &it);
+    return r;
+}
+
+/* Only where a read is a short one of this machine's disk; the server watches that it stays short. */
+bool item_get_warm(struct request *rq)
+{
+    struct sync_worker *w = rq->worker;
+    struct precondition p;
+    struct item it;
+
+    if (!w->store || strcmp(store_driver_name(w->sync->store), "sqlite") != 0)
+        return false;
+    if (id_checked(rq, NULL) != RC_OK || precondition_read(rq, &p, NULL) != RC_OK || p.has_modified ||
+        p.has_unmodified)
+        return false;
+    if (read_timed(rq, &it, NULL) != RC_OK)
+        return false;
+    put_item(rq, &it);
+    return true;
+}
+
+/* ---- writing, 1.5 ---- */
+
+/* The item's time inside a transaction. Where the collection's already satisfies the client, the item need not be read. */
+static rc item_precondition(struct request *rq, struct sync_txn *t, const struct precondition *p,
+                            struct err *e)
+{
+    struct item it;
+    rc r;
+
+    if (!p->has_unmodified || coll_stamp(store_head(t->tx), path_coll(rq)).cs <= p->unmodified_since.cs)
+        return RC_OK;
+    r = store_item_get(t->tx, path_coll(rq), path_id(rq), &it, e);
+    if (r == RC_NOT_FOUND)
+        return RC_OK; /* 0: older than whatever was asked for */
+    if (r != RC_OK)
+        return r;
+    return precondition_check(rq, p, it.modified, e);
+}
+
+static rc body_read(const struct request *rq, struct item_patch *out, json_t **out_root, struct err *e)
+{
+    struct sync_coll_limits l = sync_limits_of(limits_of(rq), path_coll(rq));
+    struct bso_rules rules = { .max_payload_bytes = l.max_record_payload_bytes };
+    struct bso_ctx c = { .rules = &rules, .arena = rq->arena };
+    enum format format;
+
+    TRY(body_format(rq->content_type, true, &format, e));
+    TRY(bso_read(rq->body, path_id(rq), &c, out, out_root, e));
+    if (view_eq(path_coll(rq), VIEW("crypto")) && payload_has_zero_iv(out->payload))
+        return fail(e, RC_BAD_INPUT, RESP_INVALID_WBO, "a key record with an empty IV");
+    return RC_OK;
+}
+
+rc item_put(struct request *rq, struct err *e)
+{
+    SCOPED(json_decref) json_t *root = NULL;
+    SCOPED(sync_abort) struct sync_txn t = { .tx = NULL };
+    struct item_patch patch;
+    struct precondition p;
+    stamp now;
+
+    TRY(precondition_read(rq, &p, e));
+    TRY(body_read(rq, &patch, &root, e));
+    TRY(sync_begin(rq, STORE_WRITE, &t, e));
+    TRY(item_precondition(rq, &t, &p, e));
+    TRY(quota_admits(&t, patch.payload.n, false, e));
+    now = store_stamp(t.tx);
+    TRY(store_items_put(t.tx, path_coll(rq), &patch, 1, NULL, e));
+    TRY(sync_commit(&t, e));
+    stamp_put(reply_body(rq), now);
+    tell_write(rq, now);
+    return RC_OK;
+}
+
+rc item_delete(struct request *rq, struct err *e)
+{
+    SCOPED(sync_abort) struct sync_txn t = { .tx = NULL };
+    struct precondition p;
+    stamp now;
+
+    TRY(precondition_read(rq, &p, e));
+    TRY(sync_begin(rq, STORE_WRITE, &t, e));
+    TRY(item_precondition(rq, &t, &p, e));
+    now = store_stamp(t.tx);
+    TRY(store_item_delete(t.tx, path_coll(rq), path_id(rq), e));
+    TRY(sync_commit(&t, e));
+    put_modified(rq, now);
+    tell_write(rq, now);
+    return RC_OK;
+}

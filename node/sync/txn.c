@@ -1,0 +1,105 @@
+/* Transactions with the rule of the cache around them (node/cache/cache.h).
+ *
+ * The mark is put right before the commit, which is still under the head lock: a write that ends in 412 or 400 thus leaves
+ * what is cached alone, and readers miss it for as short as can be. */
+#include "node/sync/sync.h"
+
+static void count_time(struct sync_txn *t)
+{
+    t->rq->store_us += clock_mono_us(t->rq->clock) - t->begun_us;
+}
+
+rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e)
+{
+    struct sync_worker *w = rq->worker;
+    const struct store_begin o = {
+        .uid = rq->who.uid, .epoch = rq->who.epoch, .mode = mode, .arena = rq->arena
+    };
+    rc r;
+
+    *out = (struct sync_txn){
+        .rq = rq, .w = w, .begun_us = clock_mono_us(rq->clock), .writing = mode == STORE_WRITE
+    };
+    r = store_begin(w->store, &o, &out->tx, e);
+    if (r != RC_OK)
+        count_time(out);
+    return r;
+}
+
+rc sync_commit(struct sync_txn *t, struct err *e)
+{
+    const struct head *h = store_head(t->tx);
+    int64_t uid = t->rq->who.uid;
+    rc r;
+
+    if (t->writing)
+        cache_before(t->w->cache, uid, &t->mark);
+    r = store_commit(&t->tx, e);
+    t->tx = NULL;
+    if (t->writing) {
+        SCOPED(buf_done) struct buf packed = { 0 };
+
+        if (r == RC_OK)
+            head_pack(h, &packed);
+        cache_after(t->w->cache, uid, &t->mark, r == RC_OK ? buf_view(&packed) : VIEW_NONE);
+    }
+    count_time(t);
+    return r;
+}
+
+void sync_abort(struct sync_txn *t)
+{
+    if (!t->tx)
+        return;
+    store_rollback(t->tx);
+    t->tx = NULL;
+    count_time(t);
+}
+
+/* What the cache says, if it may speak: a head that refuses is asked for again in the store, which knows why. */
+static bool head_cached(struct request *rq, struct cache_mark *mark, struct head *out)
+{
+    struct sync_worker *w = rq->worker;
+    SCOPED(buf_done) struct buf packed = { 0 };
+    struct head h;
+
+    if (!cache_get(w->cache, rq->who.uid, &packed, mark))
+        return false;
+    if (!head_unpack(arena_copy(rq->arena, buf_view(&packed)), rq->arena, &h) || h.uid != rq->who.uid)
+        return false;
+    if (head_admits(&h, rq->who.epoch, NULL) != RC_OK)
+        return false;
+    *out = h;
+    return true;
+}
+
+rc sync_head(struct request *rq, struct head *out, struct err *e)
+{
+    struct sync_worker *w = rq->worker;
+    struct cache_mark mark = { .id = "" };
+    int64_t begun_us;
+    rc r;
+
+    if (head_cached(rq, &mark, out))
+        return RC_OK;
+    begun_us = clock_mono_us(rq->clock);
+    r = store_head_read(w->store, rq->who.uid, rq->arena, out, e);
+    rq->store_us += clock_mono_us(rq->clock) - begun_us;
+    if (r != RC_OK)
+        return r;
+    /* "No row" is not remembered: the row may be made by a write that is then refused and so touches no cache. */
+    if (out->state != HEAD_NONE && mark.id[0]) {
+        SCOPED(buf_done) struct buf packed = { 0 };
+
+        head_pack(out, &packed);
+        cache_fill(w->cache, rq->who.uid, &mark, buf_view(&packed));
+    }
+    return head_admits(out, rq->who.epoch, e);
+}
+
+bool sync_head_warm(struct request *rq, struct head *out)
+{
+    struct sync_worker *w = rq->worker;
+
+    return w->cache && cache_in_memory(w->sync->cache) && head_cached(rq, NULL, out);
+}
