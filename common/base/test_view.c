@@ -1,0 +1,117 @@
+#include "common/base/view.h"
+
+#include "common/base/testing.h"
+
+static void absent_and_empty_are_equal_bytes(void **state)
+{
+    (void)state;
+    assert_true(view_eq(VIEW_NONE, VIEW("")));
+    assert_true(view_eq_nocase(VIEW_NONE, VIEW("")));
+    assert_int_equal(view_cmp(VIEW_NONE, VIEW("")), 0);
+    assert_null(view_of(NULL).p);
+    assert_non_null(view_of("").p);
+}
+
+static void case_matters_only_where_it_is_said(void **state)
+{
+    (void)state;
+    assert_true(view_eq(VIEW("abc"), VIEW("abc")));
+    assert_false(view_eq(VIEW("abc"), VIEW("abC")));
+    assert_false(view_eq(VIEW("abc"), VIEW("ab")));
+    assert_true(view_eq_nocase(VIEW("aBc-1"), VIEW("AbC-1")));
+    assert_false(view_eq_nocase(VIEW("abc"), VIEW("abd")));
+    assert_false(view_eq_nocase(VIEW("@"), VIEW("`"))); /* they differ by the bit that letters differ by */
+    assert_false(view_eq_nocase(VIEW("\xc3\x84"), VIEW("\xc3\xa4"))); /* letters of ASCII alone */
+    assert_true(view_starts(VIEW("Hawk id"), VIEW("Hawk ")));
+    assert_true(view_starts(VIEW("x"), VIEW("")));
+    assert_false(view_starts(VIEW("Haw"), VIEW("Hawk")));
+}
+
+static void order_is_bytewise_and_the_shorter_comes_first(void **state)
+{
+    (void)state;
+    assert_true(view_cmp(VIEW("a"), VIEW("b")) < 0);
+    assert_true(view_cmp(VIEW("b"), VIEW("abc")) > 0);
+    assert_true(view_cmp(VIEW("ab"), VIEW("abc")) < 0);
+    assert_true(view_cmp(VIEW("abc"), VIEW("ab")) > 0);
+    assert_true(view_cmp(VIEW("\xff"), VIEW("a")) > 0);
+    assert_int_equal(view_cmp(VIEW("abc"), VIEW("abc")), 0);
+}
+
+static void cutting_gives_every_part_once(void **state)
+{
+    const char *const expected[] = { "a", "", "bc", "" };
+    view rest = VIEW("a,,bc,"), head;
+    size_t n = 0;
+
+    (void)state;
+    while (view_cut(&rest, ',', &head)) {
+        assert_true(n < 4);
+        assert_true(view_eq(head, view_of(expected[n++])));
+    }
+    assert_int_equal(n, 4);
+    rest = VIEW("");
+    assert_true(view_cut(&rest, ',', &head)); /* an empty text is one empty part */
+    assert_int_equal(head.n, 0);
+    assert_false(view_cut(&rest, ',', &head));
+}
+
+static void trimming_takes_blanks_and_tabs(void **state)
+{
+    (void)state;
+    assert_true(view_eq(view_trim(VIEW(" \t a b \t")), VIEW("a b")));
+    assert_int_equal(view_trim(VIEW(" \t ")).n, 0);
+    assert_int_equal(view_trim(VIEW_NONE).n, 0);
+    assert_true(view_eq(view_trim(VIEW("\na")), VIEW("\na")));
+}
+
+struct number {
+    const char *text;
+    uint64_t max;
+    bool good;
+    uint64_t value;
+};
+
+static const struct number numbers[] = {
+    { "0", 0, true, 0 },
+    { "7", 10, true, 7 },
+    { "0000000000000000010", 10, true, 10 },
+    { "9999999999999999999", UINT64_MAX, true, UINT64_C(9999999999999999999) },
+    { "9223372036854775807", INT64_MAX, true, INT64_MAX },
+    { "9223372036854775808", INT64_MAX, false, 0 },
+    { "00000000000000000010", 10, false, 0 },
+    { "11", 10, false, 0 },
+    { "", 10, false, 0 },
+    { "-1", 10, false, 0 },
+    { "+1", 10, false, 0 },
+    { " 1", 10, false, 0 },
+    { "1 ", 10, false, 0 },
+    { "1a", 10, false, 0 },
+    { "0x1", 10, false, 0 },
+};
+
+static void numbers_are_digits_and_nothing_else(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        uint64_t value = 4711;
+        bool good = view_to_u64(view_of(numbers[i].text), numbers[i].max, &value);
+
+        if (good != numbers[i].good || value != (good ? numbers[i].value : 4711))
+            fail_msg("\"%s\"", numbers[i].text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(absent_and_empty_are_equal_bytes),
+        cmocka_unit_test(case_matters_only_where_it_is_said),
+        cmocka_unit_test(order_is_bytewise_and_the_shorter_comes_first),
+        cmocka_unit_test(cutting_gives_every_part_once),
+        cmocka_unit_test(trimming_takes_blanks_and_tabs),
+        cmocka_unit_test(numbers_are_digits_and_nothing_else),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
