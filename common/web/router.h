@@ -111,8 +111,8 @@ struct mount {
 enum route_result { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
 
 /* Finds the route of an encoded path. Segments are split at '/', then percent-decoded, then checked by their kind.
- * ROUTE_FOUND fills out_route, out_mount, params. ROUTE_NO_METHOD fills out_allow (methods) and out_route (any of the
- * path's, for its dialect). ROUTE_NO_PATH leaves both.
+ * ROUTE_FOUND fills out_route, out_mount, params. ROUTE_NO_METHOD fills out_allow (methods) and out_route, out_mount
+ * (any of the path's, for its dialect). ROUTE_NO_PATH leaves both.
  * base: "/prefix" of the public URL, tried with and without; VIEW_NONE: none. */
 enum route_result route_find(const struct mount *mounts, size_t n_mounts, bool internal, view base, enum method m,
                              view path, struct arena *a, const struct route **out_route,

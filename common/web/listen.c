@@ -1,0 +1,182 @@
+#include "common/web/inside.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "common/base/scope.h"
+
+#define BACKLOG 1024
+
+/* ---- unix sockets ---- */
+
+/* A file left by a server that died is taken away; one with somebody behind it is not. */
+static rc path_free(const struct sockaddr_un *sa, struct err *e)
+{
+    struct stat st;
+
+    if (lstat(sa->sun_path, &st) != 0)
+        return errno == ENOENT
+                   ? RC_OK
+                   : fail(e, RC_BAD_INPUT, RESP_GENERIC, "listen: %s: %s", sa->sun_path, strerror(errno));
+    if (!S_ISSOCK(st.st_mode))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "listen: %s exists and is no socket", sa->sun_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "listen: socket: %s", strerror(errno));
+    int got = connect(fd, (const struct sockaddr *)sa, sizeof *sa);
+    int why = errno;
+    close(fd);
+    if (got == 0 || why != ECONNREFUSED)
+        return fail(e, RC_BUSY, RESP_GENERIC, "listen: %s is in use", sa->sun_path);
+    if (unlink(sa->sun_path) != 0)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "listen: %s: %s", sa->sun_path, strerror(errno));
+    return RC_OK;
+}
+
+static rc unix_open(const char *path, struct listener *out, struct err *e)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+
+    if (strlen(path) >= sizeof sa.sun_path)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "listen: the path is longer than %zu bytes: %.120s",
+                    sizeof sa.sun_path - 1, path);
+    memcpy(sa.sun_path, path, strlen(path) + 1);
+    TRY(path_free(&sa, e));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "listen: socket: %s", strerror(errno));
+    /* Nobody can connect before listen(), so the mode is right from the first connection on. */
+    if (bind(fd, (const struct sockaddr *)&sa, sizeof sa) != 0 || chmod(path, 0660) != 0 ||
+        listen(fd, BACKLOG) != 0) {
+        int why = errno;
+
+        close(fd);
+        return fail(e, why == EADDRINUSE ? RC_BUSY : RC_BAD_INPUT, RESP_GENERIC, "listen: %s: %s", path,
+                    strerror(why));
+    }
+    *out = (struct listener){ .fd = fd, .unix_path = mem_need(strdup(path)), .text = "localhost" };
+    return RC_OK;
+}
+
+/* ---- TCP ---- */
+
+/* "HOST:PORT", "[V6]:PORT"; "*" and "" are every address. */
+static bool host_port_cut(const char *text, char host[256], char port[8])
+{
+    const char *colon = strrchr(text, ':');
+    const char *from = text, *to = colon;
+    uint64_t number;
+
+    if (!colon || !view_to_u64(view_of(colon + 1), 65535, &number))
+        return false;
+    if (from[0] == '[') {
+        if (to == from || to[-1] != ']')
+            return false;
+        from++;
+        to--;
+    } else if (memchr(from, ':', (size_t)(to - from))) {
+        return false;
+    }
+    size_t n = (size_t)(to - from);
+    if (n >= 256)
+        return false;
+    memcpy(host, from, n);
+    host[n] = '\0';
+    if (strcmp(host, "*") == 0)
+        host[0] = '\0';
+    snprintf(port, 8, "%u", (unsigned)number);
+    return true;
+}
+
+static int tcp_try(const struct addrinfo *ai, bool reuse_port)
+{
+    int on = 1, off = 0;
+    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        (!reuse_port || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0) &&
+        (ai->ai_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0) &&
+        bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+/* For people: what was bound; every address is shown as loopback, where one can click on it. */
+static void tcp_describe(struct listener *l)
+{
+    struct sockaddr_storage sa = { .ss_family = AF_UNSPEC };
+    socklen_t n = sizeof sa;
+    struct address a;
+    char text[64];
+    static const uint8_t any6[16], any4[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+
+    if (getsockname(l->fd, (struct sockaddr *)&sa, &n) != 0)
+        abort();
+    l->port = ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&sa)->sin6_port
+                                             : ((struct sockaddr_in *)(void *)&sa)->sin_port);
+    address_of((struct sockaddr *)&sa, &a);
+    if (memcmp(a.bytes, any4, 16) == 0 || memcmp(a.bytes, any6, 16) == 0)
+        snprintf(text, sizeof text, "127.0.0.1");
+    else
+        address_print(&a, text);
+    snprintf(l->text, sizeof l->text, strchr(text, ':') ? "[%s]:%u" : "%s:%u", text, l->port);
+}
+
+static rc tcp_open(const char *listen_at, bool reuse_port, struct listener *out, struct err *e)
+{
+    char host[256], port[8];
+    struct addrinfo want = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+    struct addrinfo *found = NULL;
+    int fd = -1, why = EADDRNOTAVAIL;
+
+    if (!host_port_cut(listen_at, host, port))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "listen: \"%.120s\" is neither HOST:PORT, [V6]:PORT nor an absolute path", listen_at);
+    int got = getaddrinfo(host[0] ? host : NULL, port, &want, &found);
+    if (got != 0)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "listen: \"%.120s\": %s", listen_at, gai_strerror(got));
+    /* "*": [::] first, it takes both families. A name such as localhost: IPv4 first, which everybody can reach. */
+    int families[2] = { host[0] ? AF_INET : AF_INET6, host[0] ? AF_INET6 : AF_INET };
+    for (int pass = 0; pass < 2 && fd < 0; pass++) {
+        for (struct addrinfo *ai = found; ai && fd < 0; ai = ai->ai_next) {
+            if (ai->ai_family != families[pass])
+                continue;
+            fd = tcp_try(ai, reuse_port);
+            if (fd < 0)
+                why = errno;
+        }
+    }
+    freeaddrinfo(found);
+    if (fd < 0)
+        return fail(e, why == EADDRINUSE ? RC_BUSY : RC_BAD_INPUT, RESP_GENERIC, "listen: \"%.120s\": %s",
+                    listen_at, strerror(why));
+    *out = (struct listener){ .fd = fd };
+    tcp_describe(out);
+    return RC_OK;
+}
+
+rc listener_open(const char *listen_at, bool reuse_port, struct listener *out, struct err *e)
+{
+    return listen_at[0] == '/' ? unix_open(listen_at, out, e) : tcp_open(listen_at, reuse_port, out, e);
+}
+
+void listener_close(struct listener *l)
+{
+    if (l->fd >= 0)
+        close(l->fd);
+    if (l->unix_path)
+        unlink(l->unix_path);
+    free(l->unix_path);
+    l->fd = -1;
+    l->unix_path = NULL;
+}

@@ -1,0 +1,360 @@
+#include "common/web/inside.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+#include "common/base/rand.h"
+#include "common/base/scope.h"
+#include "common/web/ops.h"
+
+#define PEM_MAX ((off_t)1 << 20)
+
+atomic_int web_queue_depth[2], web_connections[2];
+
+/* ---- configuration ---- */
+
+#define KEY(section, field, type, fallback, least, most, unit, help)                                         \
+    {                                                                                                        \
+        section "." #field, type, offsetof(struct server_conf, field), fallback, least, most, 0, unit, help  \
+    }
+
+#define KEYS(s, at, url_help, io, work, depth, conns)                                                        \
+    KEY(s, listen, CONF_TEXT, at, 0, 0, "", "HOST:PORT, [V6]:PORT, or the path of a unix socket."),          \
+        KEY(s, url, CONF_TEXT, "", 0, 0, "", url_help),                                                      \
+        KEY(s, io_threads, CONF_INT, io, 0, 64, "", "Threads that read and write sockets; 0: one a core."),  \
+        KEY(s, workers, CONF_INT, work, 0, 1024, "", "Threads that run handlers; 0: eight a core."),         \
+        KEY(s, queue, CONF_INT, depth, 1, 1000000, "",                                                       \
+            "Requests that may wait for a worker; more get 503."),                                           \
+        KEY(s, queue_wait_s, CONF_SECONDS, "20", 1, 600, "s",                                                \
+            "Who has waited longer for a worker gets 503."),                                                 \
+        KEY(s, connections, CONF_INT, conns, 1, 1000000, "", "Open connections at most."),                   \
+        KEY(s, connection_bytes, CONF_SIZE, "16k", 4096, 1 << 20, "bytes",                                   \
+            "Memory of each connection; request line and headers must fit into some three quarters of it."), \
+        KEY(s, idle_s, CONF_SECONDS, "75", 1, 3600, "s",                                                     \
+            "A silent connection is closed after this; a request's headers must come within it."),           \
+        KEY(s, body_bytes, CONF_SIZE, "256m", 1 << 16, (int64_t)1 << 40, "bytes",                            \
+            "All request bodies in memory together; beyond it 503."),                                        \
+        KEY(s, arena_bytes, CONF_SIZE, "8m", 1 << 16, (int64_t)1 << 30, "bytes",                             \
+            "Memory of one request beside its body; beyond it 503."),                                        \
+        KEY(s, drain_s, CONF_SECONDS, "30", 0, 3600, "s", "Time for running requests when stopping."),       \
+        KEY(s, tls_cert, CONF_TEXT, "", 0, 0, "", "PEM file with the certificate chain; empty: no TLS."),    \
+        KEY(s, tls_key, CONF_TEXT, "", 0, 0, "", "PEM file with its private key."),                          \
+        KEY(s, spool_dir, CONF_TEXT, "", 0, 0, "",                                                           \
+            "Folder for answers above 4 MiB (unlinked files); empty: TMPDIR or /tmp."),                      \
+        KEY(s, trusted_proxies, CONF_LIST, "", 0, 0, "",                                                     \
+            "Addresses or networks whose X-Forwarded-For is believed; \"unix\": whoever uses the socket."),  \
+        KEY(s, reuse_port, CONF_BOOL, "no", 0, 0, "", "Let several processes share the port.")
+
+const struct conf_key server_conf_public[] = {
+    KEYS("public", "127.0.0.1:8000",
+         "The URL that clients use, without a slash at its end; empty: from listen.", "0", "0", "1024",
+         "10000"),
+};
+const size_t server_conf_public_n = sizeof server_conf_public / sizeof server_conf_public[0];
+
+const struct conf_key server_conf_internal[] = {
+    KEYS("internal", "127.0.0.1:8001", "The URL that our own programs use; empty: from listen.", "1", "4",
+         "256", "256"),
+};
+const size_t server_conf_internal_n = sizeof server_conf_internal / sizeof server_conf_internal[0];
+
+static int64_t cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 1 ? 1 : n > 32 ? 32 : n;
+}
+
+int64_t server_io_threads(const struct server_conf *c)
+{
+    return c->io_threads ? c->io_threads : cores();
+}
+
+int64_t server_workers(const struct server_conf *c)
+{
+    return c->workers ? c->workers : 8 * cores();
+}
+
+/* ---- mounts and metrics ---- */
+
+static double gauge(void *arg)
+{
+    return atomic_load((atomic_int *)arg);
+}
+
+static void text_label(struct buf *b, const char *name, const char *value)
+{
+    buf_addf(b, "%s%s=\"%s\"", b->n ? "," : "", name, value);
+}
+
+static const char *method_label(unsigned methods)
+{
+    return methods & GET      ? "GET"
+           : methods & POST   ? "POST"
+           : methods & PUT    ? "PUT"
+           : methods & DELETE ? "DELETE"
+           : methods & HEAD   ? "HEAD"
+                              : "OTHER";
+}
+
+static void register_route(struct route_state *state, const char *service, const char *path,
+                           const char *method)
+{
+    static const char *const classes[6] = { "none", NULL, "2xx", "3xx", "4xx", "5xx" };
+
+    for (size_t i = 0; i < 6; i++) {
+        struct buf labels = { 0 };
+
+        if (!classes[i]) /* nobody sends 1xx */
+            continue;
+        text_label(&labels, "service", service);
+        text_label(&labels, "route", path);
+        text_label(&labels, "method", method);
+        text_label(&labels, "status", classes[i]);
+        state->requests[i] =
+            metric_counter("heddle_requests_total", buf_text(&labels), "Requests by route and status.");
+        buf_done(&labels);
+    }
+}
+
+static void register_metrics(struct server *s)
+{
+    const char *labels = s->internal ? "listener=\"internal\"" : "listener=\"public\"";
+
+    s->latency = metric_histogram("heddle_request_seconds", labels, "From the request line to the reply.");
+    s->queue_wait = metric_histogram("heddle_queue_wait_seconds", labels, "Waiting for a worker.");
+    metric_gauge("heddle_queue_depth", labels, "Requests waiting for a worker.", gauge,
+                 &web_queue_depth[s->internal]);
+    metric_gauge("heddle_connections", labels, "Open connections.", gauge, &web_connections[s->internal]);
+    register_route(&s->nowhere, "none", "-", "-");
+    s->routes = mem_need(calloc(s->n_mounts, sizeof *s->routes));
+    for (size_t i = 0; i < s->n_mounts; i++) {
+        const struct mount *m = &s->mounts[i];
+
+        s->routes[i] = mem_need(calloc(m->n_routes + 1, sizeof *s->routes[i]));
+        for (size_t j = 0; j < m->n_routes; j++)
+            register_route(&s->routes[i][j], m->service ? m->service : m->name, m->routes[j].path,
+                           method_label(m->routes[j].methods));
+    }
+}
+
+static void mounts_join(struct server *s, const struct mount *mounts, size_t n)
+{
+    s->n_mounts = n + 1;
+    s->mounts = mem_need(calloc(s->n_mounts, sizeof *s->mounts));
+    for (size_t i = 0; i < n; i++)
+        s->mounts[i] = mounts[i];
+    s->mounts[n] = (struct mount){
+        .name = "ops", .service = "ops", .routes = ops_routes, .n_routes = ops_routes_n, .app = s
+    };
+}
+
+size_t server_mount_index(const struct server *s, const struct mount *m)
+{
+    return (size_t)(m - s->mounts);
+}
+
+struct route_state *server_route_state(struct server *s, const struct web_request *w)
+{
+    const struct request *rq = &w->rq;
+
+    if (!rq->route)
+        return &s->nowhere;
+    return &s->routes[server_mount_index(s, rq->mount)][rq->route - rq->mount->routes];
+}
+
+/* ---- opening ---- */
+
+static rc pem_read(const char *path, char **out, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    size_t done = 0;
+
+    if (fd < 0 || fstat(fd, &st) != 0 || st.st_size > PEM_MAX) {
+        int why = fd < 0 ? errno : EFBIG;
+
+        if (fd >= 0)
+            close(fd);
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "TLS: cannot read %.160s: %s", path, strerror(why));
+    }
+    char *text = mem_need(calloc(1, (size_t)st.st_size + 1));
+    while (done < (size_t)st.st_size) {
+        ssize_t n = read(fd, text + done, (size_t)st.st_size - done);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        done += (size_t)n;
+    }
+    close(fd);
+    *out = text;
+    return RC_OK;
+}
+
+static rc tls_read(struct server *s, struct err *e)
+{
+    const struct server_conf *c = s->conf;
+    bool cert = c->tls_cert && c->tls_cert[0], key = c->tls_key && c->tls_key[0];
+
+    if (!cert && !key)
+        return RC_OK;
+    if (!cert || !key)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "tls_cert and tls_key need each other");
+    TRY(pem_read(c->tls_cert, &s->tls_cert, e));
+    return pem_read(c->tls_key, &s->tls_key, e);
+}
+
+static rc url_set(struct server *s, struct err *e)
+{
+    struct url_parts parts;
+    struct buf b = { 0 };
+
+    if (s->conf->url && s->conf->url[0])
+        buf_add(&b, view_of(s->conf->url));
+    else
+        buf_addf(&b, "http%s://%s", s->tls_cert ? "s" : "", s->listener.text);
+    s->url = mem_need(strdup(buf_text(&b)));
+    buf_done(&b);
+    if (!url_cut(view_of(s->url), &parts))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "url: \"%.160s\" is no http or https URL", s->url);
+    s->base = parts.base;
+    return RC_OK;
+}
+
+static rc ios_start(struct server *s, struct err *e)
+{
+    s->n_ios = (size_t)server_io_threads(s->conf);
+    s->ios = mem_need(calloc(s->n_ios, sizeof *s->ios));
+    for (size_t i = 0; i < s->n_ios; i++) {
+        struct io *io = &s->ios[i];
+        uint64_t prefix;
+
+        io->server = s;
+        io->listen_fd = -1;
+        io->states = mem_need(calloc(s->n_mounts, sizeof *io->states));
+        io->states_retry_us = mem_need(calloc(s->n_mounts, sizeof *io->states_retry_us));
+        rand_bytes(&prefix, sizeof prefix);
+        snprintf(io->id_prefix, sizeof io->id_prefix, "%012llx", (unsigned long long)(prefix >> 16));
+    }
+    for (size_t i = 0; i < s->n_ios; i++)
+        TRY(io_start(&s->ios[i], e));
+    return RC_OK;
+}
+
+static rc start(struct server *s, struct err *e)
+{
+    TRY(proxies_parse(&s->conf->trusted_proxies, &s->proxies, e));
+    TRY(tls_read(s, e));
+    TRY(listener_open(s->conf->listen, s->conf->reuse_port, &s->listener, e));
+    TRY(url_set(s, e));
+    TRY(workers_start(s, e));
+    TRY(watch_start(s, &s->watch, e));
+    return ios_start(s, e);
+}
+
+rc server_open(const struct server_conf *c, bool internal, const struct mount *mounts, size_t n_mounts,
+               const struct clock *clock, struct server **out, struct err *e)
+{
+    struct server *s = mem_need(calloc(1, sizeof *s));
+    pthread_condattr_t attr;
+
+    s->conf = c;
+    s->clock = clock;
+    s->internal = internal;
+    s->listener.fd = -1;
+    pthread_mutex_init(&s->quiet_lock, NULL);
+    pthread_mutex_init(&s->queue.lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->quiet, &attr);
+    pthread_condattr_destroy(&attr);
+    mounts_join(s, mounts, n_mounts);
+    register_metrics(s);
+    rc r = start(s, e);
+    if (r != RC_OK) {
+        server_close(s);
+        return r;
+    }
+    *out = s;
+    return RC_OK;
+}
+
+/* ---- closing ---- */
+
+void server_request_ended(struct server *s)
+{
+    if (atomic_fetch_sub(&s->active, 1) != 1 || !atomic_load(&s->draining))
+        return;
+    pthread_mutex_lock(&s->quiet_lock);
+    pthread_cond_broadcast(&s->quiet);
+    pthread_mutex_unlock(&s->quiet_lock);
+}
+
+static void wait_quiet(struct server *s, int64_t seconds)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += seconds;
+    pthread_mutex_lock(&s->quiet_lock);
+    while (atomic_load(&s->active) > 0)
+        if (pthread_cond_timedwait(&s->quiet, &s->quiet_lock, &until) == ETIMEDOUT)
+            break;
+    pthread_mutex_unlock(&s->quiet_lock);
+}
+
+void server_drain(struct server *s)
+{
+    if (s->drained)
+        return;
+    s->drained = true;
+    atomic_store(&s->draining, true);
+    for (size_t i = 0; i < s->n_ios; i++)
+        io_quiesce(&s->ios[i]);
+    listener_close(&s->listener);
+    wait_quiet(s, s->conf->drain_s);
+}
+
+/* Workers go first, since every suspended connection must have been resumed when its daemon stops. */
+void server_close(struct server *s)
+{
+    if (!s)
+        return;
+    server_drain(s);
+    workers_stop(s);
+    wait_quiet(s, 1); /* the last answers leave */
+    for (size_t i = 0; i < s->n_ios; i++) {
+        io_stop(&s->ios[i]);
+        free(s->ios[i].states);
+        free(s->ios[i].states_retry_us);
+    }
+    watch_stop(s->watch);
+    for (size_t i = 0; i < s->n_mounts; i++)
+        free(s->routes[i]);
+    proxies_done(&s->proxies);
+    pthread_cond_destroy(&s->quiet);
+    pthread_mutex_destroy(&s->quiet_lock);
+    pthread_mutex_destroy(&s->queue.lock);
+    free(s->routes);
+    free(s->mounts);
+    free(s->ios);
+    free(s->url);
+    free(s->tls_cert);
+    free(s->tls_key);
+    free(s);
+}
+
+unsigned server_port(const struct server *s)
+{
+    return s->listener.port;
+}
+
+const char *server_url(const struct server *s)
+{
+    return s->url;
+}

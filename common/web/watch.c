@@ -1,0 +1,201 @@
+/* The one thread that looks at the clock: it ends connections whose request arrives too slowly (libmicrohttpd's own timeout
+ * starts anew with each byte), answers those who waited too long in the queue, and lets closed connections linger. */
+#include "common/web/inside.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/base/mem.h"
+
+#define TICK_MS      500
+#define LINGERS_MAX  64
+#define LINGER_US    (2 * 1000000)
+#define LINGER_BYTES ((size_t)16 << 20)
+
+struct lingering {
+    int fd;
+    int64_t until_us;
+    size_t bytes;
+};
+
+struct watch {
+    struct server *server;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    struct web_conn *conns;
+    struct lingering fresh[LINGERS_MAX]; /* handed over, not yet seen by the thread */
+    size_t n_fresh, n_lingers;
+    int wake_fd;
+    bool stopping;
+};
+
+/* ---- for the io threads ---- */
+
+void watch_add(struct watch *w, struct web_conn *c)
+{
+    pthread_mutex_lock(&w->lock);
+    c->prev = NULL;
+    c->next = w->conns;
+    if (c->next)
+        c->next->prev = c;
+    w->conns = c;
+    pthread_mutex_unlock(&w->lock);
+}
+
+void watch_remove(struct watch *w, struct web_conn *c)
+{
+    pthread_mutex_lock(&w->lock);
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        w->conns = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void wake(struct watch *w)
+{
+    uint64_t one = 1;
+
+    while (write(w->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+}
+
+void watch_linger(struct watch *w, int fd)
+{
+    bool taken = false;
+
+    pthread_mutex_lock(&w->lock);
+    if (!w->stopping && w->n_fresh + w->n_lingers < LINGERS_MAX) {
+        w->fresh[w->n_fresh++] =
+            (struct lingering){ .fd = fd, .until_us = clock_mono_us(clock_system()) + LINGER_US };
+        taken = true;
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (taken)
+        wake(w);
+    else
+        close(fd);
+}
+
+/* ---- the thread ---- */
+
+/* While the lock is held a connection in the list has not been closed yet, so its number is its own. */
+static void end_slow_ones(struct watch *w)
+{
+    int64_t now = clock_mono_us(w->server->clock);
+
+    pthread_mutex_lock(&w->lock);
+    for (struct web_conn *c = w->conns; c; c = c->next) {
+        int64_t deadline = atomic_load_explicit(&c->deadline_us, memory_order_relaxed);
+
+        if (deadline && now > deadline) {
+            atomic_store_explicit(&c->deadline_us, 0, memory_order_relaxed);
+            shutdown(c->fd, SHUT_RD);
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Reads and drops; false: it is over. */
+static bool linger_on(struct lingering *l, int64_t now)
+{
+    char drop[16384];
+
+    for (int rounds = 0; rounds < 64; rounds++) {
+        ssize_t n = recv(l->fd, drop, sizeof drop, MSG_DONTWAIT);
+
+        if (n > 0)
+            l->bytes += (size_t)n;
+        else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+            return false;
+        else
+            break;
+    }
+    return now < l->until_us && l->bytes < LINGER_BYTES;
+}
+
+static void *watch_main(void *arg)
+{
+    struct watch *w = arg;
+    struct lingering lingers[LINGERS_MAX];
+    struct pollfd polls[LINGERS_MAX + 1];
+    size_t n = 0;
+    int64_t tick_us = 0;
+    bool stopping = false;
+
+    while (!stopping) {
+        polls[0] = (struct pollfd){ .fd = w->wake_fd, .events = POLLIN };
+        for (size_t i = 0; i < n; i++)
+            polls[i + 1] = (struct pollfd){ .fd = lingers[i].fd, .events = POLLIN };
+        poll(polls, (nfds_t)n + 1, TICK_MS);
+        if (polls[0].revents) {
+            uint64_t drop;
+            if (read(w->wake_fd, &drop, sizeof drop) < 0 && errno != EAGAIN && errno != EINTR)
+                abort();
+        }
+        int64_t now = clock_mono_us(clock_system());
+        size_t kept = 0;
+        for (size_t i = 0; i < n; i++) {
+            if (linger_on(&lingers[i], now))
+                lingers[kept++] = lingers[i];
+            else
+                close(lingers[i].fd);
+        }
+        pthread_mutex_lock(&w->lock);
+        for (size_t i = 0; i < w->n_fresh; i++)
+            lingers[kept++] = w->fresh[i];
+        w->n_fresh = 0;
+        w->n_lingers = n = kept;
+        stopping = w->stopping;
+        pthread_mutex_unlock(&w->lock);
+        if (now - tick_us >= TICK_MS * 1000 - 1000) {
+            tick_us = now;
+            end_slow_ones(w);
+            queue_expire(w->server);
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        close(lingers[i].fd);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+rc watch_start(struct server *s, struct watch **out, struct err *e)
+{
+    struct watch *w = mem_need(calloc(1, sizeof *w));
+
+    w->server = s;
+    w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->wake_fd < 0) {
+        free(w);
+        return fail(e, RC_BROKEN, RESP_GENERIC, "eventfd: %s", strerror(errno));
+    }
+    pthread_mutex_init(&w->lock, NULL);
+    int why = pthread_create(&w->thread, NULL, watch_main, w);
+    if (why != 0) {
+        close(w->wake_fd);
+        free(w);
+        return fail(e, RC_BROKEN, RESP_GENERIC, "watch thread: %s", strerror(why));
+    }
+    *out = w;
+    return RC_OK;
+}
+
+void watch_stop(struct watch *w)
+{
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->stopping = true;
+    pthread_mutex_unlock(&w->lock);
+    wake(w);
+    pthread_join(w->thread, NULL);
+    pthread_mutex_destroy(&w->lock);
+    close(w->wake_fd);
+    free(w);
+}

@@ -1,0 +1,317 @@
+/* The bounded queue and those who empty it. A worker that finds nothing to do lays itself on top of the stack of sleepers; the
+ * one on top is woken first, so that a quiet server keeps few workers warm, and nobody is woken when nobody sleeps. */
+#include "common/web/inside.h"
+
+#include <errno.h>
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+/* Database and TLS libraries run on these stacks; only what is touched costs memory. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define STACK_BYTES ((size_t)4 << 20)
+#else
+#define STACK_BYTES ((size_t)512 << 10)
+#endif
+
+/* ---- the queue; its lock is held ---- */
+
+static void gauge_depth(struct server *s, int by)
+{
+    atomic_fetch_add(&web_queue_depth[s->internal], by);
+}
+
+static struct web_request *queue_pop(struct server *s)
+{
+    struct queue *q = &s->queue;
+    struct web_request *w = q->head;
+
+    if (w) {
+        q->head = w->next;
+        if (!q->head)
+            q->tail = NULL;
+        w->next = NULL;
+        q->depth--;
+        q->full_since_us = 0;
+        gauge_depth(s, -1);
+    }
+    return w;
+}
+
+/* ---- the queue ---- */
+
+enum queue_put queue_put(struct server *s, struct web_request *w)
+{
+    struct queue *q = &s->queue;
+    struct worker *sleeper = NULL;
+    enum queue_put result = QUEUE_TAKEN;
+
+    w->queued_us = clock_mono_us(s->clock);
+    pthread_mutex_lock(&q->lock);
+    if (q->closed) {
+        result = QUEUE_CLOSED;
+    } else if (q->depth == q->most) {
+        result = QUEUE_FULL;
+    } else {
+        w->next = NULL;
+        if (q->tail)
+            q->tail->next = w;
+        else
+            q->head = w;
+        q->tail = w;
+        if (++q->depth == q->most)
+            q->full_since_us = w->queued_us;
+        gauge_depth(s, 1);
+        sleeper = q->sleepers;
+        if (sleeper)
+            q->sleepers = sleeper->next_sleeper;
+    }
+    pthread_mutex_unlock(&q->lock);
+    if (sleeper)
+        sem_post(&sleeper->wake);
+    return result;
+}
+
+int64_t queue_full_us(struct server *s)
+{
+    struct queue *q = &s->queue;
+
+    pthread_mutex_lock(&q->lock);
+    int64_t since = q->full_since_us;
+    bool full = q->depth == q->most;
+    pthread_mutex_unlock(&q->lock);
+    return full ? clock_mono_us(s->clock) - since : -1;
+}
+
+unsigned server_queue_depth(const struct server *s)
+{
+    struct queue *q = &((struct server *)(uintptr_t)s)->queue;
+
+    pthread_mutex_lock(&q->lock);
+    unsigned depth = q->depth;
+    pthread_mutex_unlock(&q->lock);
+    return depth;
+}
+
+static bool waited_too_long(const struct server *s, const struct web_request *w, int64_t now_us)
+{
+    return now_us - w->queued_us > s->conf->queue_wait_s * 1000000;
+}
+
+/* The job's answer is there (or its admission): back to its io thread. */
+static void refuse_job(struct web_request *w, const char *why)
+{
+    w->result = fail(&w->err, RC_BUSY, RESP_GENERIC, "%s", why);
+    io_resume(w);
+}
+
+/* Refuses those in front of the queue: all, or those who have waited too long. */
+static void refuse_waiting(struct server *s, bool everybody, const char *why)
+{
+    struct queue *q = &s->queue;
+    int64_t now = clock_mono_us(s->clock);
+
+    for (;;) {
+        pthread_mutex_lock(&q->lock);
+        bool go = q->head && (everybody || waited_too_long(s, q->head, now));
+        struct web_request *w = go ? queue_pop(s) : NULL;
+        pthread_mutex_unlock(&q->lock);
+        if (!w)
+            return;
+        w->queue_us += now - w->queued_us;
+        refuse_job(w, why);
+    }
+}
+
+void queue_expire(struct server *s)
+{
+    refuse_waiting(s, false, "waited too long for a worker");
+}
+
+/* Waits for the next job; NULL when the queue is closed and empty. */
+static struct web_request *next_job(struct worker *me)
+{
+    struct queue *q = &me->server->queue;
+
+    for (;;) {
+        pthread_mutex_lock(&q->lock);
+        struct web_request *w = queue_pop(me->server);
+        bool closed = q->closed;
+
+        if (!w && !closed) {
+            me->next_sleeper = q->sleepers;
+            q->sleepers = me;
+        }
+        pthread_mutex_unlock(&q->lock);
+        if (w || closed)
+            return w;
+        while (sem_wait(&me->wake) != 0 && errno == EINTR)
+            ;
+    }
+}
+
+/* ---- the work ---- */
+
+/* The worker's own state for a mount, opened when it is first needed. A failure is tried again at the next job. */
+static rc state_of(struct worker *me, const struct mount *m, void **out, struct err *e)
+{
+    size_t i = server_mount_index(me->server, m);
+
+    if (!me->states[i] && m->worker_open) {
+        rc r = m->worker_open(m->app, &me->states[i], e);
+
+        if (r != RC_OK) {
+            me->states[i] = NULL;
+            return r;
+        }
+    }
+    *out = me->states[i];
+    return RC_OK;
+}
+
+static rc run_handler(struct web_request *w)
+{
+    struct request *rq = &w->rq;
+
+    rc r = rq->route->handler(rq, &w->err);
+    return r == RC_OK ? reply_finish(rq, &w->err) : r;
+}
+
+static rc run_job(struct worker *me, struct web_request *w)
+{
+    struct request *rq = &w->rq;
+    bool late = w->phase == PHASE_LATE;
+
+    w->worker = me;
+    rc r = state_of(me, rq->mount, &rq->worker, &w->err);
+
+    if (r == RC_OK && late)
+        r = rq->mount->admit_late(rq, &w->err);
+    if (r == RC_OK && late && w->length == 0 && !w->chunked) { /* no body to wait for: go on at once */
+        if (rq->mount->admit_body)
+            r = rq->mount->admit_body(rq, &w->err);
+        w->phase = PHASE_PARKED;
+        w->early = true;
+        late = false;
+    }
+    if (r == RC_OK && !late)
+        r = run_handler(w);
+    rq->worker = NULL;
+    w->worker = NULL;
+    return r;
+}
+
+bool workers_health(struct request *rq, struct buf *out)
+{
+    struct server *s = rq->web->io->server;
+    const struct mount *own_mount = rq->mount;
+    void *own_app = rq->app, *own_worker = rq->worker;
+    bool well = true;
+
+    for (size_t i = 0; i < s->n_mounts; i++) {
+        struct err e = ERR_NONE;
+
+        if (!s->mounts[i].health)
+            continue;
+        if (state_of(rq->web->worker, &s->mounts[i], &rq->worker, &e) != RC_OK) {
+            LOG(LOG_WARN, "not healthy", LOG_S("mount", s->mounts[i].name), LOG_S("why", e.text));
+            buf_addf(out, ",\"%s\":\"Err\"", s->mounts[i].name);
+            well = false;
+            continue;
+        }
+        rq->mount = &s->mounts[i];
+        rq->app = s->mounts[i].app;
+        well &= s->mounts[i].health(rq, out);
+    }
+    rq->mount = own_mount;
+    rq->app = own_app;
+    rq->worker = own_worker;
+    return well;
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *me = arg;
+    struct server *s = me->server;
+    struct web_request *w;
+
+    while ((w = next_job(me))) {
+        int64_t now = clock_mono_us(s->clock), waited = now - w->queued_us;
+
+        w->queue_us += waited;
+        metric_observe_us(s->queue_wait, waited);
+        if (waited_too_long(s, w, now)) {
+            refuse_job(w, "waited too long for a worker");
+            continue;
+        }
+        w->result = run_job(me, w);
+        io_resume(w);
+    }
+    for (size_t i = 0; i < s->n_mounts; i++)
+        if (me->states[i] && s->mounts[i].worker_close)
+            s->mounts[i].worker_close(me->states[i]);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static int worker_start(struct worker *w, struct server *s)
+{
+    pthread_attr_t attr;
+
+    *w = (struct worker){ .server = s, .states = mem_need(calloc(s->n_mounts, sizeof *w->states)) };
+    sem_init(&w->wake, 0, 0);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    int why = pthread_create(&w->thread, &attr, worker_main, w);
+    pthread_attr_destroy(&attr);
+    if (why != 0) {
+        sem_destroy(&w->wake);
+        free(w->states);
+    }
+    return why;
+}
+
+rc workers_start(struct server *s, struct err *e)
+{
+    size_t n = (size_t)server_workers(s->conf);
+
+    s->queue.most = (unsigned)s->conf->queue;
+    s->workers = mem_need(calloc(n, sizeof *s->workers));
+    for (s->n_workers = 0; s->n_workers < n; s->n_workers++) {
+        int why = worker_start(&s->workers[s->n_workers], s);
+
+        if (why != 0) {
+            workers_stop(s);
+            return fail(e, RC_BROKEN, RESP_GENERIC, "worker threads: %s", strerror(why));
+        }
+    }
+    return RC_OK;
+}
+
+void workers_stop(struct server *s)
+{
+    struct queue *q = &s->queue;
+
+    if (!s->workers)
+        return;
+    pthread_mutex_lock(&q->lock);
+    q->closed = true;
+    struct worker *sleeper = q->sleepers;
+    q->sleepers = NULL;
+    pthread_mutex_unlock(&q->lock);
+    refuse_waiting(s, true, "the server is stopping");
+    while (sleeper) {
+        struct worker *next = sleeper->next_sleeper;
+        sem_post(&sleeper->wake);
+        sleeper = next;
+    }
+    for (size_t i = 0; i < s->n_workers; i++) {
+        pthread_join(s->workers[i].thread, NULL);
+        sem_destroy(&s->workers[i].wake);
+        free(s->workers[i].states);
+    }
+    free(s->workers);
+    s->workers = NULL;
+    s->n_workers = 0;
+}
