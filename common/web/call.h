@@ -25,12 +25,16 @@ struct call {
 struct answer {
     long status;
     struct buf body;
-    char next[128]; /* X-Heddle-Next, or "" */
+    char next[128]; /* X-Heddle-Next, or ""; a longer one is RC_BROKEN */
 };
 
 MUST_USE rc caller_new(const struct clock *clock, struct caller **out, struct err *e);
 void caller_free(struct caller *c);
-/* RC_OK whatever the status; RC_AWAY: no connection, timeout. Redirects are not followed. */
+/* out: zeroed or an earlier answer, which is replaced; untouched on failure. All of `what` is borrowed for the call.
+ * RC_OK whatever the status; RC_AWAY: no connection, timeout, an answer that breaks off; RC_BROKEN: one that is too long;
+ * RC_BAD_INPUT: no http(s) URL, or a control byte in what would become a header. Redirects are not followed. A signed call
+ * carries the hash of its payload, of an empty one too, and goes past any proxy of the environment.
+ * Protocol: the internal API's "signature". */
 MUST_USE rc call(struct caller *c, const struct call *what, struct answer *out, struct err *e);
 void answer_done(struct answer *a);
 
