@@ -27,7 +27,8 @@ void authority_free(struct authority *a);
 
 /* From memory alone, for the io thread. false: not known, ask authority_verify on a worker. */
 bool authority_known(struct authority *a, view name, view password, struct verdict *out);
-MUST_USE rc authority_verify(struct authority *a, view name, view password, struct verdict *out, struct err *e);
+MUST_USE rc authority_verify(struct authority *a, view name, view password, struct verdict *out,
+                             struct err *e);
 
 /* A password changed, a user was moved, disabled or deleted. A verdict being fetched meanwhile is not remembered either. */
 void authority_forget(struct authority *a, view name);

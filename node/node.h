@@ -12,26 +12,33 @@
 
 /* Keys of [node] and [auth]. */
 struct node_conf {
-    char *name;     /* of this node in the directory: host[:port] of its URL; "": from url                   */
-    char *url;      /* own URL (tokens carry it); "": the public URL                                          */
-    struct conf_list aliases;        /* further own URLs that tokens may carry                                  */
-    struct conf_list token_secrets;  /* tokens.secrets                                                          */
-    bool token_derived;              /* tokens.derived: the list holds masters, ours is derived from node.url    */
-    int64_t token_grace_s;           /* expired tokens may still read info/collections                          */
-    int64_t hawk_window_s;           /* 31449600; strict: 60                                                    */
-    bool hawk_strict;                /* remember nonces                                                         */
-    int64_t verdict_s;               /* how long a password's verdict is trusted                                 */
-    bool open_configuration;         /* info/configuration without a signature                                  */
-    int64_t backoff_s;               /* value of X-Weave-Backoff                                                */
-    int64_t backoff_percent, refuse_percent; /* of the answers with back-off; of requests refused with 503       */
-    struct conf_list refused_agents; /* prefixes of User-Agent answered with 503                                */
+    char *name; /* of this node in the directory: host[:port] of its URL; "": from url                   */
+    char *url;  /* own URL (tokens carry it); "": the public URL                                          */
+    struct conf_list aliases; /* further own URLs that tokens may carry                                  */
+    struct conf_list
+        token_secrets;       /* tokens.secrets                                                          */
+    bool token_derived;      /* tokens.derived: the list holds masters, ours is derived from node.url    */
+    int64_t token_grace_s;   /* expired tokens may still read info/collections                          */
+    int64_t hawk_window_s;   /* 31449600; strict: 60                                                    */
+    bool hawk_strict;        /* remember nonces                                                         */
+    int64_t verdict_s;       /* how long a password's verdict is trusted                                 */
+    bool open_configuration; /* info/configuration without a signature                                  */
+    int64_t backoff_s;       /* value of X-Weave-Backoff                                                */
+    int64_t backoff_percent,
+        refuse_percent; /* of the answers with back-off; of requests refused with 503       */
+    struct conf_list
+        refused_agents; /* prefixes of User-Agent answered with 503                                */
     bool cors;
-    bool error_route;                /* /__error__                                                              */
+    bool error_route; /* /__error__                                                              */
     int64_t purge_every_s, purge_grace_s;
-    char *state;                     /* normal, backoff, backoff:NN, down, unhealthy, draining                  */
+    char *state; /* normal, backoff, backoff:NN, down, unhealthy, draining                  */
 };
 extern const struct conf_key node_conf_keys[];
 extern const size_t node_conf_keys_n;
+
+struct admit;
+struct sweep;
+struct node_extra;
 
 struct node {
     const struct node_conf *conf;
@@ -42,10 +49,13 @@ struct node {
     struct token_verifier *verifier;
     struct secrets *secrets;
     struct nonces *nonces;       /* strict mode, else NULL */
-    struct url_parts public_url;
-    struct sync_node sync;       /* what node/sync sees of us */
-    struct sweep *sweep;         /* the thread that purges */
-    struct node_extra *extra;    /* node.c's own           */
+    struct url_parts public_url; /* what clients sign                                            */
+    const view *own_urls;        /* ours and the aliases: what tokens and verdicts may name      */
+    size_t n_own_urls;
+    struct admit *admit;      /* the door's memory      */
+    struct sync_node sync;    /* what node/sync sees of us */
+    struct sweep *sweep;      /* the thread that purges */
+    struct node_extra *extra; /* node.c's own           */
 };
 
 /* A worker's own: rq->worker in node handlers. */
@@ -59,8 +69,8 @@ struct node_options {
     const struct sync_limits *limits;
     const struct store_conf *store;
     const struct cache_conf *cache;
-    const char *public_url;                    /* without a slash at its end */
-    const struct authority_driver *authority;  /* NULL: none                 */
+    const char *public_url;                   /* without a slash at its end */
+    const struct authority_driver *authority; /* NULL: none                 */
     const struct clock *clock;
 };
 
@@ -69,6 +79,13 @@ struct node_options {
 MUST_USE rc node_open(const struct node_options *o, struct node **out, struct err *e);
 /* The mount with all of its routes, for server_open. */
 void node_mount(struct node *n, struct mount *out);
+/* "/" in plain text: for a program that has no better page there. */
+void node_home_mount(struct node *n, struct mount *out);
+/* Only the health of the node, for an internal listener. */
+void node_health_mount(struct node *n, struct mount *out);
+/* SIGHUP: follows the keys that may change in a running node (CONF_RELOAD). fresh is borrowed for the call. One thread at a time.
+ * RC_BAD_INPUT: all stays as it was. */
+MUST_USE rc node_reload(struct node *n, const struct node_conf *fresh, struct err *e);
 void node_close(struct node *n); /* after the servers */
 
 #endif

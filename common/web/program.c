@@ -97,11 +97,11 @@ static int misused(const struct program *p, const struct err *e)
 
 /* ---- life ---- */
 
-/* Allocations of large answers come and go all the time; giving the memory back to the kernel each time and faulting it in again
- * costs a tenth of the throughput of large reads. 32 MiB is the most that glibc takes for the first. */
+/* Buffers of large answers come and go all the time; giving their memory back to the kernel each time and faulting it in again
+ * costs a tenth of the throughput of large reads. */
 static void keep_freed_memory(void)
 {
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_MMAP_THRESHOLD, 64 << 20);
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
 }
 

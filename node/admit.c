@@ -1,0 +1,454 @@
+#include "node/admit.h"
+
+#include <stdatomic.h>
+
+#include "common/auth/basic.h"
+#include "common/auth/hawk.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/metrics.h"
+#include "common/base/scope.h"
+#include "node/strikes.h"
+
+#define REFUSALS_A_MINUTE 300 /* of one address; honest clients meet one or two a day */
+#define DIAGNOSE_EVERY_US INT64_C(1000000)
+#define TARGETS_MAX       4
+#define HOSTS_MAX         8
+
+/* ---- why not ---- */
+
+enum why {
+    WHY_NO_CREDENTIALS,
+    WHY_TWO_CREDENTIALS,
+    WHY_MALFORMED,
+    WHY_BAD_SIGNATURE,
+    WHY_MISSING_FIELD,
+    WHY_INVALID_FIELD,
+    WHY_WRONG_NODE,
+    WHY_EXPIRED,
+    WHY_BAD_MAC,
+    WHY_BAD_PAYLOAD_HASH,
+    WHY_STALE,
+    WHY_REPLAYED,
+    WHY_UID_MISMATCH,
+    WHY_WRONG_SERVICE,
+    WHY_REFUSED,
+    WHY_BASIC_NO_CREDENTIALS,
+    WHY_BASIC_OTHER_NAME,
+    WHY_BASIC_DENIED,
+    WHY_BASIC_WRONG_NODE,
+    N_WHY
+};
+
+enum scheme { HAWK, BASIC };
+
+static const struct refusal_row {
+    const char *reason;
+    enum scheme scheme;
+    bool strike; /* looks like guessing: honest clients have old tokens and wrong nodes, but no forged ones */
+} rows[N_WHY] = {
+    [WHY_NO_CREDENTIALS] = { "no-credentials", HAWK, false },
+    [WHY_TWO_CREDENTIALS] = { "two-credentials", HAWK, false },
+    [WHY_MALFORMED] = { "malformed", HAWK, true },
+    [WHY_BAD_SIGNATURE] = { "bad-signature", HAWK, true },
+    [WHY_MISSING_FIELD] = { "missing-field", HAWK, true },
+    [WHY_INVALID_FIELD] = { "invalid-field", HAWK, true },
+    [WHY_WRONG_NODE] = { "wrong-node", HAWK, false },
+    [WHY_EXPIRED] = { "expired", HAWK, false },
+    [WHY_BAD_MAC] = { "bad-mac", HAWK, true },
+    [WHY_BAD_PAYLOAD_HASH] = { "bad-payload-hash", HAWK, true },
+    [WHY_STALE] = { "stale", HAWK, false },
+    [WHY_REPLAYED] = { "replayed", HAWK, true },
+    [WHY_UID_MISMATCH] = { "uid-mismatch", HAWK, true },
+    [WHY_WRONG_SERVICE] = { "wrong-service", HAWK, false },
+    [WHY_REFUSED] = { "refused", HAWK, false },
+    [WHY_BASIC_NO_CREDENTIALS] = { "no-credentials", BASIC, false },
+    [WHY_BASIC_OTHER_NAME] = { "name-mismatch", BASIC, true },
+    [WHY_BASIC_DENIED] = { "denied", BASIC, true },
+    [WHY_BASIC_WRONG_NODE] = { "wrong-node", BASIC, false },
+};
+
+static enum why why_of_token(enum token_reason r)
+{
+    switch (r) {
+    case TOKEN_BAD_SIGNATURE:
+        return WHY_BAD_SIGNATURE;
+    case TOKEN_MISSING_FIELD:
+        return WHY_MISSING_FIELD;
+    case TOKEN_INVALID_FIELD:
+        return WHY_INVALID_FIELD;
+    case TOKEN_WRONG_NODE:
+        return WHY_WRONG_NODE;
+    case TOKEN_EXPIRED:
+        return WHY_EXPIRED;
+    case TOKEN_GOOD:
+    case TOKEN_MALFORMED:
+        break;
+    }
+    return WHY_MALFORMED;
+}
+
+/* ---- state ---- */
+
+struct admit {
+    metric refused[N_WHY];
+    struct strikes *strikes;
+    int64_t window_s;
+    bool strict;
+    _Atomic int64_t diagnosed_us; /* when the last such line was written */
+};
+
+/* What the later steps of one request need. */
+struct kept {
+    struct hawk_header hawk;
+    struct basic basic;
+};
+
+int64_t admit_hawk_window_s(const struct node_conf *c)
+{
+    return c->hawk_strict && c->hawk_window_s == HAWK_WINDOW_LAX_S ? HAWK_WINDOW_STRICT_S : c->hawk_window_s;
+}
+
+struct admit *admit_new(const struct node *n)
+{
+    static const char *const names[] = {
+        [HAWK] = "heddle_hawk_refused_total", [BASIC] = "heddle_basic_refused_total"
+    };
+    struct admit *a = mem_need(calloc(1, sizeof(*a)));
+
+    for (size_t i = 0; i < N_WHY; i++) {
+        char label[64];
+        snprintf(label, sizeof(label), "reason=\"%s\"", rows[i].reason);
+        a->refused[i] = metric_counter(names[rows[i].scheme], label, "Credentials refused, by reason.");
+    }
+    a->strikes = strikes_new(n->clock, REFUSALS_A_MINUTE);
+    a->window_s = admit_hawk_window_s(n->conf);
+    a->strict = n->nonces != NULL;
+    atomic_init(&a->diagnosed_us, INT64_MIN / 2);
+    return a;
+}
+
+void admit_free(struct admit *a)
+{
+    if (!a)
+        return;
+    strikes_free(a->strikes);
+    free(a);
+}
+
+static const struct node *node_of(const struct request *rq)
+{
+    return rq->app;
+}
+
+/* ---- refusing ---- */
+
+static rc later(struct request *rq, unsigned wait_s, struct err *e)
+{
+    if (e)
+        e->retry_after_s = wait_s;
+    rq->log_reason = "too-many-refusals";
+    return fail(e, RC_BUSY, RESP_GENERIC, "too many bad credentials from this address");
+}
+
+static rc refuse(struct request *rq, enum why why, struct err *e)
+{
+    struct admit *a = node_of(rq)->admit;
+    const struct refusal_row *row = &rows[why];
+    unsigned wait_s = 0;
+
+    metric_add(a->refused[why], 1);
+    if (row->strike && strikes_add(a->strikes, rq->peer) && strikes_over(a->strikes, rq->peer, &wait_s))
+        return later(rq, wait_s, e);
+    rq->log_reason = row->reason;
+    return fail(e, RC_DENIED, RESP_GENERIC, "%s", row->reason);
+}
+
+/* The user that the URL names: the parameter called {uid} or {user}. */
+static view url_user(const struct request *rq)
+{
+    size_t i = 0;
+    for (const char *p = strchr(rq->route->path, '{'); p; p = strchr(p + 1, '{'), i++)
+        if (i < rq->n_params && (strncmp(p, "{uid}", 5) == 0 || strncmp(p, "{user}", 6) == 0))
+            return rq->params[i];
+    return VIEW_NONE;
+}
+
+/* ---- Hawk: what was signed ---- */
+
+static view with_base(const struct request *rq, view base)
+{
+    return arena_text(rq->arena, "%.*s%.*s", VIEW_ARG(base), VIEW_ARG(rq->target));
+}
+
+/* "/base" or "/base/…" or "/base?…" */
+static bool under(view target, view base)
+{
+    if (!view_starts(target, base))
+        return false;
+    return target.n == base.n || target.p[base.n] == '/' || target.p[base.n] == '?';
+}
+
+/* The client signed the public address: its scheme's port, its host, and its path with the public base. A proxy may have stripped the
+ * base on the way; then the target came without it. */
+static bool mac_fits(const struct request *rq, view key, const struct hawk_header *h)
+{
+    const struct url_parts *url = &node_of(rq)->public_url;
+    struct hawk_request r = {
+        .method = rq->method_text, .target = rq->target, .host = url->host, .port = url->port
+    };
+
+    if (url->base.n > 0 && !under(rq->target, url->base)) {
+        r.target = with_base(rq, url->base);
+        if (hawk_check(key, h, &r))
+            return true;
+        r.target = rq->target;
+    }
+    return hawk_check(key, h, &r);
+}
+
+/* ---- Hawk: why it does not fit ---- */
+
+static bool may_diagnose(struct admit *a, const struct clock *clock)
+{
+    int64_t now = clock_mono_us(clock), last = atomic_load(&a->diagnosed_us);
+    return now - last >= DIAGNOSE_EVERY_US && atomic_compare_exchange_strong(&a->diagnosed_us, &last, now);
+}
+
+/* A host[:port] as a client sent it; good enough for guessing. */
+static void guess_host(view text, view hosts[], size_t *n_hosts, unsigned ports[], size_t *n_ports)
+{
+    if (text.n == 0 || *n_hosts >= HOSTS_MAX || *n_ports >= HOSTS_MAX)
+        return;
+    size_t end = text.n;
+    while (end > 0 && text.p[end - 1] >= '0' && text.p[end - 1] <= '9')
+        end--;
+    uint64_t port;
+    if (end > 1 && text.p[end - 1] == ':' &&
+        view_to_u64((view){ .p = text.p + end, .n = text.n - end }, 65535, &port)) {
+        ports[(*n_ports)++] = (unsigned)port;
+        text.n = end - 1;
+    }
+    hosts[(*n_hosts)++] = text;
+}
+
+/* Tells the operator which of method, path, host, port would have made the MAC fit: the usual cause is a proxy, or public.url. */
+static void diagnose_mac(const struct request *rq, view key, const struct hawk_header *h)
+{
+    const struct node *n = node_of(rq);
+    view hosts[HOSTS_MAX + 1], targets[TARGETS_MAX], found;
+    unsigned ports[HOSTS_MAX + 3];
+    size_t n_hosts = 0, n_ports = 0, n_targets = 0;
+
+    if (!may_diagnose(n->admit, rq->clock))
+        return;
+    guess_host(request_header(rq, "Host"), hosts, &n_hosts, ports, &n_ports);
+    guess_host(request_header(rq, "X-Forwarded-Host"), hosts, &n_hosts, ports, &n_ports);
+    for (size_t i = 0; i < n->n_own_urls; i++) {
+        struct url_parts url;
+        if (n_hosts < HOSTS_MAX && n_ports < HOSTS_MAX && url_cut(n->own_urls[i], &url)) {
+            hosts[n_hosts++] = url.host;
+            ports[n_ports++] = url.port;
+        }
+    }
+    ports[n_ports++] = 443;
+    ports[n_ports++] = 80;
+    view base = n->public_url.base;
+    if (base.n > 0 && under(rq->target, base))
+        targets[n_targets++] = (view){ .p = rq->target.p + base.n, .n = rq->target.n - base.n };
+    else if (base.n > 0)
+        targets[n_targets++] = with_base(rq, base);
+    if (rq->query.p)
+        targets[n_targets++] = rq->path; /* the query was lost or added */
+    else
+        targets[n_targets++] = arena_text(rq->arena, "%.*s/", VIEW_ARG(rq->target));
+
+    const struct hawk_request r = { .method = rq->method_text,
+                                    .target = rq->target,
+                                    .host = n->public_url.host,
+                                    .port = n->public_url.port };
+    const struct hawk_guess g = { .hosts = hosts,
+                                  .n_hosts = n_hosts,
+                                  .ports = ports,
+                                  .n_ports = n_ports,
+                                  .targets = targets,
+                                  .n_targets = n_targets };
+    if (hawk_diagnose(key, h, &r, &g, rq->arena, &found))
+        LOG(LOG_WARN, "a signature fits another request: check public.url and the proxy in front",
+            LOG_V("signed", found), LOG_V("id", rq->id));
+}
+
+static void diagnose_time(const struct request *rq, int64_t ts, int64_t now_s, int64_t window_s)
+{
+    if (may_diagnose(node_of(rq)->admit, rq->clock))
+        LOG(LOG_WARN, "a signature's time is outside the window: check the clocks", LOG_I("signed_s", ts),
+            LOG_I("now_s", now_s), LOG_I("window_s", window_s), LOG_V("id", rq->id));
+}
+
+/* ---- Hawk ---- */
+
+static bool in_window(int64_t ts, int64_t now_s, int64_t window_s)
+{
+    return ts >= now_s - window_s && ts <= now_s + window_s;
+}
+
+static rc check_time(struct request *rq, const struct hawk_header *h, struct err *e)
+{
+    const struct node *n = node_of(rq);
+    int64_t now_s = clock_now_s(rq->clock);
+
+    if (!in_window(h->ts, now_s, n->admit->window_s)) {
+        diagnose_time(rq, h->ts, now_s, n->admit->window_s);
+        return refuse(rq, WHY_STALE, e);
+    }
+    if (n->admit->strict && !nonces_fresh(n->nonces, h->id, h->ts, h->nonce, now_s))
+        return refuse(rq, WHY_REPLAYED, e);
+    return RC_OK;
+}
+
+static bool is_ours(view url_uid, int64_t uid)
+{
+    uint64_t named;
+    return view_to_u64(url_uid, INT64_MAX, &named) && (int64_t)named == uid;
+}
+
+static rc admit_hawk(struct request *rq, struct err *e)
+{
+    const struct node *n = node_of(rq);
+    struct kept *kept = arena_zero(rq->arena, sizeof(*kept));
+    struct token token;
+    char key[TOKEN_KEY_TEXT];
+    const char *unreadable;
+    bool twice, expired;
+
+    view header = request_authorization(rq, &twice);
+    if (twice)
+        return refuse(rq, WHY_TWO_CREDENTIALS, e);
+    if (!header.p || !hawk_parse(header, rq->arena, &kept->hawk, &unreadable))
+        return refuse(rq, WHY_NO_CREDENTIALS, e);
+    const struct hawk_header *h = &kept->hawk;
+    double now = (double)clock_now_us(rq->clock) / 1e6;
+    enum token_reason reason = token_open(n->verifier, h->id, now, rq->arena, &token, key, &expired);
+    if (reason != TOKEN_GOOD)
+        return refuse(rq, why_of_token(reason), e);
+    if (expired && (rq->route->auth != AUTH_HAWK_GRACE || !(rq->method & (GET | HEAD))))
+        return refuse(rq, WHY_EXPIRED, e);
+    view key_text = { .p = key, .n = sizeof(key) };
+    if (!mac_fits(rq, key_text, h)) {
+        diagnose_mac(rq, key_text, h);
+        secret_wipe(key, sizeof(key));
+        return refuse(rq, WHY_BAD_MAC, e);
+    }
+    secret_wipe(key, sizeof(key));
+    TRY(check_time(rq, h, e));
+    if (!is_ours(url_user(rq), token.uid))
+        return refuse(rq, WHY_UID_MISMATCH, e);
+    if (token.svc.p && !view_eq(token.svc, view_of(rq->mount->service)))
+        return refuse(rq, WHY_WRONG_SERVICE, e);
+    if (n->authority && authority_refused(n->authority, token.uid))
+        return refuse(rq, WHY_REFUSED, e);
+    rq->who = (struct who){ .uid = token.uid,
+                            .epoch = token.epoch,
+                            .name = VIEW_NONE,
+                            .expired = expired,
+                            .hashed_id = token.hashed_fxa_uid };
+    rq->scratch = kept;
+    return RC_OK;
+}
+
+/* ---- Basic ---- */
+
+static view lower_copy(struct arena *a, view v)
+{
+    char *p = arena_cstr(a, v);
+    for (size_t i = 0; i < v.n; i++)
+        if (p[i] >= 'A' && p[i] <= 'Z')
+            p[i] = (char)(p[i] - 'A' + 'a');
+    return (view){ .p = p, .n = v.n };
+}
+
+static bool is_own_url(const struct node *n, view url)
+{
+    for (size_t i = 0; i < n->n_own_urls; i++)
+        if (view_eq(n->own_urls[i], url))
+            return true;
+    return false;
+}
+
+/* A verdict names the owner; somebody else's user must ask the directory for his node again. */
+static rc take_verdict(struct request *rq, const struct verdict *v, view name, struct err *e)
+{
+    if (!is_own_url(node_of(rq), view_of(v->node)))
+        return refuse(rq, WHY_BASIC_WRONG_NODE, e);
+    rq->who = (struct who){ .uid = v->uid, .epoch = v->epoch, .name = name, .hashed_id = VIEW_NONE };
+    return RC_OK;
+}
+
+static rc admit_basic(struct request *rq, bool *out_late, struct err *e)
+{
+    const struct node *n = node_of(rq);
+    struct kept *kept = arena_zero(rq->arena, sizeof(*kept));
+    struct verdict v;
+    bool twice;
+    unsigned wait_s;
+
+    view header = request_authorization(rq, &twice);
+    if (twice || !header.p || !basic_parse(header, rq->arena, &kept->basic))
+        return refuse(rq, WHY_BASIC_NO_CREDENTIALS, e);
+    if (!view_eq(lower_copy(rq->arena, url_user(rq)), kept->basic.name))
+        return refuse(rq, WHY_BASIC_OTHER_NAME, e);
+    if (!n->authority)
+        return fail(e, RC_AWAY, RESP_GENERIC, "no directory is configured: nobody can check passwords");
+    if (authority_known(n->authority, kept->basic.name, kept->basic.password, &v))
+        return take_verdict(rq, &v, kept->basic.name, e);
+    if (strikes_over(n->admit->strikes, rq->peer,
+                     &wait_s)) /* the directory is not asked on behalf of a guesser */
+        return later(rq, wait_s, e);
+    rq->scratch = kept;
+    *out_late = true;
+    return RC_OK;
+}
+
+rc admit_late(struct request *rq, struct err *e)
+{
+    const struct node *n = node_of(rq);
+    const struct kept *kept = rq->scratch;
+    struct verdict v;
+
+    rc r = authority_verify(n->authority, kept->basic.name, kept->basic.password, &v, e);
+    if (r == RC_DENIED)
+        return refuse(rq, WHY_BASIC_DENIED, e);
+    if (r != RC_OK)
+        return r;
+    return take_verdict(rq, &v, kept->basic.name, e);
+}
+
+/* ---- the door ---- */
+
+rc admit_headers(struct request *rq, bool *out_late, struct err *e)
+{
+    switch (rq->route->auth) {
+    case AUTH_NONE:
+    case AUTH_SELF:
+        return RC_OK;
+    case AUTH_HAWK:
+    case AUTH_HAWK_GRACE:
+        return admit_hawk(rq, e);
+    case AUTH_BASIC:
+        return admit_basic(rq, out_late, e);
+    case AUTH_INTERNAL:
+        break;
+    }
+    return fail(e, RC_FORBIDDEN, RESP_GENERIC, "this listener admits no internal callers");
+}
+
+rc admit_body(struct request *rq, struct err *e)
+{
+    const struct kept *kept = rq->scratch;
+
+    if (!kept || !kept->hawk.hash.p || (rq->route->auth != AUTH_HAWK && rq->route->auth != AUTH_HAWK_GRACE))
+        return RC_OK;
+    if (hawk_payload_ok(&kept->hawk, rq->content_type, rq->body))
+        return RC_OK;
+    return refuse(rq, WHY_BAD_PAYLOAD_HASH, e);
+}

@@ -1,0 +1,129 @@
+/* The program heddle-node: one storage node of a cluster. */
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/scope.h"
+#include "common/web/program.h"
+#include "node/node.h"
+
+struct app {
+    struct server_conf public, internal;
+    struct sync_limits limits;
+    struct store_conf store;
+    struct cache_conf cache;
+    struct node_conf node_conf;
+
+    char *url; /* public URL */
+    struct node *node;
+    struct server *public_server, *internal_server;
+};
+
+/* In the order of `groups` below. */
+enum group { GROUP_PUBLIC, GROUP_INTERNAL, GROUP_STORE, GROUP_LIMITS, GROUP_CACHE, GROUP_NODE, N_GROUPS };
+
+/* What clients sign: the URL that was set, or the address that we listen at. */
+static rc settle_url(struct app *a, struct err *e)
+{
+    struct url_parts u;
+    char *url = NULL;
+
+    if (a->public.url[0] != '\0')
+        url = mem_need(strdup(a->public.url));
+    else if (asprintf(&url, "%s://%s", a->public.tls_cert[0] != '\0' ? "https" : "http", a->public.listen) <
+             0)
+        url = mem_need(NULL);
+    free(a->url);
+    a->url = url;
+    size_t n = strlen(url);
+    while (n > 0 && url[n - 1] == '/')
+        url[--n] = '\0';
+    if (!url_cut(view_of(url), &u) || u.port == 0)
+        return fail(
+            e, RC_BAD_INPUT, RESP_GENERIC,
+            "public.url is \"%s\"%s: must be the address that clients use, like https://sync.example.net",
+            url, a->public.url[0] != '\0' ? "" : " (made of public.listen)");
+    return RC_OK;
+}
+
+static rc check(void *arg, struct err *e)
+{
+    struct app *a = arg;
+    struct sync_limits probe = a->limits;
+
+    TRY(settle_url(a, e));
+    probe.colls = NULL;
+    rc r = sync_limits_ready(&probe, e);
+    sync_limits_done(&probe);
+    return r;
+}
+
+static rc start(void *arg, struct err *e)
+{
+    struct app *a = arg;
+    struct mount public[2], internal[1];
+
+    TRY(node_open(&(struct node_options){ .conf = &a->node_conf,
+                                          .limits = &a->limits,
+                                          .store = &a->store,
+                                          .cache = &a->cache,
+                                          .public_url = a->url,
+                                          .clock = clock_system() },
+                  &a->node, e));
+    node_mount(a->node, &public[0]);
+    node_home_mount(a->node, &public[1]);
+    node_health_mount(a->node, &internal[0]);
+    if (a->internal.listen[0] != '\0') {
+        TRY(server_open(&a->internal, true, internal, 1, clock_system(), &a->internal_server, e));
+        LOG(LOG_INFO, "listening", LOG_S("what", "internal"), LOG_S("url", server_url(a->internal_server)));
+    }
+    TRY(server_open(&a->public, false, public, 2, clock_system(), &a->public_server, e));
+    LOG(LOG_INFO, "listening", LOG_S("what", "public"), LOG_S("url", server_url(a->public_server)),
+        LOG_I("port", server_port(a->public_server)));
+    return RC_OK;
+}
+
+static void reload(void *arg, void *const *fresh)
+{
+    struct app *a = arg;
+    struct err e = ERR_NONE;
+
+    if (node_reload(a->node, fresh[GROUP_NODE], &e) != RC_OK)
+        LOG(LOG_ERROR, "reload refused, the old settings stay", LOG_S("why", e.text));
+}
+
+static void stop(void *arg)
+{
+    struct app *a = arg;
+
+    if (a->public_server)
+        server_close(a->public_server);
+    if (a->internal_server)
+        server_close(a->internal_server);
+    node_close(a->node);
+    free(a->url);
+}
+
+int main(int argc, char **argv)
+{
+    static struct app app;
+    const struct program_group groups[N_GROUPS] = {
+        [GROUP_PUBLIC] = { server_conf_public, server_conf_public_n, &app.public, sizeof(app.public) },
+        [GROUP_INTERNAL] = { server_conf_internal, server_conf_internal_n, &app.internal,
+                             sizeof(app.internal) },
+        [GROUP_STORE] = { store_conf_keys, store_conf_keys_n, &app.store, sizeof(app.store) },
+        [GROUP_LIMITS] = { sync_limits_keys, sync_limits_keys_n, &app.limits, sizeof(app.limits) },
+        [GROUP_CACHE] = { cache_conf_keys, cache_conf_keys_n, &app.cache, sizeof(app.cache) },
+        [GROUP_NODE] = { node_conf_keys, node_conf_keys_n, &app.node_conf, sizeof(app.node_conf) },
+    };
+    const struct program program = {
+        .name = "heddle-node",
+        .purpose = "one storage node of a Firefox Sync cluster",
+        .groups = groups,
+        .n_groups = N_GROUPS,
+        .arg = &app,
+        .check = check,
+        .start = start,
+        .reload = reload,
+        .stop = stop,
+    };
+    return program_main(&program, argc, argv);
+}

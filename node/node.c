@@ -1,0 +1,381 @@
+#include "node/node.h"
+
+#include <unistd.h>
+
+#include "common/auth/hawk.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/scope.h"
+#include "node/admit.h"
+#include "node/alone.h"
+#include "node/front.h"
+#include "node/sweep.h"
+
+#define SECRET_LEAST_BYTES 8      /* shorter ones are typing errors                    */
+#define VERDICTS_MOST      100000 /* remembered passwords: some 50 MB at the very most */
+#define NONCES_MOST        100000
+#define SETTINGS_BYTES     ((size_t)1 << 20)
+
+/* What only this file knows of a node. */
+struct node_extra {
+    struct arena arena; /* texts made of the settings */
+    struct front *front;
+    struct sync_limits limits; /* the caller's, made ready */
+    struct cache_conf cache;   /* the caller's, with its scope */
+    struct route *routes;      /* those of sync and ours       */
+    size_t n_routes;
+    int store_lock; /* alone.h; -1 */
+};
+
+/* ---- routes of our own ---- */
+
+static rc fail_on_purpose(struct request *rq, struct err *e)
+{
+    (void)rq;
+    return fail(e, RC_BROKEN, RESP_GENERIC, "/__error__ was asked to fail");
+}
+
+static rc home(struct request *rq, struct err *e)
+{
+    (void)e;
+    reply_type(rq, "text/plain; charset=utf-8");
+    buf_add(reply_body(rq),
+            VIEW("This is a storage node of a Firefox Sync server. There is nothing to see here.\n"));
+    return RC_OK;
+}
+
+static const struct route error_route = { .methods = GET,
+                                          .path = "/__error__",
+                                          .handler = fail_on_purpose,
+                                          .auth = AUTH_NONE,
+                                          .dialect = DIALECT_PLAIN };
+
+static const struct route home_routes[] = {
+    { .methods = GET | HEAD,
+      .path = "/",
+      .handler = home,
+      .auth = AUTH_NONE,
+      .dialect = DIALECT_PLAIN,
+      .flags = ROUTE_QUICK },
+};
+
+/* One table: those of sync, then ours. */
+static void collect_routes(struct node *n)
+{
+    struct node_extra *x = n->extra;
+
+    x->routes = mem_need(calloc(sync_routes_n + 1, sizeof(*x->routes)));
+    for (size_t i = 0; i < sync_routes_n; i++) {
+        x->routes[x->n_routes] = sync_routes[i];
+        if (n->conf->open_configuration && strcmp(sync_routes[i].path, "/1.5/{uid}/info/configuration") == 0)
+            x->routes[x->n_routes].auth = AUTH_NONE;
+        x->n_routes++;
+    }
+    if (n->conf->error_route)
+        x->routes[x->n_routes++] = error_route;
+}
+
+/* ---- settings ---- */
+
+static view without_slash(view url)
+{
+    while (url.n > 0 && url.p[url.n - 1] == '/')
+        url.n--;
+    return url;
+}
+
+/* "https://host" and "https://host:443" are the same node, whichever the token says. VIEW_NONE: no other form. */
+static view other_form(struct arena *a, view url, const struct url_parts *u)
+{
+    unsigned usual = view_eq(u->scheme, VIEW("https")) ? 443 : 80;
+    if (u->port != usual)
+        return VIEW_NONE;
+    size_t plain = u->scheme.n + 3 + u->host.n; /* "scheme://host" */
+    view head = { .p = url.p, .n = plain }, tail = { .p = url.p + plain, .n = url.n - plain };
+    if (tail.n == 0 || tail.p[0] != ':')
+        return arena_text(a, "%.*s:%u%.*s", VIEW_ARG(head), usual, VIEW_ARG(tail));
+    size_t digits = 1;
+    while (digits < tail.n && tail.p[digits] >= '0' && tail.p[digits] <= '9')
+        digits++;
+    return arena_text(a, "%.*s%.*s", VIEW_ARG(head), (int)(tail.n - digits), tail.p + digits);
+}
+
+static rc add_own_url(struct node *n, view url, view *urls, struct err *e)
+{
+    struct arena *a = &n->extra->arena;
+    struct url_parts u;
+
+    url = arena_copy(a, without_slash(url));
+    if (!url_cut(url, &u))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "\"%.*s\" is no URL of a node: must be like https://node7.example.net", VIEW_ARG(url));
+    urls[n->n_own_urls++] = url;
+    view other = other_form(a, url, &u);
+    if (other.p)
+        urls[n->n_own_urls++] = other;
+    return RC_OK;
+}
+
+/* The public URL, our own, the aliases; and the node's name for the cache. */
+static rc settle_urls(struct node *n, const struct node_options *o, struct err *e)
+{
+    struct arena *a = &n->extra->arena;
+    const struct node_conf *c = o->conf;
+    view public_url = arena_copy(a, without_slash(view_of(o->public_url)));
+
+    if (!url_cut(public_url, &n->public_url))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "public.url is \"%s\": must be like https://sync.example.net",
+                    o->public_url ? o->public_url : "");
+    view *urls = arena_zero(a, 2 * (c->aliases.n + 1) * sizeof(*urls));
+    n->own_urls = urls;
+    TRY(add_own_url(n, c->url && c->url[0] ? view_of(c->url) : public_url, urls, e));
+    for (size_t i = 0; i < c->aliases.n; i++)
+        TRY(add_own_url(n, view_of(c->aliases.items[i]), urls, e));
+    if (a->spent)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "node.aliases: too many");
+    return RC_OK;
+}
+
+static view host_and_port(view url)
+{
+    size_t start = 0;
+    for (size_t i = 0; i + 2 < url.n; i++)
+        if (memcmp(url.p + i, "://", 3) == 0) {
+            start = i + 3;
+            break;
+        }
+    view rest = { .p = url.p + start, .n = url.n - start }, host;
+    view_cut(&rest, '/', &host);
+    return host;
+}
+
+static rc open_tokens(struct node *n, struct err *e)
+{
+    const struct node_conf *c = n->conf;
+
+    if (c->token_secrets.n == 0)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "tokens.secrets is not set: without the directory's secrets no token can be opened");
+    TRY(secrets_new(&c->token_secrets, SECRET_LEAST_BYTES, &n->secrets, e));
+    if (c->token_derived) {
+        struct secrets *own = NULL;
+        TRY(secrets_derive(n->secrets, n->own_urls[0], &own, e));
+        secrets_free(n->secrets);
+        n->secrets = own;
+    }
+    return token_verifier_new(n->secrets, n->own_urls, n->n_own_urls, (double)c->token_grace_s, &n->verifier,
+                              e);
+}
+
+/* ---- life ---- */
+
+static rc open_parts(struct node *n, const struct node_options *o, struct err *e)
+{
+    struct node_extra *x = n->extra;
+    const struct node_conf *c = o->conf;
+
+    TRY(settle_urls(n, o, e));
+    TRY(front_new(c, &x->front, e));
+    x->limits = *o->limits;
+    x->limits.colls = NULL;
+    TRY(sync_limits_ready(&x->limits, e));
+    TRY(open_tokens(n, e));
+    if (c->hawk_strict)
+        n->nonces = nonces_new(NONCES_MOST, 2 * admit_hawk_window_s(c));
+    if (o->authority)
+        TRY(authority_new(o->authority, o->clock, c->verdict_s, VERDICTS_MOST, &n->authority, e));
+
+    TRY(store_open(o->store, o->clock, &n->store, e));
+    x->cache = *o->cache;
+    if (x->cache.scope[0] == '\0') {
+        view name = c->name && c->name[0] ? view_of(c->name) : host_and_port(n->own_urls[0]);
+        x->cache.scope = arena_cstr(&x->arena, name);
+    }
+    TRY(cache_open(&x->cache, o->clock, &n->cache, e));
+    bool alone = strcmp(cache_driver_name(n->cache), cache_memory.name) == 0;
+    TRY(alone_lock(o->store, store_driver_name(n->store), alone, &x->store_lock, e));
+
+    n->sync =
+        (struct sync_node){ .limits = &x->limits, .clock = o->clock, .cache = n->cache, .store = n->store };
+    n->admit = admit_new(n);
+    collect_routes(n);
+    const struct sweep_options sweep = { .store = n->store,
+                                         .clock = o->clock,
+                                         .every_s = c->purge_every_s,
+                                         .grace_s = c->purge_grace_s,
+                                         .batch_life_s = x->limits.batch_life_s };
+    return sweep_start(&sweep, &n->sweep, e);
+}
+
+rc node_open(const struct node_options *o, struct node **out, struct err *e)
+{
+    struct node *n = mem_need(calloc(1, sizeof(*n)));
+
+    n->conf = o->conf;
+    n->clock = o->clock;
+    n->extra = mem_need(calloc(1, sizeof(*n->extra)));
+    n->extra->store_lock = -1;
+    arena_init(&n->extra->arena, SETTINGS_BYTES);
+    rc r = open_parts(n, o, e);
+    if (r != RC_OK) {
+        node_close(n);
+        return r;
+    }
+    LOG(LOG_INFO, "node open", LOG_V("url", n->own_urls[0]), LOG_S("store", store_driver_name(n->store)),
+        LOG_I("schema", store_schema_version(n->store)), LOG_S("cache", cache_driver_name(n->cache)),
+        LOG_S("directory", n->authority ? "yes" : "no"));
+    *out = n;
+    return RC_OK;
+}
+
+void node_close(struct node *n)
+{
+    if (!n)
+        return;
+    struct node_extra *x = n->extra;
+    sweep_stop(n->sweep);
+    admit_free(n->admit);
+    cache_close(n->cache);
+    if (n->store)
+        store_close(n->store);
+    if (x->store_lock >= 0)
+        close(x->store_lock);
+    authority_free(n->authority);
+    token_verifier_free(n->verifier);
+    secrets_free(n->secrets);
+    if (n->nonces)
+        nonces_free(n->nonces);
+    front_free(x->front);
+    sync_limits_done(&x->limits);
+    arena_done(&x->arena);
+    free(x->routes);
+    free(x);
+    free(n);
+}
+
+rc node_reload(struct node *n, const struct node_conf *fresh, struct err *e)
+{
+    return front_change(n->extra->front, fresh, e);
+}
+
+/* ---- what threads own ---- */
+
+static rc thread_open(struct node *n, bool reader, void **out, struct err *e)
+{
+    struct node_worker *w = mem_need(calloc(1, sizeof(*w)));
+    w->node = n;
+    w->sync.sync = &n->sync;
+    rc r = store_session_open(n->store, reader, &w->sync.store, e);
+    if (r == RC_OK) {
+        r = cache_handle_open(n->cache, &w->sync.cache, e);
+        if (r != RC_OK)
+            store_session_close(w->sync.store);
+    }
+    if (r != RC_OK) {
+        free(w);
+        return r;
+    }
+    *out = w;
+    return RC_OK;
+}
+
+static rc worker_open(void *app, void **out, struct err *e)
+{
+    return thread_open(app, false, out, e);
+}
+
+static rc io_open(void *app, void **out, struct err *e)
+{
+    return thread_open(app, true, out, e);
+}
+
+static void worker_close(void *worker)
+{
+    struct node_worker *w = worker;
+    cache_handle_close(w->sync.cache);
+    store_session_close(w->sync.store);
+    free(w);
+}
+
+/* ---- the mount ---- */
+
+static bool before(struct request *rq)
+{
+    const struct node *n = rq->app;
+    return front_before(n->extra->front, rq);
+}
+
+static void decorate(struct request *rq)
+{
+    const struct node *n = rq->app;
+    front_decorate(n->extra->front, rq);
+}
+
+static size_t body_max(const struct request *rq)
+{
+    const struct node *n = rq->app;
+    return sync_body_max(rq, &n->extra->limits);
+}
+
+/* The store must answer; a cache that does not only makes us slower. Protocol: Storage API 1.5, "Operations endpoints". */
+static bool health(struct request *rq, struct buf *out)
+{
+    const struct node *n = rq->app;
+    const struct node_worker *w = rq->worker;
+    const struct sync_limits *l = &n->extra->limits;
+    struct err e = ERR_NONE;
+
+    bool store = store_ping(w->sync.store, &e) == RC_OK;
+    if (!store)
+        LOG(LOG_WARN, "the store does not answer", LOG_S("why", e.text));
+    buf_addf(out, ",\"database\":\"%s\",\"cache\":\"%s\",\"quota\":{\"enabled\":%s,\"size\":%lld}",
+             store ? "Ok" : "Unknown", cache_healthy(w->sync.cache) ? "Ok" : "Err",
+             l->quota_bytes > 0 && l->quota_enforced ? "true" : "false", (long long)l->quota_bytes);
+    return store && front_serves(n->extra->front);
+}
+
+void node_mount(struct node *n, struct mount *out)
+{
+    *out = (struct mount){
+        .name = "sync",
+        .service = "sync",
+        .routes = n->extra->routes,
+        .n_routes = n->extra->n_routes,
+        .kinds = sync_param_kinds,
+        .n_kinds = sync_param_kinds_n,
+        .app = n,
+        .before = before,
+        .admit = admit_headers,
+        .admit_late = admit_late,
+        .admit_body = admit_body,
+        .body_max = body_max,
+        .decorate = decorate,
+        .worker_open = worker_open,
+        .worker_close = worker_close,
+        .io_open = io_open,
+        .health = health,
+    };
+}
+
+void node_home_mount(struct node *n, struct mount *out)
+{
+    *out = (struct mount){ .name = "home",
+                           .service = "sync",
+                           .routes = home_routes,
+                           .n_routes = sizeof(home_routes) / sizeof(home_routes[0]),
+                           .app = n,
+                           .before = before,
+                           .decorate = decorate };
+}
+
+void node_health_mount(struct node *n, struct mount *out)
+{
+    *out = (struct mount){ .name = "sync",
+                           .service = "sync",
+                           .app = n,
+                           .worker_open = worker_open,
+                           .worker_close = worker_close,
+                           .health = health };
+}
