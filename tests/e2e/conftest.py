@@ -1,0 +1,124 @@
+"""Fixtures of the end-to-end tests. Each pytest worker has one temporary folder, one MariaDB, one Redis, and one shared server for each
+engine; tests get users that nobody else has. See README.md."""
+import os
+import shutil
+
+import pytest
+
+from lib.heddle import ENGINES, Backends, build_folder
+from lib.processes import OUT, make_temp_folder
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "one_engine(name): runs on that engine alone")
+    if not hasattr(config, "workerinput"):  # not in a worker of xdist
+        shutil.rmtree(OUT, ignore_errors=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        item.session.config.stash[_failed] = True
+
+
+_failed = pytest.StashKey()
+
+
+@pytest.fixture(scope="session")
+def worker(request, tmp_path_factory):
+    """The backends of this worker. On a failure their logs are kept in tests/out/."""
+    if not (build_folder() / "heddle").exists():
+        pytest.exit(f"no program {build_folder() / 'heddle'}; build it or set HEDDLE_BUILD", 3)
+    template = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        template = template.parent  # shared by the workers of one run
+    folder = make_temp_folder()
+    backends = Backends(folder, template / "mariadb")
+    yield backends
+    bad = backends.close()
+    if bad or request.config.stash.get(_failed, False):
+        backends.keep_logs(os.environ.get("PYTEST_XDIST_WORKER", "main"))
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not bad, "servers that did not end cleanly:\n" + "\n".join(bad)
+
+
+@pytest.fixture(scope="session")
+def shared_stacks(worker):
+    """engine, kind -> Stack, started when first asked for."""
+    running = {}
+
+    def get(engine, kind="plain"):
+        if (engine, kind) not in running or not running[engine, kind].heddle.running:
+            running[engine, kind] = worker.stack(engine)
+        return running[engine, kind]
+
+    return get
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request):
+    mark = request.node.get_closest_marker("one_engine")
+    if mark and mark.args[0] != request.param:
+        pytest.skip(f"runs on {mark.args[0]} alone")
+    return request.param
+
+
+@pytest.fixture
+def stack(shared_stacks, engine):
+    """A running server, shared with other tests of this worker: use fresh users, leave its clock and its backends alone."""
+    return shared_stacks(engine)
+
+
+@pytest.fixture
+def clock_stack(shared_stacks, engine):
+    """A running server whose clock tests may advance (never turn back)."""
+    return shared_stacks(engine, "clock")
+
+
+@pytest.fixture
+def own_stack(worker, engine):
+    """Makes servers for this test alone: own_stack(settings, own_redis=True). They end with the test, and must end cleanly."""
+    made = []
+
+    def make(settings=None, **kw):
+        made.append(worker.stack(engine, settings, **kw))
+        return made[-1]
+
+    yield make
+    for s in made:
+        if s.redis is not None:
+            s.redis.resume()
+        if s.heddle.running:
+            assert s.heddle.stop() == 0, s.heddle.log_tail()
+
+
+@pytest.fixture
+def user(stack):
+    """A 1.5 client of a user who was never seen before."""
+    client = stack.user()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def other(stack):
+    """A second, unrelated user."""
+    client = stack.user()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def clock_user(clock_stack):
+    client = clock_stack.user(expires_in_s=10 * 366 * 86400)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def user11(stack):
+    """A 1.1 client of a newly registered account."""
+    client = stack.user11()
+    yield client
+    client.close()

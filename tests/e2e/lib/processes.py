@@ -1,0 +1,227 @@
+"""Child processes of a test run: MariaDB, Redis, and whatever else speaks on a socket.
+
+Every process belongs to the test run that started it, is ended by its own id, and dies with its parent. Sockets and data live in one
+short temporary folder (unix socket paths are limited to 107 bytes); nothing listens on a fixed port.
+"""
+import ctypes
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+OUT = ROOT / "tests" / "out" / "e2e"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+
+
+class NotInTime(AssertionError):
+    """A condition did not become true in its time."""
+
+
+def wait_until(condition, what, timeout_s=15.0, every_s=0.01):
+    """Asks `condition` until it gives something true, and returns that. The only place where tests let time pass."""
+    end = time.monotonic() + timeout_s
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise NotInTime(f"after {timeout_s} s still not: {what}")
+        time.sleep(every_s)
+
+
+def free_port():
+    """A port of 127.0.0.1 that was free a moment ago. Who loses the race asks again (see Heddle.start)."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def make_temp_folder():
+    """A short, private folder; in memory where that is possible, because test databases are written durably."""
+    parent = os.environ.get("HEDDLE_E2E_TMP") or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    return Path(tempfile.mkdtemp(prefix="heddle-e2e-", dir=parent))
+
+
+class Process:
+    """One child process with a log file. Subclasses say what to run and how to see that it is ready."""
+
+    name = "process"
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = self.folder / f"{self.name}.log"
+        self.child = None
+
+    def argv(self):
+        raise NotImplementedError
+
+    def env(self):
+        return {}
+
+    def ready(self):
+        """True when it serves. Called again and again while it starts."""
+        raise NotImplementedError
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    @property
+    def running(self):
+        return self.child is not None and self.child.poll() is None
+
+    def start(self, timeout_s=30.0):
+        assert not self.running, f"{self.name} runs already"
+        with open(self.log, "ab") as log:
+            self.child = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                          env={**os.environ, **self.env()}, preexec_fn=self._in_child)
+
+        def up():
+            if not self.running:
+                raise RuntimeError(f"{self.name} ended with {self.child.returncode}:\n{self.log_tail()}")
+            return self.ready()
+
+        try:
+            wait_until(up, f"{self.name} ready", timeout_s, every_s=0.02)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    @staticmethod
+    def _in_child():
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def stop(self, timeout_s=30.0):
+        """Asks it to end (SIGTERM) and waits; gives the exit code."""
+        if not self.running:
+            return self.child.returncode if self.child else None
+        self.resume()
+        self.child.send_signal(signal.SIGTERM)
+        try:
+            return self.child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise NotInTime(f"{self.name} did not end in {timeout_s} s after SIGTERM") from None
+
+    def kill(self):
+        """Ends it at once (SIGKILL), as a crash would."""
+        if self.running:
+            self.child.kill()
+            self.child.wait()
+
+    def pause(self):
+        """SIGSTOP: it keeps its sockets and answers nothing."""
+        self.child.send_signal(signal.SIGSTOP)
+        state = f"/proc/{self.pid}/stat"
+        wait_until(lambda: Path(state).read_text().rpartition(")")[2].split()[0] == "T", f"{self.name} stopped")
+
+    def resume(self):
+        if self.running:
+            self.child.send_signal(signal.SIGCONT)
+
+    def log_text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def log_tail(self, lines=30):
+        return "\n".join(self.log_text().splitlines()[-lines:])
+
+    def keep_log(self, label):
+        """Copies the log into tests/out/, for after a failure."""
+        if self.log.exists():
+            OUT.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.log, OUT / f"{label}-{self.name}.log")
+
+
+class MariaDB(Process):
+    """A server of its own on a unix socket, user root without a password. The empty data folder is made once for all workers of a
+    test run and copied."""
+
+    name = "mariadbd"
+
+    def __init__(self, folder, template_folder):
+        super().__init__(folder)
+        self.data = self.folder / "data"
+        self.socket = self.folder / "db.sock"
+        if not self.data.exists():
+            shutil.copytree(self._template(Path(template_folder)), self.data)
+
+    @staticmethod
+    def _template(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        done = folder / "done"
+        with open(folder / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                with open(folder / "install.log", "wb") as log:
+                    subprocess.run(["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal",
+                                    "--skip-test-db", f"--datadir={folder / 'data'}", *MariaDB._as_root()],
+                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
+                done.touch()
+        return folder / "data"
+
+    @staticmethod
+    def _as_root():
+        return ["--user=root"] if os.getuid() == 0 else []
+
+    def argv(self):
+        return ["mariadbd", "--no-defaults", *self._as_root(), f"--datadir={self.data}", f"--socket={self.socket}",
+                f"--pid-file={self.folder / 'db.pid'}", "--skip-networking", "--skip-log-bin", "--performance-schema=off",
+                "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=48M", "--innodb-flush-log-at-trx-commit=1",
+                "--max-allowed-packet=64M", "--skip-name-resolve"]
+
+    def ready(self):
+        try:
+            self.connect().close()
+            return True
+        except Exception:  # not listening yet
+            return False
+
+    def connect(self, database=None):
+        import pymysql
+        return pymysql.connect(unix_socket=str(self.socket), user="root", database=database, autocommit=True,
+                               charset="utf8mb4", connect_timeout=10)
+
+    def create_database(self, name):
+        connection = self.connect()
+        with connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+        return name
+
+
+class Redis(Process):
+    """A Redis of its own on a unix socket, without persistence."""
+
+    name = "redis-server"
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.socket = self.folder / "redis.sock"
+
+    def argv(self):
+        return ["redis-server", "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no",
+                "--dir", str(self.folder), "--daemonize", "no", "--maxmemory", "64mb"]
+
+    def client(self):
+        import redis
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+
+    def ready(self):
+        try:
+            with self.client() as client:
+                return client.ping()
+        except Exception:  # not listening yet
+            return False
+
+    def flush(self):
+        with self.client() as client:
+            client.flushall()

@@ -1,0 +1,128 @@
+"""A thin client of the Storage API 1.1 and of the User API 1.0, in the manner of storage15."""
+import base64
+import re
+from urllib.parse import urlsplit
+
+from .storage15 import encode
+from .wire import STAMP, JSON_STAMP, Connection
+
+STATUSES = {200, 400, 401, 404, 405, 412, 413, 503}
+
+
+def check_promises(r):
+    """What holds for every answer of 1.1, of the storage and of the User API."""
+    assert r.status in STATUSES, f"a status that is never sent\n{r!r}"
+    assert STAMP.fullmatch(r.header("X-Weave-Timestamp") or ""), f"no X-Weave-Timestamp\n{r!r}"
+    assert not re.search(rb"[\r\n]", r.body) or r.type in ("application/newlines", "text/html", "application/whoisi"), \
+        f"a newline in the body makes clients report a network error\n{r!r}"
+    if r.status >= 400 and r.body:
+        assert re.fullmatch(rb'\d+|"[^"]*"', r.body) and r.type == "application/json", \
+            f"an error body is one JSON integer, or a JSON text for 503\n{r!r}"
+    if r.status == 401:
+        assert re.fullmatch(r'Basic realm="Sync".*', r.header("WWW-Authenticate") or ""), f"{r!r}"
+    if r.status == 503:
+        assert re.fullmatch(r"\d+", r.header("Retry-After") or ""), f"503 without Retry-After in seconds\n{r!r}"
+    assert re.fullmatch(r"\d+", r.header("X-Weave-Backoff") or "0"), f"{r!r}"
+    for text in JSON_STAMP.findall(r.body.decode("utf-8", "replace")):
+        assert STAMP.fullmatch(text), f"a stamp without exactly two decimals: {text}\n{r!r}"
+    assert not r.header("Location"), f"never redirect\n{r!r}"
+
+
+class Storage11:
+    """One account: user name, password, and keep-alive connections to the directory and to the node."""
+
+    def __init__(self, server, name, password, email=None):
+        self.server, self.name, self.password = server, name, password
+        self.email = email or f"{name}@example.com"
+        self.version = "1.1"
+        self._connections = {}
+
+    def close(self):
+        for c in self._connections.values():
+            c.close()
+
+    def _connection(self, url):
+        at = urlsplit(url)
+        key = (at.hostname, at.port)
+        if key not in self._connections:
+            self._connections[key] = Connection(at.hostname, at.port or 80)
+        return self._connections[key]
+
+    def authorization(self, name=None, password=None):
+        pair = f"{self.name if name is None else name}:{self.password if password is None else password}"
+        return "Basic " + base64.b64encode(pair.encode()).decode()
+
+    def request(self, method, url_path, body=None, headers=None, expect=200, code=None, authorization=None, type="text/plain"):
+        """A request to the server's own address. authorization: another header value, or "" for none."""
+        pairs = [] if authorization == "" else [("Authorization", authorization or self.authorization())]
+        if body is not None:
+            body = encode(body)
+            pairs.append(("Content-Type", type))
+        pairs += list((headers or {}).items())
+        r = self._connection(self.server.url).request(method, url_path, pairs, body)
+        check_promises(r)
+        if expect is not None:
+            assert r.status in (expect if isinstance(expect, tuple) else (expect,)), f"expected {expect}\n{r!r}"
+        if code is not None:
+            assert r.body == str(code).encode(), f"expected the code {code}\n{r!r}"
+        return r
+
+    # -- User API --
+
+    def account(self, method, rest="", body=None, **kw):
+        return self.request(method, f"/user/1.0/{self.name}{rest}", body, **kw)
+
+    def register(self, **kw):
+        """PUT of the account. The name need not be made of the address when the server is not strict about it."""
+        return self.account("PUT", "", {"password": self.password, "email": self.email, "captcha-challenge": "",
+                                        "captcha-response": ""}, authorization="", **kw)
+
+    def node(self, **kw):
+        return self.account("GET", "/node/weave", **kw)
+
+    # -- storage --
+
+    def storage(self, method, target, body=None, **kw):
+        """target: below /1.1/<name>."""
+        return self.request(method, f"/{self.version}/{self.name}{target}", body, **kw)
+
+    def get(self, target, **kw):
+        return self.storage("GET", target, **kw)
+
+    def put(self, target, body, **kw):
+        return self.storage("PUT", target, body, **kw)
+
+    def post(self, target, body, **kw):
+        return self.storage("POST", target, body, **kw)
+
+    def delete(self, target, **kw):
+        return self.storage("DELETE", target, **kw)
+
+    def info(self, what="collections"):
+        return self.get(f"/info/{what}").json()
+
+    def ids(self, coll, query=""):
+        return self.get(f"/storage/{coll}" + ("?" + query if query else "")).json()
+
+    def full(self, coll, query=""):
+        return self.get(f"/storage/{coll}?" + ("&".join(["full=1"] + ([query] if query else [])))).json()
+
+    def item(self, coll, id):
+        return self.get(f"/storage/{coll}/{id}").json()
+
+    def save(self, coll, id, payload=None, /, **fields):
+        """PUT of one item with a payload: body, header and stored time are the same text."""
+        body = {**({} if payload is None else {"payload": payload}), **fields}
+        r = self.put(f"/storage/{coll}/{id}", body)
+        if payload is not None:
+            assert r.text == r.header("X-Weave-Timestamp"), f"{r!r}"
+        return r.json()
+
+    def upload(self, coll, items, **kw):
+        r = self.post(f"/storage/{coll}", items, **kw)
+        if r.status != 200:
+            return r
+        out = r.json()
+        assert isinstance(out["success"], list) and isinstance(out["failed"], dict), f"{r!r}"
+        assert all(isinstance(v, list) for v in out["failed"].values()), f"reasons are lists\n{r!r}"
+        return out

@@ -1,0 +1,140 @@
+"""HTTP as the tests need it: exact bytes out, everything observable in.
+
+`Connection` keeps one keep-alive connection, sends exactly the headers it is given (plus Host and Content-Length) and the target byte
+for byte. `Reply` reads stamps as decimal.Decimal, so that 1767225600.10 stays what it was on the wire.
+"""
+import http.client
+import json
+import re
+import socket
+from decimal import Decimal
+
+STAMP = re.compile(r"\d+\.\d\d")
+JSON_STAMP = re.compile(r'"modified":\s*(-?[0-9.eE+]+)')
+
+
+class Reply:
+    """One answer. Headers are looked up in any case; `header(name)` refuses a header that was sent twice."""
+
+    def __init__(self, method, target, status, headers, body):
+        self.method, self.target = method, target
+        self.status, self.headers, self.body = status, headers, body
+
+    def __repr__(self):
+        lines = [f"{self.method} {self.target} -> {self.status}"]
+        lines += [f"  {n}: {v}" for n, v in self.headers]
+        return "\n".join(lines + [f"  {self.body[:600]!r}"])
+
+    def header(self, name, default=None):
+        values = [v for n, v in self.headers if n.lower() == name.lower()]
+        assert len(values) <= 1, f"{name} was sent {len(values)} times\n{self!r}"
+        return values[0] if values else default
+
+    def stamp(self, name):
+        """A header that holds a stamp; it must be there and have two decimals."""
+        text = self.header(name)
+        assert text is not None, f"no {name}\n{self!r}"
+        assert STAMP.fullmatch(text), f"{name} is no stamp with two decimals: {text!r}\n{self!r}"
+        return Decimal(text)
+
+    @property
+    def timestamp(self):
+        return self.stamp("X-Weave-Timestamp")
+
+    @property
+    def last_modified(self):
+        return self.stamp("X-Last-Modified")
+
+    @property
+    def type(self):
+        return (self.header("Content-Type") or "").partition(";")[0].strip().lower()
+
+    @property
+    def text(self):
+        return self.body.decode("utf-8")
+
+    def json(self):
+        """The body; numbers with a fraction become Decimal."""
+        try:
+            return json.loads(self.body, parse_float=Decimal)
+        except ValueError as e:
+            raise AssertionError(f"body is no JSON: {e}\n{self!r}") from None
+
+    def lines(self):
+        """The records of an application/newlines body. Each must end in a newline."""
+        if not self.body:
+            return []
+        assert self.body.endswith(b"\n"), f"the last record has no newline\n{self!r}"
+        return [json.loads(line, parse_float=Decimal) for line in self.body[:-1].split(b"\n")]
+
+
+class Connection:
+    """One keep-alive connection to host:port. A server that closed it while it was idle gets a second try on a fresh one, as
+    browsers do, but only if not a byte of an answer has come."""
+
+    def __init__(self, host, port, timeout_s=60):
+        self.host, self.port, self.timeout_s = host, port, timeout_s
+        self._http = None
+
+    @property
+    def host_header(self):
+        return f"{self.host}:{self.port}"
+
+    def close(self):
+        if self._http:
+            self._http.close()
+            self._http = None
+
+    def request(self, method, target, headers=(), body=None, host=None):
+        """`headers`: pairs or a dict, sent in this order; `body`: bytes, or None for none at all (then no Content-Length)."""
+        pairs = list(headers.items()) if isinstance(headers, dict) else list(headers)
+        fresh = self._http is None
+        while True:
+            if self._http is None:
+                self._http = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
+            try:
+                self._send(method, target, pairs, body, host)
+                answer = self._http.getresponse()
+                break
+            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+                self.close()
+                if fresh:
+                    raise
+                fresh = True
+        try:
+            content = answer.read()
+        except BaseException:
+            self.close()
+            raise
+        reply = Reply(method, target, answer.status, answer.getheaders(), content)
+        if answer.will_close:
+            self.close()
+        return reply
+
+    def _send(self, method, target, pairs, body, host):
+        h = self._http
+        h._validate_path = lambda url: None  # the tests send bad targets on purpose
+        h.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+        h.putheader("Host", host or self.host_header)
+        for name, value in pairs:
+            h.putheader(name, value)
+        if body is not None and not any(n.lower() in ("content-length", "transfer-encoding") for n, _ in pairs):
+            h.putheader("Content-Length", str(len(body)))
+        h.endheaders(body)
+
+
+def raw_exchange(host, port, request, timeout_s=15):
+    """Sends bytes as they are, on a connection of their own, and reads to the end of the first answer (or of the connection):
+    gives a Reply, or None if the server closed without a word."""
+    with socket.create_connection((host, port), timeout=timeout_s) as s:
+        try:
+            s.sendall(request)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it may have answered and closed already
+        answer = http.client.HTTPResponse(s, method=request.split(b" ", 1)[0].decode("latin-1") or "GET")
+        try:
+            answer.begin()
+            content = answer.read()
+        except (http.client.BadStatusLine, ConnectionResetError, http.client.IncompleteRead):
+            return None
+        return Reply("RAW", request[:80].decode("latin-1"), answer.status, answer.getheaders(), content)
