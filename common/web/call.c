@@ -283,7 +283,7 @@ static rc explain(const struct caller *c, const struct flight *f, CURLcode code,
     const struct call *what = f->what;
     size_t length = strcspn(what->url, "?#");
     int shown = (int)(length > 120 ? 120 : length);
-    rc r = code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ? RC_BAD_INPUT : RC_AWAY;
+    rc r = code == CURLE_URL_MALFORMAT ? RC_BAD_INPUT : RC_AWAY;
 
     if (code == CURLE_OUT_OF_MEMORY)
         abort();
