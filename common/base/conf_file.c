@@ -54,26 +54,22 @@ rc conf_read_file(const char *path, const struct conf_where *at, struct buf *out
 static bool has_inline_comment(view line)
 {
     for (size_t i = 1; i < line.n; i++)
-        if (line.p[i] == ';' && strchr(" \t\v\f\r", line.p[i - 1]))
+        if (line.p[i] == ';' && (line.p[i - 1] == ' ' || line.p[i - 1] == '\t'))
             return true;
     return false;
 }
 
-static view bare(view line) /* without what isspace() calls a blank, at both ends */
+static bool has_control_byte(view line)
 {
-    while (line.n > 0 && strchr(" \t\v\f\r", line.p[0])) {
-        line.p++;
-        line.n--;
-    }
-    while (line.n > 0 && strchr(" \t\v\f\r", line.p[line.n - 1]))
-        line.n--;
-    return line;
+    for (size_t i = 0; i < line.n; i++)
+        if (((unsigned char)line.p[i] < ' ' && line.p[i] != '\t') || line.p[i] == 0x7f)
+            return true;
+    return false;
 }
 
 bool conf_line_fits(view line)
 {
-    return line.n <= LINE_MAX_BYTES && !has_inline_comment(line) && !memchr(line.p, '\n', line.n) &&
-           !memchr(line.p, '\r', line.n);
+    return line.n <= LINE_MAX_BYTES && !has_inline_comment(line) && !has_control_byte(line);
 }
 
 static rc check_section(struct reader *r, view line)
@@ -105,8 +101,8 @@ static rc check_pair(struct reader *r, view line)
 
 static rc check_line(struct reader *r, view line)
 {
-    if (memchr(line.p, '\0', line.n))
-        return conf_complain(&r->at, r->e, "there is a NUL byte in this line; this is no text file");
+    if (has_control_byte(line))
+        return conf_complain(&r->at, r->e, "there is a control byte in this line; is this a text file?");
     if (line.n > LINE_MAX_BYTES)
         return conf_complain(
             &r->at, r->e,
@@ -131,7 +127,9 @@ static char *next_line(char *str, int num, void *stream)
     r->at.line++;
     if (r->at.line == 1 && view_starts(line, VIEW("\xef\xbb\xbf")))
         line = (view){ .p = line.p + 3, .n = line.n - 3 };
-    line = bare(line);
+    if (line.n > 0 && line.p[line.n - 1] == '\r')
+        line.n--;
+    line = view_trim(line);
     if (line.n == 0 || line.p[0] == ';' || line.p[0] == '#')
         line = VIEW("");
     else

@@ -57,6 +57,10 @@ static void put_pair(FILE *out, const char *name, const char *value)
     SCOPED(buf_done) struct buf line = { 0 };
 
     buf_addf(&line, "%s =%s%s", name, value[0] ? " " : "", value);
+    if (!conf_line_fits(buf_view(&line))) { /* two bytes less, and no blank before a semicolon */
+        buf_clear(&line);
+        buf_addf(&line, "%s=%s", name, value);
+    }
     if (!conf_line_fits(buf_view(&line)))
         fputs("# No line of a file can hold this value; give it by --set:\n# ", out);
     fputs(buf_text(&line), out);

@@ -165,9 +165,10 @@ static void files_are_read_as_people_write_them(void **state)
     conf_free(c);
 }
 
-#define LINE_OF_199                                                                                          \
-    "listen = 012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"    \
-    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+#define TEN         "0123456789"
+#define HUNDRED     TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+#define LONG_188    HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN "01234567"
+#define LINE_OF_199 "listen = " LONG_188 "89"
 
 static void a_line_of_199_bytes_is_taken_whole_and_a_longer_one_refused(void **state)
 {
@@ -201,7 +202,9 @@ static const struct {
     { VIEW("[public] x\n"), "line 1: only the section's name in brackets may stand here." },
     { VIEW("[public]\nlisten\n"), "line 2: \"listen\" is neither a [section] nor a key = value." },
     { VIEW("[public]\n= a\n"), "line 2: the name of a key is missing before \"=\"." },
-    { VIEW("[public]\nlisten = a\0b\n"), "line 2: there is a NUL byte" },
+    { VIEW("[public]\nlisten = a\0b\n"), "line 2: there is a control byte" },
+    { VIEW("[public]\nlisten = a\vb\n"), "line 2: there is a control byte" },
+    { VIEW("[public]\nlisten = a\rb\r\n"), "line 2: there is a control byte" },
     { VIEW("[public]\nworkers = many\n"), "line 2: public.workers must be a whole number, not \"many\"." },
     { VIEW("[public]\nworkers =\n"), "public.workers must be a whole number, not \"\"." },
     { VIEW("[public]\nworkers = 3x\n"), "public.workers must be a whole number" },
@@ -461,9 +464,31 @@ static void a_value_that_no_file_can_hold_is_shown_as_a_comment(void **state)
     assert_int_equal(LOAD(&c, W("--set=public.listen=a ; b")), RC_OK);
     assert_string_equal(target.text, "a ; b");
     text = shown(c);
-    assert_holds(text, "give it by --set:\n# listen = a ; b\n");
+    assert_holds(text, "give it by --set:\n# listen=a ; b\n");
     free(text);
     conf_free(c);
+}
+
+static void what_just_fits_a_line_is_shown_so_that_it_fits_again(void **state)
+{
+    static const char *const lines[] = { "public.listen=;a", "public.listen=" LONG_188 };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct conf *c;
+        struct temp t;
+        char *text;
+
+        assert_int_equal(LOAD(&c, W("--set"), W(lines[i])), RC_OK);
+        text = shown(c);
+        conf_free(c);
+        t = temp_new(view_of(text));
+        assert_int_equal(LOAD(&c, W("--config"), t.path), RC_OK);
+        assert_string_equal(target.text, lines[i] + 14);
+        free(text);
+        conf_free(c);
+        close(t.fd);
+    }
 }
 
 static void a_secret_that_does_not_parse_is_not_repeated(void **state)
@@ -565,6 +590,7 @@ int main(void)
         cmocka_unit_test(a_key_of_two_groups_is_set_in_both_and_shown_once),
         cmocka_unit_test(what_is_shown_can_be_loaded_again_and_holds_no_secret),
         cmocka_unit_test(a_value_that_no_file_can_hold_is_shown_as_a_comment),
+        cmocka_unit_test(what_just_fits_a_line_is_shown_so_that_it_fits_again),
         cmocka_unit_test(a_secret_that_does_not_parse_is_not_repeated),
         cmocka_unit_test(the_manual_is_a_table),
         cmocka_unit_test(a_reload_changes_marked_keys_and_names_the_others_in_the_log),
