@@ -8,25 +8,29 @@
 
 /* Keys of [directory], [tokens], [oauth], [registration]. */
 struct directory_conf {
-    char *backend;       /* "sqlite" ("ldap" comes with the cluster) */
-    char *path;          /* sqlite: file                             */
-    char *domain;        /* account names of 1.5: <sub>@<domain>     */
+    char *backend;                  /* "sqlite" ("ldap" comes with the cluster) */
+    char *path;                     /* sqlite: file                             */
+    char *domain;                   /* account names of 1.5: <sub>@<domain>     */
     struct conf_list token_secrets; /* tokens.secrets */
     bool token_derived;             /* tokens.derived */
     int64_t token_life_s;           /* tokens.life    */
     int64_t token_late_s;           /* signed `expires` is that much later than advertised */
-    char *metrics_key;              /* tokens.metrics_key: HMAC key of hashed_fxa_uid; made and kept in data.dir if "" */
+    char *metrics_key; /* tokens.metrics_key: HMAC key of hashed_fxa_uid; made and kept in data.dir if "" */
     char *node_type;
     char *jwks_file, *jwks_url, *verify_url; /* oauth. */
-    char *oauth_issuer;             /* "": not pinned */
+    char *oauth_issuer;                      /* "": not pinned */
     char *oauth_scope;
     int64_t oauth_timeout_s;
-    char *registration;             /* open, closed, list, "": open on loopback, closed elsewhere */
+    char *registration;                  /* open, closed, list, "": open on loopback, closed elsewhere */
     struct conf_list registration_allow; /* addresses, @domains (1.1); account subs (1.5)          */
-    char *registration_secret;      /* X-Weave-Secret; "" : never matches                        */
+    char *registration_secret;           /* X-Weave-Secret; "" : never matches                        */
     bool strict_usernames;
-    char *fallback_node;            /* node/weave answers this instead of null; ""               */
+    char *fallback_node; /* node/weave answers this instead of null; ""               */
     int64_t argon2_kib, argon2_passes, argon2_lanes;
+    int64_t signups_per_hour; /* of one address; 0: no limit                               */
+    int64_t wrong_passwords;  /* of one address in ten minutes; 0: no limit                */
+    char *webhook;            /* account events of the accounts server: off, count, on     */
+    char *webhook_client;     /* client id that they must be meant for                     */
     bool error_route;
 };
 extern const struct conf_key directory_conf_keys[];
@@ -51,6 +55,8 @@ struct directory_options {
 MUST_USE rc directory_open(const struct directory_options *o, struct directory **out, struct err *e);
 void directory_mount(struct directory *d, struct mount *out);
 void directory_close(struct directory *d);
+/* SIGHUP: reads key files again. Any thread. */
+void directory_reload(struct directory *d);
 
 /* What a node asks with: RC_OK fills uid, epoch and the owner's URL; RC_DENIED for unknown, wrong, disabled alike (in the same time);
  * RC_AWAY. Thread-safe, blocking. */

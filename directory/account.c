@@ -1,0 +1,220 @@
+/* User API 1.0: accounts of Sync 1.1, as Firefox up to 28 and Pale Moon make and use them.
+ * Protocol: docs/protocol-notes.md; User API 1.0, "Endpoints". */
+#include "common/base/encode.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "directory/inside.h"
+
+enum { NAME_MAX_BYTES = 32, RESET_GROUPS_LEAST = 4, RESET_GROUPS_MOST = 7 };
+
+static struct directory_worker *worker(const struct request *rq)
+{
+    return rq->worker;
+}
+
+view user_api_name(const struct request *rq)
+{
+    view v = rq->params[0];
+    char *p = arena_cstr(rq->arena, v);
+    for (size_t i = 0; i < v.n; i++)
+        if (p[i] >= 'A' && p[i] <= 'Z')
+            p[i] = (char)(p[i] + ('a' - 'A'));
+    return (view){ .p = p, .n = v.n };
+}
+
+static rc say(struct request *rq, view text)
+{
+    reply_type(rq, "text/plain");
+    buf_add(reply_body(rq), text);
+    return RC_OK;
+}
+
+/* RC_OK with *out_there. A name too long for the column is nobody's. */
+static rc is_there(struct request *rq, view name, bool *out_there, struct err *e)
+{
+    struct account acc;
+    rc r = account_get(worker(rq)->session, ACCOUNT_BY_NAME, name, rq->arena, &acc, e);
+    *out_there = r == RC_OK;
+    return r == RC_NOT_FOUND ? RC_OK : r;
+}
+
+rc user_api_exists(struct request *rq, struct err *e)
+{
+    bool there;
+    TRY(is_there(rq, user_api_name(rq), &there, e));
+    return say(rq, there ? VIEW("1") : VIEW("0"));
+}
+
+/* ---- creating ---- */
+
+struct signup {
+    view mail, password;
+};
+
+/* Rows 2 to 6 of "PUT /user/1.0/<user>", in their order. */
+static rc signup_read(struct request *rq, view name, json_t **root, struct signup *out, struct err *e)
+{
+    TRY(json_read(rq->body, JSON_DEPTH_MAX, JSON_READ_PLAIN, root, e));
+    if (!json_is_object(*root))
+        return fail(e, RC_BAD_INPUT, RESP_JSON, "the body is no object");
+    out->mail = json_text(json_object_get(*root, "email"));
+    if (!mail_valid(out->mail))
+        return fail(e, RC_BAD_INPUT, RESP_NO_EMAIL, "no usable mail address");
+    if (worker(rq)->d->conf->strict_usernames && !mail_makes_name(out->mail, name, rq->arena))
+        return fail(e, RC_BAD_INPUT, RESP_EMAIL_MISMATCH, "the name does not belong to the mail address");
+    out->password = json_text(json_object_get(*root, "password"));
+    return password_rule(name, out->password, e);
+}
+
+/* Not on the list is 400 with the code of a bad user name: not 503, which a client takes for a passing trouble. */
+static rc may_register(struct directory *d, view mail, struct err *e)
+{
+    if (registration_takes_mail(&d->registration, mail))
+        return RC_OK;
+    if (d->registration.mode == REGISTRATION_CLOSED) {
+        LOG(LOG_WARN, "sign-up refused, new accounts are off; to take some: registration.mode = list and",
+            LOG_V("registration.allow", mail));
+        return fail(e, RC_BUSY, RESP_GENERIC, "new accounts are off");
+    }
+    LOG(LOG_WARN, "sign-up refused, not on the list; to take it, add", LOG_V("registration.allow", mail));
+    return fail(e, RC_BAD_INPUT, RESP_USERNAME, "not on the list of those who may have an account");
+}
+
+static rc create(struct request *rq, view name, const struct signup *up, struct err *e)
+{
+    struct directory *d = worker(rq)->d;
+    int64_t uid, now_s = clock_mono_us(d->clock) / 1000000;
+    unsigned wait_s = limits_wait(d->signups, rq->peer, now_s);
+    if (wait_s > 0) {
+        rc r = fail(e, RC_BUSY, RESP_GENERIC, "too many new accounts from there");
+        e->retry_after_s = wait_s;
+        return r;
+    }
+    TRY(directory_uid(d, worker(rq)->session, &uid, e));
+    rc r = account_add(worker(rq)->session,
+                       &(struct account_new){ .name = name,
+                                              .uid = uid,
+                                              .mail = up->mail,
+                                              .password = up->password,
+                                              .created_ms = directory_now_ms(d),
+                                              .epoch = 1 },
+                       e);
+    if (r == RC_CONFLICT)
+        return fail(e, RC_BAD_INPUT, RESP_OVERWRITE, "somebody else took the name meanwhile");
+    TRY(r);
+    limits_count(d->signups, rq->peer, now_s);
+    LOG(LOG_INFO, "account made", LOG_I("uid", uid), LOG_V("id", rq->id));
+    return RC_OK;
+}
+
+rc user_api_create(struct request *rq, struct err *e)
+{
+    view name = user_api_name(rq);
+    SCOPED(json_decref) json_t *root = NULL;
+    struct signup up;
+    bool there;
+    if (name.n > NAME_MAX_BYTES)
+        return fail(e, RC_BAD_INPUT, RESP_USERNAME, "a name of %zu bytes", name.n);
+    TRY(is_there(rq, name, &there, e));
+    if (there)
+        return fail(e, RC_BAD_INPUT, RESP_OVERWRITE, "the account exists already");
+    TRY(signup_read(rq, name, &root, &up, e));
+    TRY(may_register(worker(rq)->d, up.mail, e));
+    TRY(create(rq, name, &up, e));
+    return say(rq, name);
+}
+
+/* ---- changing and deleting ---- */
+
+rc user_api_delete(struct request *rq, struct err *e)
+{
+    struct directory *d = worker(rq)->d;
+    view name = user_api_name(rq);
+    struct account acc;
+    TRY(identity_basic(rq, name, &acc, e));
+    rc r;
+    /* The uid changes only when a node is lost: then we look again and delete under the new one. */
+    while ((r = account_delete(worker(rq)->session, name, acc.uid, directory_now_ms(d), e)) == RC_CONFLICT)
+        TRY(account_get(worker(rq)->session, ACCOUNT_BY_NAME, name, rq->arena, &acc, e));
+    if (r == RC_NOT_FOUND)
+        return fail(e, RC_DENIED, RESP_GENERIC, "deleted meanwhile");
+    TRY(r);
+    directory_forget(d, name, acc.uid);
+    LOG(LOG_INFO, "account deleted", LOG_I("uid", acc.uid), LOG_V("id", rq->id));
+    buf_add(reply_body(rq), VIEW("1"));
+    return RC_OK;
+}
+
+/* XK3P-09QZ-M2ML-A7TT: groups of four, of capital letters and digits. */
+static bool is_reset_code(view v)
+{
+    for (size_t i = 0; i < v.n; i++) {
+        char c = v.p[i];
+        if (i % 5 == 4 ? c != '-' : !((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
+            return false;
+    }
+    return v.n % 5 == 4 && v.n / 5 + 1 >= RESET_GROUPS_LEAST && v.n / 5 + 1 <= RESET_GROUPS_MOST;
+}
+
+static rc no_reset_storage(struct err *e)
+{
+    return fail(e, RC_AWAY, RESP_GENERIC, "reset storage not configured");
+}
+
+static rc check_reset_code(struct request *rq, view name, view code, struct err *e)
+{
+    bool there;
+    if (!is_reset_code(code))
+        return fail(e, RC_BAD_INPUT, RESP_RESET_CODE, "not the form of a reset code");
+    TRY(is_there(rq, name, &there, e));
+    if (!there)
+        return fail(e, RC_NOT_FOUND, RESP_GENERIC, "no such account");
+    return no_reset_storage(e);
+}
+
+rc user_api_password(struct request *rq, struct err *e)
+{
+    struct directory *d = worker(rq)->d;
+    view name = user_api_name(rq), code = request_header(rq, "X-Weave-Password-Reset");
+    struct account acc = { 0 };
+    if (!utf8_valid(rq->body))
+        return fail(e, RC_BAD_INPUT, RESP_PASSWORD_WEAK, "the new password is not UTF-8");
+    TRY(password_rule(name, rq->body, e));
+    if (code.p)
+        TRY(check_reset_code(rq, name, code, e));
+    else
+        TRY(identity_basic(rq, name, &acc, e));
+    rc r = account_set_password(worker(rq)->session, name, rq->body, e);
+    directory_forget(d, name, 0); /* also when it may have been changed */
+    TRY(r);
+    LOG(LOG_INFO, "password changed", LOG_I("uid", acc.uid), LOG_V("id", rq->id));
+    return say(rq, VIEW("success"));
+}
+
+rc user_api_email(struct request *rq, struct err *e)
+{
+    view name = user_api_name(rq);
+    struct account acc;
+    rc r;
+    if (!mail_valid(rq->body))
+        return fail(e, RC_BAD_INPUT, RESP_NO_EMAIL, "no usable mail address");
+    TRY(identity_basic(rq, name, &acc, e));
+    while ((r = account_cas(worker(rq)->session, name, &(struct change){ ATTR_MAIL, acc.mail, rq->body }, 1,
+                            e)) == RC_CONFLICT)
+        TRY(account_get(worker(rq)->session, ACCOUNT_BY_NAME, name, rq->arena, &acc, e));
+    TRY(r);
+    return say(rq, rq->body);
+}
+
+rc user_api_reset(struct request *rq, struct err *e)
+{
+    (void)rq;
+    return no_reset_storage(e);
+}
+
+/* No captcha: 404 makes Firefox hide its frame and send none. */
+rc captcha_html(struct request *rq, struct err *e)
+{
+    (void)rq;
+    return fail(e, RC_NOT_FOUND, RESP_GENERIC, "the captcha is off");
+}

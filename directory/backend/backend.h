@@ -1,0 +1,207 @@
+/* The directory driver: accounts, nodes and counters in SQLite or LDAP. One entry for each account; a driver knows no HTTP, makes no
+ * decision and takes no choice: it keeps what was decided. `account_cas` is the only concurrency primitive of the directory:
+ * assignment, seats, moves, reset codes and client states all go through it.
+ *
+ * A `struct backend` belongs to the process, any thread may open sessions of it; a session belongs to one thread at a time.
+ * Views in results live in the arena that was given. Absent text is VIEW_NONE, an absent number 0; empty texts and zeros are
+ * never stored but left out, as LDAP would have it.
+ * rc of all: RC_AWAY, RC_BUSY: the backend does not answer, later it may; RC_UNSURE: a write may have happened; RC_BROKEN. */
+#ifndef HEDDLE_BACKEND_H
+#define HEDDLE_BACKEND_H
+
+#include "common/base/arena.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/scope.h"
+#include "directory/backend/password.h"
+
+#define ACCOUNT_NAME_MAX   255 /* bytes                                                                    */
+#define ACCOUNT_OLD_STATES 20  /* client states remembered for the check "stale value"                     */
+#define ACCOUNT_CHANGES    32  /* in one account_cas                                                       */
+#define UID_MAX            INT64_C(9999999999) /* ten digits: it stands in URLs                            */
+#define GENERATION_RETIRED INT64_MAX /* of an account that was deleted where it came from: not live */
+
+struct account {
+    view name; /* the user name (1.1), or <sub>@<domain> (1.5) */
+    int64_t uid;
+    view mail;
+    bool enabled, has_password;
+    view node;   /* the owner's name: host[:port] of its own URL; VIEW_NONE: not placed */
+    view placed; /* "<ms> <why>"; VIEW_NONE: never yet                                   */
+    int64_t created_ms, password_since_ms;
+    int64_t epoch;
+    view intent;
+    view client_state;
+    int64_t generation, keys_changed;
+    view reset;
+    const view *old_states; /* "<ms> <client state>", oldest first */
+    size_t n_old_states;
+    const view *erases; /* "<node> <uid> <epoch> <ms>" */
+    size_t n_erases;
+};
+
+enum account_key { ACCOUNT_BY_NAME, ACCOUNT_BY_UID, ACCOUNT_BY_MAIL };
+
+struct account_new {
+    view name;
+    int64_t uid;
+    view mail, password; /* password: plain text; VIEW_NONE: none (1.5) */
+    view node, placed;   /* VIEW_NONE: not placed yet                   */
+    int64_t created_ms, epoch;
+    view client_state;
+    int64_t generation, keys_changed;
+};
+
+/* Attributes that account_cas may change, by the names of the LDAP schema. */
+enum account_attr {
+    ATTR_UID_NUMBER,
+    ATTR_MAIL,
+    ATTR_ENABLED,
+    ATTR_NODE,
+    ATTR_PLACED,
+    ATTR_EPOCH,
+    ATTR_INTENT,
+    ATTR_CLIENT_STATE,
+    ATTR_GENERATION,
+    ATTR_KEYS_CHANGED,
+    ATTR_RESET,
+    ATTR_OLD_STATE, /* many values: (absent, x) adds x, (x, absent) takes x away */
+    ATTR_ERASE,     /* likewise                                                  */
+    ATTR_N
+};
+const char *account_attr_name(enum account_attr a); /* "uidNumber", "syncNode" … */
+bool account_attr_parse(view name, enum account_attr *out);
+bool account_attr_many(enum account_attr a);
+
+struct change {
+    enum account_attr attr;
+    view expected, wanted; /* VIEW_NONE: absent */
+};
+/* Numbers as text in the arena; 0 is absent. */
+struct change change_number(struct arena *a, enum account_attr attr, int64_t expected, int64_t wanted);
+
+/* Data that is still to be erased on a node, of a live account (new client state) or of a deleted one. */
+struct erase {
+    view account; /* VIEW_NONE: the account is gone */
+    view node;
+    int64_t uid, epoch, since_ms;
+};
+view erase_text(struct arena *a, const struct erase *x); /* the value of heddleErase */
+bool erase_parse(view text, struct erase *out);
+
+enum node_state { NODE_OPEN, NODE_CLOSED, NODE_DRAINING, NODE_DOWN };
+const char *node_state_name(enum node_state s);
+bool node_state_parse(view text, enum node_state *out);
+
+struct node_entry {
+    view name, url, address; /* address: the public one, in answers */
+    view node_type, pools;
+    enum node_state state;
+    int64_t capacity, seats, opened_ms;
+};
+
+/* Which accounts: exactly one of the first three; `after`: only names behind it (to go on). */
+struct account_filter {
+    view node;
+    bool with_intent, with_erase, all;
+    view after;
+};
+typedef bool account_visitor(void *arg, const struct account *acc);  /* false stops */
+typedef bool node_visitor(void *arg, const struct node_entry *node); /* false stops */
+typedef bool erase_visitor(void *arg, const struct erase *x);        /* false stops */
+
+struct backend_conf {
+    const char *path; /* SQLite: the file */
+    struct password_cost cost;
+    const struct clock *clock;
+};
+
+struct backend_driver;
+struct backend {
+    const struct backend_driver *driver;
+};
+struct backend_session {
+    const struct backend_driver *driver;
+};
+
+struct backend_driver {
+    const char *name; /* as in the configuration */
+    /* Start-up, one thread. Brings the schema up to date; RC_BAD_INPUT: a schema newer than this program, a wrong path. */
+    rc (*open)(const struct backend_conf *c, struct backend **out, struct err *e);
+    void (*close)(struct backend *b); /* after all sessions */
+    rc (*session_open)(struct backend *b, struct backend_session **out, struct err *e);
+    void (*session_close)(struct backend_session *s);
+    rc (*ping)(struct backend_session *s, struct err *e);
+
+    rc (*account_get)(struct backend_session *s, enum account_key by, view key, struct arena *a,
+                      struct account *out, struct err *e);
+    rc (*account_add)(struct backend_session *s, const struct account_new *n, struct err *e);
+    rc (*account_delete)(struct backend_session *s, view name, int64_t uid, int64_t since_ms, struct err *e);
+    rc (*account_check_password)(struct backend_session *s, view name, view password, struct arena *a,
+                                 struct account *out, struct err *e);
+    rc (*account_set_password)(struct backend_session *s, view name, view password, struct err *e);
+    rc (*account_cas)(struct backend_session *s, view name, const struct change *changes, size_t n,
+                      struct err *e);
+    rc (*accounts_each)(struct backend_session *s, const struct account_filter *f, account_visitor *visit,
+                        void *arg, struct err *e);
+
+    rc (*erases_each)(struct backend_session *s, erase_visitor *visit, void *arg, struct err *e);
+    rc (*erase_done)(struct backend_session *s, int64_t uid, struct err *e);
+
+    rc (*node_get)(struct backend_session *s, view name, struct arena *a, struct node_entry *out,
+                   struct err *e);
+    rc (*nodes_each)(struct backend_session *s, node_visitor *visit, void *arg, struct err *e);
+    rc (*node_put)(struct backend_session *s, const struct node_entry *n, struct err *e);
+    rc (*node_delete)(struct backend_session *s, view name, struct err *e);
+    rc (*seats_take)(struct backend_session *s, view node, int64_t want, int64_t *out_got, struct err *e);
+    rc (*uid_next)(struct backend_session *s, int64_t count, int64_t *out_first, struct err *e);
+};
+extern const struct backend_driver backend_sqlite;
+const struct backend_driver *backend_find(view name); /* NULL: no such driver */
+
+MUST_USE rc backend_open(const struct backend_driver *d, const struct backend_conf *c, struct backend **out,
+                         struct err *e);
+void backend_close(struct backend *b);
+MUST_USE rc backend_session_open(struct backend *b, struct backend_session **out, struct err *e);
+void backend_session_close(struct backend_session *s);
+MUST_USE rc backend_ping(struct backend_session *s, struct err *e);
+
+/* RC_NOT_FOUND. By uid: the present one, in decimal. By mail, in any case of letters: RC_CONFLICT when several have it. */
+MUST_USE rc account_get(struct backend_session *s, enum account_key by, view key, struct arena *a,
+                        struct account *out, struct err *e);
+/* Never over another: RC_CONFLICT when the name is taken. */
+MUST_USE rc account_add(struct backend_session *s, const struct account_new *n, struct err *e);
+/* Takes the account away and leaves an erase for its data (and for every older uid it had). uid: only while it is still this one
+ * (RC_CONFLICT). RC_NOT_FOUND: no such account. */
+MUST_USE rc account_delete(struct backend_session *s, view name, int64_t uid, int64_t since_ms,
+                           struct err *e);
+/* RC_DENIED: unknown, without password, wrong or disabled, alike and in the same time. Upgrades older hashes on success. */
+MUST_USE rc account_check_password(struct backend_session *s, view name, view password, struct arena *a,
+                                   struct account *out, struct err *e);
+MUST_USE rc account_set_password(struct backend_session *s, view name, view password, struct err *e);
+/* All changes or none. RC_CONFLICT: something was not as expected (read again); RC_NOT_FOUND. */
+MUST_USE rc account_cas(struct backend_session *s, view name, const struct change *changes, size_t n,
+                        struct err *e);
+/* In the order of names. The visitor must not use the session; views live during the call. */
+MUST_USE rc accounts_each(struct backend_session *s, const struct account_filter *f, account_visitor *visit,
+                          void *arg, struct err *e);
+
+/* All that is to be erased. The visitor must not use the session. An erase of a live account is done with account_cas. */
+MUST_USE rc erases_each(struct backend_session *s, erase_visitor *visit, void *arg, struct err *e);
+MUST_USE rc erase_done(struct backend_session *s, int64_t uid,
+                       struct err *e); /* of a deleted account; RC_NOT_FOUND */
+
+MUST_USE rc node_get(struct backend_session *s, view name, struct arena *a, struct node_entry *out,
+                     struct err *e);
+MUST_USE rc nodes_each(struct backend_session *s, node_visitor *visit, void *arg, struct err *e);
+/* New or replaced. RC_BAD_INPUT: a URL with a slash at its end (tokens carry it, nodes compare it exactly), bad numbers. */
+MUST_USE rc node_put(struct backend_session *s, const struct node_entry *n, struct err *e);
+MUST_USE rc node_delete(struct backend_session *s, view name, struct err *e);
+/* Takes up to `want` seats from the node's entry; *out_got may be 0. RC_NOT_FOUND. */
+MUST_USE rc seats_take(struct backend_session *s, view node, int64_t want, int64_t *out_got, struct err *e);
+/* A block of `count` account numbers that nobody else gets, from *out_first on. RC_BROKEN: ten digits are used up. */
+MUST_USE rc uid_next(struct backend_session *s, int64_t count, int64_t *out_first, struct err *e);
+
+DEFINE_SCOPED(struct backend_session *, backend_session_close);
+
+#endif

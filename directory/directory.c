@@ -1,0 +1,316 @@
+/* The context of the directory: opening, workers' sessions, closing, and what nodes ask. */
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "directory/inside.h"
+
+enum { UID_BLOCK = 16, SECRET_LEAST = 8, METRICS_KEY_BYTES = 32, ARENA_BYTES = 256 * 1024 };
+enum { SIGNUP_WINDOW_S = 3600, WRONG_PASSWORD_WINDOW_S = 600 };
+
+int64_t directory_now_ms(const struct directory *d)
+{
+    return clock_now_us(d->clock) / 1000;
+}
+
+/* ---- opening ---- */
+
+static char *in_data_dir(const char *data_dir, const char *name)
+{
+    char *path;
+    if (asprintf(&path, "%s/%s", data_dir, name) < 0)
+        path = NULL;
+    return mem_need(path);
+}
+
+static rc open_backend(struct directory *d, const struct directory_options *o, struct err *e)
+{
+    const struct directory_conf *c = o->conf;
+    const struct backend_driver *driver = backend_find(view_of(c->backend));
+    if (!driver)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.backend is \"%s\": must be sqlite", c->backend);
+    char *path = c->path[0] ? mem_need(strdup(c->path)) : in_data_dir(o->data_dir, "directory.sqlite");
+    rc r = backend_open(driver,
+                        &(struct backend_conf){ .path = path,
+                                                .cost = { .kib = (uint32_t)c->argon2_kib,
+                                                          .passes = (uint32_t)c->argon2_passes,
+                                                          .lanes = (uint32_t)c->argon2_lanes },
+                                                .clock = o->clock },
+                        &d->backend, e);
+    free(path);
+    return r;
+}
+
+static rc open_secrets(struct directory *d, const struct directory_options *o, struct err *e)
+{
+    const struct directory_conf *c = o->conf;
+    if (c->token_secrets.n == 0)
+        return fail(
+            e, RC_BAD_INPUT, RESP_GENERIC,
+            "tokens.secrets is empty: nodes and directory need the same secret to understand each other");
+    TRY(secrets_new(&c->token_secrets, SECRET_LEAST, &d->secrets, e));
+    if (c->metrics_key[0]) {
+        d->metrics_key = mem_need(strdup(c->metrics_key));
+        return RC_OK;
+    }
+    char *path = in_data_dir(o->data_dir, "metrics.key");
+    rc r = secret_file(path, METRICS_KEY_BYTES, &d->metrics_key, e);
+    free(path);
+    return r;
+}
+
+static rc open_sole(struct directory *d, const struct directory_options *o, struct err *e)
+{
+    struct url_parts u;
+    view url = view_of(o->sole_node_url);
+    if (!url.p)
+        return RC_OK;
+    if (!url_cut(url, &u) || url.n >= sizeof(((struct directory_verdict *)0)->node))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "the node's URL is \"%s\"", o->sole_node_url);
+    /* The node's name is host[:port] as it stands in the URL. */
+    size_t from = u.scheme.n + strlen("://");
+    view name = { .p = url.p + from, .n = url.n - from - u.base.n };
+    d->has_sole = true;
+    d->sole =
+        (struct owner){ .name = name,
+                        .url = url,
+                        .address = view_of(o->sole_node_address ? o->sole_node_address : o->sole_node_url),
+                        .node_type = view_of(o->conf->node_type) };
+    if (o->conf->token_derived)
+        return secrets_derive(d->secrets, url, &d->sole_secrets, e);
+    return RC_OK;
+}
+
+static rc open_oauth(struct directory *d, const struct directory_conf *c, struct err *e)
+{
+    bool events = strcmp(c->webhook, "off") != 0;
+    if (events && strcmp(c->webhook, "on") != 0 && strcmp(c->webhook, "count") != 0)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "oauth.webhook is \"%s\": must be off, count or on",
+                    c->webhook);
+    if (events && (!c->webhook_client[0] || !c->oauth_issuer[0]))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "oauth.webhook needs oauth.webhook_client and oauth.issuer");
+    TRY(oauth_open(&(struct oauth_conf){ .jwks_file = c->jwks_file,
+                                         .jwks_url = c->jwks_url,
+                                         .verify_url = c->verify_url,
+                                         .issuer = c->oauth_issuer,
+                                         .scope = c->oauth_scope,
+                                         .timeout_s = c->oauth_timeout_s,
+                                         .clock = d->clock },
+                   &d->oauth, e));
+    directory_reload(d);
+    return RC_OK;
+}
+
+static rc open_all(struct directory *d, const struct directory_options *o, struct err *e)
+{
+    const struct directory_conf *c = o->conf;
+    if (!c->domain[0])
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.domain must not be empty");
+    TRY(registration_read(c->registration, &c->registration_allow, view_of(o->public_url), &d->registration,
+                          e));
+    TRY(open_secrets(d, o, e));
+    TRY(open_sole(d, o, e));
+    TRY(open_oauth(d, c, e));
+    return open_backend(d, o, e);
+}
+
+rc directory_open(const struct directory_options *o, struct directory **out, struct err *e)
+{
+    struct directory *d = mem_need(calloc(1, sizeof(*d)));
+    d->conf = o->conf;
+    d->clock = o->clock;
+    d->public_url = o->public_url;
+    d->on_forget = o->on_forget;
+    d->on_forget_arg = o->on_forget_arg;
+    d->signups = limits_new(o->conf->signups_per_hour, SIGNUP_WINDOW_S);
+    d->wrong_passwords = limits_new(o->conf->wrong_passwords, WRONG_PASSWORD_WINDOW_S);
+    d->events = metric_counter("heddle_account_events_total", NULL, "Account events that were genuine.");
+    pthread_mutex_init(&d->lock, NULL);
+    rc r = open_all(d, o, e);
+    if (r != RC_OK) {
+        directory_close(d);
+        return r;
+    }
+    *out = d;
+    return RC_OK;
+}
+
+void directory_close(struct directory *d)
+{
+    if (!d)
+        return;
+    for (size_t i = 0; i < d->n_spare; i++)
+        backend_session_close(d->spare[i]);
+    backend_close(d->backend);
+    oauth_close(d->oauth);
+    secrets_free(d->sole_secrets);
+    secrets_free(d->secrets);
+    if (d->metrics_key)
+        secret_wipe(d->metrics_key, strlen(d->metrics_key));
+    free(d->metrics_key);
+    limits_free(d->signups);
+    limits_free(d->wrong_passwords);
+    pthread_mutex_destroy(&d->lock);
+    free(d);
+}
+
+void directory_reload(struct directory *d)
+{
+    struct err why = ERR_NONE;
+    if (oauth_reload(d->oauth, &why) != RC_OK)
+        LOG(LOG_WARN, "oauth.jwks_file gives no usable key", LOG_S("why", why.text));
+}
+
+/* ---- workers ---- */
+
+static rc worker_open(void *app, void **out, struct err *e)
+{
+    struct directory *d = app;
+    struct directory_worker *w = mem_need(calloc(1, sizeof(*w)));
+    w->d = d;
+    rc r = backend_session_open(d->backend, &w->session, e);
+    if (r != RC_OK) {
+        free(w);
+        return r;
+    }
+    *out = w;
+    return RC_OK;
+}
+
+static void worker_close(void *worker)
+{
+    struct directory_worker *w = worker;
+    backend_session_close(w->session);
+    caller_free(w->caller);
+    free(w);
+}
+
+static bool health(struct request *rq, struct buf *out)
+{
+    struct directory_worker *w = rq->worker;
+    struct err why = ERR_NONE;
+    bool good = backend_ping(w->session, &why) == RC_OK;
+    if (!good)
+        LOG(LOG_WARN, "the directory's backend does not answer", LOG_S("why", why.text));
+    /* In the one box "database" is the node's. */
+    buf_addf(out, ",\"%s\":\"%s\"", w->d->has_sole ? "directory" : "database", good ? "Ok" : "Err");
+    return good;
+}
+
+static rc send_call(void *arg, const struct call *what, struct answer *out, struct err *e)
+{
+    struct directory_worker *w = arg;
+    if (!w->caller)
+        TRY(caller_new(w->d->clock, &w->caller, e));
+    return call(w->caller, what, out, e);
+}
+
+static void keys_not_fetched(void *arg, const char *url, const struct err *why)
+{
+    (void)arg;
+    LOG(LOG_WARN, "the JWK set cannot be fetched", LOG_S("url", url), LOG_S("why", why->text));
+}
+
+struct oauth_http directory_http(struct directory_worker *w)
+{
+    return (struct oauth_http){ .send = send_call, .failed = keys_not_fetched, .arg = w };
+}
+
+void directory_mount(struct directory *d, struct mount *out)
+{
+    *out = (struct mount){
+        .name = "directory",
+        .service = "directory",
+        .routes = directory_routes,
+        .n_routes = d->has_sole ? directory_routes_box_n : directory_routes_n,
+        .kinds = directory_param_kinds,
+        .n_kinds = directory_param_kinds_n,
+        .app = d,
+        .worker_open = worker_open,
+        .worker_close = worker_close,
+        .health = health,
+    };
+}
+
+/* ---- numbers and news ---- */
+
+rc directory_uid(struct directory *d, struct backend_session *s, int64_t *out, struct err *e)
+{
+    int64_t uid = 0, first;
+    pthread_mutex_lock(&d->lock);
+    if (d->uid_left > 0) {
+        uid = d->uid_first++;
+        d->uid_left--;
+    }
+    pthread_mutex_unlock(&d->lock);
+    if (uid == 0) {
+        TRY(uid_next(s, UID_BLOCK, &first, e));
+        uid = first;
+        pthread_mutex_lock(&d->lock);
+        if (d->uid_left == 0) { /* else somebody fetched a block at the same time: numbers may have gaps */
+            d->uid_first = first + 1;
+            d->uid_left = UID_BLOCK - 1;
+        }
+        pthread_mutex_unlock(&d->lock);
+    }
+    *out = uid;
+    return RC_OK;
+}
+
+void directory_forget(struct directory *d, view name, int64_t uid)
+{
+    int64_t until_s = clock_now_s(d->clock) + d->conf->token_life_s + d->conf->token_late_s;
+    if (d->on_forget)
+        d->on_forget(d->on_forget_arg, name, uid, until_s);
+}
+
+/* ---- what nodes ask ---- */
+
+static rc spare_take(struct directory *d, struct backend_session **out, struct err *e)
+{
+    struct backend_session *s = NULL;
+    pthread_mutex_lock(&d->lock);
+    if (d->n_spare > 0)
+        s = d->spare[--d->n_spare];
+    pthread_mutex_unlock(&d->lock);
+    if (!s)
+        TRY(backend_session_open(d->backend, &s, e));
+    *out = s;
+    return RC_OK;
+}
+
+static void spare_give(struct directory *d, struct backend_session *s)
+{
+    pthread_mutex_lock(&d->lock);
+    if (d->n_spare < SPARE_SESSIONS) {
+        d->spare[d->n_spare++] = s;
+        s = NULL;
+    }
+    pthread_mutex_unlock(&d->lock);
+    backend_session_close(s);
+}
+
+static rc verify(struct directory *d, struct backend_session *s, view name, view password,
+                 struct directory_verdict *out, struct err *e)
+{
+    SCOPED(arena_done) struct arena a;
+    struct account acc;
+    struct owner owner;
+    arena_init(&a, ARENA_BYTES);
+    TRY(account_check_password(s, name, password, &a, &acc, e));
+    TRY(lookup_place(d, s, &a, &acc, &owner, e));
+    if (a.spent || owner.url.n >= sizeof(out->node))
+        return fail(e, RC_BROKEN, RESP_GENERIC, "the entry of account %lld is too large", (long long)acc.uid);
+    *out = (struct directory_verdict){ .uid = acc.uid, .epoch = acc.epoch };
+    memcpy(out->node, owner.url.p, owner.url.n);
+    return RC_OK;
+}
+
+rc directory_verify(struct directory *d, view name, view password, struct directory_verdict *out,
+                    struct err *e)
+{
+    struct backend_session *s;
+    TRY(spare_take(d, &s, e));
+    rc r = verify(d, s, name, password, out, e);
+    spare_give(d, s);
+    return r;
+}

@@ -1,0 +1,318 @@
+#include "directory/identity_oauth.h"
+
+#include "common/base/encode.h"
+#include "common/base/mem.h"
+#include "directory/jwks.h"
+
+enum { TOKEN_BYTES_MAX = 16 * 1024, ANSWER_BYTES_MAX = 64 * 1024, KID_BYTES_MAX = 256, SUB_BYTES_MAX = 64 };
+
+struct oauth {
+    struct oauth_conf conf;
+    char *verify_url; /* NULL: none */
+    const char *jwks_url;
+    struct jwks *keys;
+};
+
+/* A token cut into its parts; only its form is known to be good. */
+struct jwt {
+    view kid, alg, typ; /* VIEW_NONE: absent */
+    json_t *claims;
+};
+
+static const struct err_words denied = { 401, "invalid-credentials", "body", "", "Unauthorized" };
+static const struct err_words away = { 503, "error", "body", "", "Resource is not available" };
+
+#define DENY(...) fail_words(e, RC_DENIED, &denied, __VA_ARGS__)
+
+/* ---- life ---- */
+
+static bool given(const char *text)
+{
+    return text && text[0];
+}
+
+/* ".../v1" is what other token servers call it. */
+static char *verifier_url(const char *url)
+{
+    view v = view_of(url);
+    char *out;
+    if (!given(url))
+        return NULL;
+    bool base = v.n >= 3 && view_eq((view){ .p = v.p + v.n - 3, .n = 3 }, VIEW("/v1"));
+    if (asprintf(&out, "%s%s", url, base ? "/verify" : "") < 0)
+        out = NULL;
+    return mem_need(out);
+}
+
+rc oauth_open(const struct oauth_conf *c, struct oauth **out, struct err *e)
+{
+    if (!given(c->scope))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "oauth.scope must not be empty");
+    struct oauth *o = mem_need(calloc(1, sizeof(*o)));
+    bool nothing = !given(c->jwks_file) && !given(c->jwks_url) && !given(c->verify_url);
+    o->conf = *c;
+    o->verify_url = verifier_url(c->verify_url);
+    o->jwks_url = nothing ? OAUTH_MOZILLA_JWKS : c->jwks_url;
+    o->keys = jwks_new(c->jwks_file, o->jwks_url, c->timeout_s, c->clock);
+    *out = o;
+    return RC_OK;
+}
+
+void oauth_close(struct oauth *o)
+{
+    if (!o)
+        return;
+    jwks_free(o->keys);
+    free(o->verify_url);
+    free(o);
+}
+
+rc oauth_reload(struct oauth *o, struct err *e)
+{
+    return jwks_reload(o->keys, e);
+}
+
+static view without_end(view url, view end)
+{
+    if (url.n > end.n && view_eq((view){ .p = url.p + url.n - end.n, .n = end.n }, end))
+        url.n -= end.n;
+    return url;
+}
+
+view oauth_server_url(const struct oauth *o, struct arena *a)
+{
+    if (o->verify_url)
+        return arena_copy(a, without_end(view_of(o->verify_url), VIEW("/verify")));
+    if (given(o->jwks_url))
+        return arena_copy(a, without_end(view_of(o->jwks_url), VIEW("/jwks")));
+    return VIEW_NONE;
+}
+
+/* ---- the form of a JWT ---- */
+
+static bool json_part(view text, struct arena *a, json_t **out)
+{
+    view raw;
+    json_t *got;
+    if (!base64_decode(BASE64_URL_NOPAD, text, a, &raw) ||
+        json_read(raw, JSON_DEPTH_MAX, JSON_READ_NO_DUPLICATES, &got, NULL) != RC_OK)
+        return false;
+    if (!json_is_object(got)) {
+        json_decref(got);
+        return false;
+    }
+    *out = got;
+    return true;
+}
+
+static view header_text(const json_t *header, const char *name, struct arena *a)
+{
+    view v = json_text(json_object_get(header, name));
+    return v.p && v.n <= KID_BYTES_MAX ? arena_copy(a, v) : VIEW_NONE;
+}
+
+/* false: this is no JWT (a remote verifier may know it). claims are the caller's to free. */
+static bool jwt_cut(view token, struct arena *a, struct jwt *out)
+{
+    view rest = token, head, body, signature;
+    json_t *header;
+    if (!view_cut(&rest, '.', &head) || !view_cut(&rest, '.', &body) || !rest.p ||
+        memchr(rest.p, '.', rest.n) || !base64_decode(BASE64_URL_NOPAD, rest, a, &signature) ||
+        !json_part(head, a, &header))
+        return false;
+    *out = (struct jwt){ .alg = header_text(header, "alg", a),
+                         .typ = header_text(header, "typ", a),
+                         .kid = header_text(header, "kid", a) };
+    if (json_object_get(header, "crit")) /* extensions that must be understood: we understand none */
+        out->alg = VIEW_NONE;
+    json_decref(header);
+    return json_part(body, a, &out->claims);
+}
+
+/* "at+jwt", with or without "application/" before it, in any case. */
+static bool is_access_token(view typ)
+{
+    return view_eq_nocase(typ, VIEW("at+jwt")) || view_eq_nocase(typ, VIEW("application/at+jwt"));
+}
+
+/* ---- claims ---- */
+
+static bool sub_ok(view v)
+{
+    for (size_t i = 0; i < v.n; i++) {
+        char c = v.p[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '=' ||
+              c == '_' || c == '-'))
+            return false;
+    }
+    return v.n >= 1 && v.n <= SUB_BYTES_MAX;
+}
+
+/* One string, parted by blanks (as the accounts server writes it) or commas. */
+static bool scope_in_text(view list, view wanted)
+{
+    size_t from = 0;
+    for (size_t i = 0; i <= list.n; i++)
+        if (i == list.n || list.p[i] == ' ' || list.p[i] == ',') {
+            if (view_eq((view){ .p = list.p + from, .n = i - from }, wanted))
+                return true;
+            from = i + 1;
+        }
+    return false;
+}
+
+static bool scope_in_array(const json_t *list, view wanted)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach (list, i, one)
+        if (view_eq(json_text(one), wanted))
+            return true;
+    return false;
+}
+
+static void generation_read(const json_t *claim, struct oauth_user *out)
+{
+    if (!claim)
+        return;
+    if (json_is_integer(claim) && json_integer_value(claim) >= 0)
+        out->generation = json_integer_value(claim);
+    else
+        out->generation_bad = true;
+}
+
+static rc claims_read(const struct oauth *o, const json_t *claims, struct arena *a, struct oauth_user *out,
+                      struct err *e)
+{
+    const json_t *exp = json_object_get(claims, "exp");
+    view sub = json_text(json_object_get(claims, "sub"));
+    double now_s = (double)clock_now_us(o->conf.clock) / 1e6;
+    if (!json_is_number(exp) || json_number_value(exp) <= now_s)
+        return DENY("the access token has expired, or tells no time");
+    if (!sub_ok(sub))
+        return DENY("the access token names nobody");
+    if (!scope_in_text(json_text(json_object_get(claims, "scope")), view_of(o->conf.scope)))
+        return DENY("the access token has not the scope");
+    if (given(o->conf.issuer) && !view_eq(json_text(json_object_get(claims, "iss")), view_of(o->conf.issuer)))
+        return DENY("the access token is from another issuer");
+    view client = json_text(json_object_get(claims, "client_id"));
+    *out = (struct oauth_user){ .sub = arena_copy(a, sub),
+                                .client_id = client.p ? arena_copy(a, client) : VIEW_NONE };
+    generation_read(json_object_get(claims, "fxa-generation"), out);
+    return RC_OK;
+}
+
+/* ---- remote ---- */
+
+static rc remote_read(const struct oauth *o, view body, struct arena *a, struct oauth_user *out,
+                      struct err *e)
+{
+    SCOPED(json_decref) json_t *root = NULL;
+    if (json_read(body, JSON_DEPTH_MAX, JSON_READ_PLAIN, &root, NULL) != RC_OK)
+        return DENY("the verifier's answer is no JSON");
+    view user = json_text(json_object_get(root, "user"));
+    const json_t *issuer = json_object_get(root, "issuer");
+    if (!sub_ok(user) || !scope_in_array(json_object_get(root, "scope"), view_of(o->conf.scope)))
+        return DENY("the verifier's answer has no user, or not the scope");
+    if (given(o->conf.issuer) && issuer && !view_eq(json_text(issuer), view_of(o->conf.issuer)))
+        return DENY("the access token is from another issuer");
+    view client = json_text(json_object_get(root, "client_id"));
+    *out = (struct oauth_user){ .sub = arena_copy(a, user),
+                                .client_id = client.p ? arena_copy(a, client) : VIEW_NONE };
+    generation_read(json_object_get(root, "generation"), out);
+    return RC_OK;
+}
+
+static rc remote(const struct oauth *o, const struct oauth_http *http, view token, struct arena *a,
+                 struct oauth_user *out, struct err *e)
+{
+    SCOPED(buf_done) struct buf body = { 0 };
+    struct answer got = { 0 };
+    struct err why = ERR_NONE;
+    if (!utf8_valid(token))
+        return DENY("the access token is no text");
+    buf_add(&body, VIEW("{\"token\":"));
+    json_put_string(&body, token);
+    buf_addc(&body, '}');
+    rc r = http->send(http->arg,
+                      &(struct call){ .method = "POST",
+                                      .url = o->verify_url,
+                                      .content_type = "application/json",
+                                      .body = buf_view(&body),
+                                      .timeout_ms = (long)(o->conf.timeout_s * 1000),
+                                      .answer_max = ANSWER_BYTES_MAX },
+                      &got, &why);
+    if (r == RC_AWAY)
+        r = fail_words(e, RC_AWAY, &away, "the verifier does not answer: %s", why.text);
+    else if (r != RC_OK)
+        r = DENY("the verifier's answer is of no use: %s", why.text);
+    else if (got.status < 200 || got.status > 299)
+        r = DENY("the verifier says %ld", got.status);
+    else
+        r = remote_read(o, buf_view(&got.body), a, out, e);
+    answer_done(&got);
+    return r;
+}
+
+/* ---- the decision ---- */
+
+/* RC_AWAY, RC_NOT_FOUND: the keys cannot tell. */
+static rc verify_jwt(struct oauth *o, const struct oauth_http *http, view token, const struct jwt *t,
+                     struct arena *a, struct oauth_user *out, struct err *e)
+{
+    if (!view_eq(t->alg, VIEW("RS256")))
+        return DENY("the access token is not signed with RS256");
+    if (!is_access_token(t->typ))
+        return DENY("a token of another type");
+    rc r = jwks_prove(o->keys, http, token, t->kid, e);
+    if (r == RC_DENIED && e)
+        e->words = &denied;
+    if (r != RC_OK)
+        return r;
+    return claims_read(o, t->claims, a, out, e);
+}
+
+rc oauth_verify(struct oauth *o, const struct oauth_http *http, view token, struct arena *a,
+                struct oauth_user *out, struct err *e)
+{
+    struct jwt t = { 0 };
+    rc r;
+    if (token.n == 0 || token.n > TOKEN_BYTES_MAX)
+        return DENY("an access token of %zu bytes", token.n);
+    bool is_jwt = jwt_cut(token, a, &t);
+    if (is_jwt)
+        r = verify_jwt(o, http, token, &t, a, out, e);
+    else
+        r = o->verify_url ? RC_NOT_FOUND : DENY("the access token is no JWT");
+    json_decref(t.claims);
+    if ((r == RC_AWAY || r == RC_NOT_FOUND) && o->verify_url)
+        return remote(o, http, token, a, out, e);
+    if (r == RC_AWAY || r == RC_NOT_FOUND)
+        return fail_words(e, RC_AWAY, &away, "no keys at hand to check access tokens with");
+    return r;
+}
+
+static bool audience_is(const json_t *aud, view wanted)
+{
+    return json_is_array(aud) ? scope_in_array(aud, wanted) : view_eq(json_text(aud), wanted);
+}
+
+rc oauth_event(struct oauth *o, const struct oauth_http *http, view token, view audience, struct arena *a,
+               json_t **out, struct err *e)
+{
+    struct jwt t = { 0 };
+    SCOPED(json_decref) json_t *claims = NULL;
+    if (token.n == 0 || token.n > TOKEN_BYTES_MAX || !jwt_cut(token, a, &t))
+        return DENY("no JWT");
+    claims = t.claims;
+    if (!view_eq(t.alg, VIEW("RS256")) || jwks_prove(o->keys, http, token, t.kid, NULL) != RC_OK)
+        return DENY("no key of ours made the event's signature");
+    if (audience.n == 0 || !audience_is(json_object_get(claims, "aud"), audience))
+        return DENY("an event for somebody else");
+    if (!given(o->conf.issuer) ||
+        !view_eq(json_text(json_object_get(claims, "iss")), view_of(o->conf.issuer)))
+        return DENY("an event from another issuer");
+    *out = claims;
+    claims = NULL;
+    return RC_OK;
+}

@@ -1,0 +1,108 @@
+/* What the files of this folder share: the context, a worker's own, and the few errors that several handlers tell. */
+#ifndef HEDDLE_DIRECTORY_INSIDE_H
+#define HEDDLE_DIRECTORY_INSIDE_H
+
+#include <pthread.h>
+
+#include "common/base/metrics.h"
+#include "common/web/call.h"
+#include "common/web/reply.h"
+#include "common/web/request.h"
+#include "directory/backend/backend.h"
+#include "directory/directory.h"
+#include "directory/identity_oauth.h"
+#include "directory/limits.h"
+#include "directory/registration.h"
+
+/* A node as others see it. */
+struct owner {
+    view name, url, address, node_type;
+};
+
+enum { SPARE_SESSIONS = 4 };
+
+struct directory {
+    const struct directory_conf *conf;
+    const struct clock *clock;
+    const char *public_url;
+    struct backend *backend;
+    struct secrets *secrets; /* as configured: masters, or those of all nodes */
+    char *metrics_key;
+    struct oauth *oauth;
+    struct registration registration;
+    struct limits *signups, *wrong_passwords;
+    metric events; /* account events that were genuine */
+
+    bool has_sole; /* the one box: the only node, always there */
+    struct owner sole;
+    struct secrets *sole_secrets;
+
+    void (*on_forget)(void *arg, view name, int64_t uid, int64_t until_s);
+    void *on_forget_arg;
+
+    pthread_mutex_t lock;                          /* of what is below; nothing is called while it is held */
+    int64_t uid_first, uid_left;                   /* our block of account numbers */
+    struct backend_session *spare[SPARE_SESSIONS]; /* for callers that are no workers of ours */
+    size_t n_spare;
+};
+
+/* rq->worker of our handlers. */
+struct directory_worker {
+    struct directory *d;
+    struct backend_session *session;
+    struct caller *caller; /* made at the first outgoing call */
+};
+
+/* The next account number nobody else has. */
+MUST_USE rc directory_uid(struct directory *d, struct backend_session *s, int64_t *out, struct err *e);
+/* Credentials of that name, and tokens of that uid if it is above 0, are void from now on. */
+void directory_forget(struct directory *d, view name, int64_t uid);
+int64_t directory_now_ms(const struct directory *d);
+/* Outgoing calls of a worker, for oauth. */
+struct oauth_http directory_http(struct directory_worker *w);
+
+/* ---- lookup.c: where a user lives ---- */
+
+/* The owner of *acc; places him if he has none (or it is gone), which may give him another uid and epoch: *acc is what holds
+ * afterwards. RC_BUSY: no node has room. */
+MUST_USE rc lookup_place(struct directory *d, struct backend_session *s, struct arena *a, struct account *acc,
+                         struct owner *out, struct err *e);
+/* A node for a new user. RC_BUSY: none has room. */
+MUST_USE rc lookup_choose(struct directory *d, struct backend_session *s, struct arena *a, struct owner *out,
+                          struct err *e);
+view placed_text(struct arena *a, int64_t now_ms, const char *why);
+
+/* ---- identity_password.c ---- */
+
+/* Checks name and password for a client at `peer`. RC_DENIED as account_check_password; RC_BUSY: too many wrong ones from there. */
+MUST_USE rc identity_password(struct directory *d, struct backend_session *s, view peer, view name,
+                              view password, struct arena *a, struct account *out, struct err *e);
+/* The Basic credentials of the request, which must be those of `name`. */
+MUST_USE rc identity_basic(struct request *rq, view name, struct account *out, struct err *e);
+/* The rule for new passwords. RC_BAD_INPUT with RESP_PASSWORD_MISSING or RESP_PASSWORD_WEAK. Protocol: User API 1.0, "Password rule". */
+MUST_USE rc password_rule(view name, view password, struct err *e);
+
+/* ---- account.c ---- */
+
+/* The user name in the path, in lower case. */
+view user_api_name(const struct request *rq);
+
+/* ---- the tables (routes.c) ---- */
+extern const struct param_kind directory_param_kinds[];
+extern const size_t directory_param_kinds_n;
+extern const struct route directory_routes[];
+/* Of directory_routes: all, and those for the one box, where the node answers /1.x. */
+extern const size_t directory_routes_n, directory_routes_box_n;
+
+handler_fn home_page, token_get, webhook_post, version_refused, error_on_purpose;
+handler_fn user_api_exists, user_api_create, user_api_delete, user_api_node, user_api_password,
+    user_api_email, user_api_reset, captcha_html;
+
+/* Does the Accept header take this type, with a q above 0? Absent: all. */
+bool accept_takes(view accept, view type);
+/* Does it name this type itself? (Browsers name text/html; tools send the two stars.) */
+bool accept_names(view accept, view type);
+
+extern const struct err_words words_invalid_credentials, words_server_error;
+
+#endif

@@ -1,0 +1,184 @@
+/* Where a user lives: finding his node, giving him one, and `node/weave`, which tells it to old Firefox. */
+#include <inttypes.h>
+
+#include "common/base/log.h"
+#include "directory/assign.h"
+#include "directory/inside.h"
+
+enum { TRIES = 10, NODES_MAX = 1024 };
+
+view placed_text(struct arena *a, int64_t now_ms, const char *why)
+{
+    return arena_text(a, "%" PRId64 " %s", now_ms, why);
+}
+
+/* ---- choosing ---- */
+
+struct candidates {
+    struct arena *a;
+    struct assign_node items[NODES_MAX];
+    size_t n;
+    bool too_many;
+};
+
+static bool candidate_add(void *arg, const struct node_entry *node)
+{
+    struct candidates *c = arg;
+    if (c->n == NODES_MAX) {
+        c->too_many = true;
+        return false;
+    }
+    c->items[c->n++] = (struct assign_node){ .name = arena_copy(c->a, node->name),
+                                             .state = node->state,
+                                             .capacity = node->capacity,
+                                             .load = node->capacity - node->seats,
+                                             .seats = node->seats };
+    return true;
+}
+
+static struct owner owner_of(const struct directory *d, const struct node_entry *n)
+{
+    return (struct owner){ .name = n->name,
+                           .url = n->url,
+                           .address = n->address,
+                           .node_type = n->node_type.n ? n->node_type : view_of(d->conf->node_type) };
+}
+
+rc lookup_choose(struct directory *d, struct backend_session *s, struct arena *a, struct owner *out,
+                 struct err *e)
+{
+    if (d->has_sole) {
+        *out = d->sole;
+        return RC_OK;
+    }
+    struct candidates *c = arena_zero(a, sizeof(*c));
+    c->a = a;
+    TRY(nodes_each(s, candidate_add, c, e));
+    if (c->too_many)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "more than %d nodes", NODES_MAX);
+    for (int at; (at = assign_choose(c->items, c->n)) >= 0;) {
+        int64_t got;
+        struct node_entry n;
+        TRY(seats_take(s, c->items[at].name, 1, &got, e));
+        if (got == 1) {
+            TRY(node_get(s, c->items[at].name, a, &n, e));
+            *out = owner_of(d, &n);
+            return RC_OK;
+        }
+        c->items[at].seats = 0; /* somebody was faster: the next best */
+    }
+    return fail(e, RC_BUSY, RESP_GENERIC, "no node has room for another user");
+}
+
+/* ---- finding ---- */
+
+static rc find_owner(struct directory *d, struct backend_session *s, struct arena *a, view node,
+                     struct owner *out, struct err *e)
+{
+    struct node_entry n;
+    if (!node.p)
+        return RC_NOT_FOUND;
+    if (d->has_sole) {
+        if (!view_eq(node, d->sole.name))
+            return RC_NOT_FOUND;
+        *out = d->sole;
+        return RC_OK;
+    }
+    TRY(node_get(s, node, a, &n, e));
+    *out = owner_of(d, &n);
+    return RC_OK;
+}
+
+/* The one box was given another address: its data are where they were, so uid and epoch stay. */
+static bool is_renamed(const struct directory *d, const struct account *acc)
+{
+    return d->has_sole && acc->node.p;
+}
+
+/* Who was placed before lost his node: on another he begins with an empty data area, under a new uid. */
+static rc place(struct directory *d, struct backend_session *s, struct arena *a, struct account *acc,
+                struct owner *out, struct err *e)
+{
+    struct change changes[4];
+    size_t n = 0;
+    bool again = acc->placed.p && !is_renamed(d, acc);
+    int64_t uid = acc->uid, epoch = acc->epoch;
+    struct owner to;
+    TRY(lookup_choose(d, s, a, &to, e));
+    view placed = placed_text(a, directory_now_ms(d),
+                              again                ? "again"
+                              : is_renamed(d, acc) ? "renamed"
+                                                   : "first");
+    changes[n++] = (struct change){ ATTR_NODE, acc->node, to.name };
+    changes[n++] = (struct change){ ATTR_PLACED, acc->placed, placed };
+    if (again) {
+        TRY(directory_uid(d, s, &uid, e));
+        epoch++;
+        changes[n++] = change_number(a, ATTR_UID_NUMBER, acc->uid, uid);
+        changes[n++] = change_number(a, ATTR_EPOCH, acc->epoch, epoch);
+    }
+    TRY(account_cas(s, acc->name, changes, n, e));
+    LOG(LOG_INFO, "user placed", LOG_I("uid", uid), LOG_V("node", to.name), LOG_V("placed", placed));
+    if (again)
+        directory_forget(d, acc->name, acc->uid);
+    acc->node = to.name;
+    acc->placed = placed;
+    acc->uid = uid;
+    acc->epoch = epoch;
+    *out = to;
+    return RC_OK;
+}
+
+rc lookup_place(struct directory *d, struct backend_session *s, struct arena *a, struct account *acc,
+                struct owner *out, struct err *e)
+{
+    for (int i = 0; i < TRIES; i++) {
+        rc r = find_owner(d, s, a, acc->node, out, e);
+        if (r != RC_NOT_FOUND)
+            return r;
+        r = place(d, s, a, acc, out, e);
+        if (r != RC_CONFLICT)
+            return r;
+        TRY(account_get(s, ACCOUNT_BY_NAME, acc->name, a, acc, e));
+    }
+    return fail(e, RC_BUSY, RESP_GENERIC, "the account is changed all the time");
+}
+
+/* ---- node/weave ---- */
+
+static void put_address(struct request *rq, view address)
+{
+    struct buf *b = reply_body(rq);
+    if (!memmem(address.p, address.n, "://", 3))
+        buf_add(b, VIEW("https://"));
+    buf_add(b, address);
+    if (address.n == 0 || address.p[address.n - 1] != '/')
+        buf_addc(b, '/');
+}
+
+/* Protocol: User API 1.0, "GET /user/1.0/<user>/node/weave": plain text, not JSON; `null`: none now. */
+rc user_api_node(struct request *rq, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    struct directory *d = w->d;
+    struct account acc;
+    struct owner owner;
+    rc r = account_get(w->session, ACCOUNT_BY_NAME, user_api_name(rq), rq->arena, &acc, e);
+    reply_type(rq, "text/plain");
+    if (r == RC_NOT_FOUND) {
+        reply_status(
+            rq, 404); /* an empty body: the client then takes our own address for a node, and meets a 401 */
+        return RC_OK;
+    }
+    TRY(r);
+    r = lookup_place(d, w->session, rq->arena, &acc, &owner, e);
+    if (r == RC_OK) {
+        put_address(rq, owner.address);
+        return RC_OK;
+    }
+    if (r != RC_BUSY)
+        return r;
+    LOG(LOG_WARN, "no node for a user", LOG_I("uid", acc.uid), LOG_S("why", e->text));
+    buf_add(reply_body(rq), d->conf->fallback_node[0] ? view_of(d->conf->fallback_node) : VIEW("null"));
+    return RC_OK;
+}

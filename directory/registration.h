@@ -1,0 +1,28 @@
+/* Who may have an account: the switch open / closed / list, mail addresses, and the user name that belongs to one.
+ * Protocol: User API 1.0, "Username ↔ e-mail" and "E-mail syntax". Pure; any thread. */
+#ifndef HEDDLE_DIRECTORY_REGISTRATION_H
+#define HEDDLE_DIRECTORY_REGISTRATION_H
+
+#include "common/base/arena.h"
+#include "common/base/conf.h"
+
+enum registration_mode { REGISTRATION_OPEN, REGISTRATION_CLOSED, REGISTRATION_LIST };
+
+struct registration {
+    enum registration_mode mode;
+    const struct conf_list *allow; /* borrowed */
+};
+
+/* mode: open, closed, list, or "": open if public_url is on loopback, else closed. */
+MUST_USE rc registration_read(const char *mode, const struct conf_list *allow, view public_url,
+                              struct registration *out, struct err *e);
+/* By the switch and the list: addresses and *@domain (or @domain), in any case of letters. */
+bool registration_takes_mail(const struct registration *r, view mail);
+bool registration_takes_sub(const struct registration *r, view sub);
+
+/* The syntax that the Sync servers took: at most 254 bytes, no control characters. */
+bool mail_valid(view mail);
+/* Is `name` the hash of this address, in Firefox's way or in the Python server's (IDNA)? */
+bool mail_makes_name(view mail, view name, struct arena *a);
+
+#endif
