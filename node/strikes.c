@@ -44,7 +44,7 @@ void strikes_free(struct strikes *s)
 static bool is_loopback(view address)
 {
     return address.n == 0 || view_starts(address, VIEW("127.")) || view_eq(address, VIEW("::1")) ||
-           view_starts(address, VIEW("::ffff:127.")) || view_starts(address, VIEW("unix"));
+           view_starts(address, VIEW("::ffff:127.")) || view_eq(address, VIEW("local"));
 }
 
 static uint64_t hash_of(const struct strikes *s, view address)
