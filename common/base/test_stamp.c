@@ -123,6 +123,7 @@ static const struct reading of_11[] = {
     { "1e-99999999999999999999999999999999999999", true, 0 },
     { "-1e999999999", true, -LATEST },
     { "9223372036854775.805", true, LATEST },
+    { "9223372036854775.808", true, LATEST }, /* not rounded above the last */
     /* signs and blanks */
     { "+1", true, 100 },
     { "-1", true, -100 },
