@@ -13,8 +13,10 @@ struct basic {
  * illegal characters in the name, empty password). */
 bool basic_parse(view header, struct arena *a, struct basic *out);
 
-/* The account name that Sync 1.1 makes of an e-mail address: base32(sha1(lower(address))), lower case; a text without '@' is
- * used as it is (lower-cased) if it matches [a-zA-Z0-9._-]+. false: neither. */
+/* The account name that Sync 1.1 makes of an e-mail address: base32(sha1(lower(address))), lower case, as clients do it: of
+ * the UTF-8, without IDNA; only ASCII letters are lower-cased. A text without '@' is used as it is (lower-cased) if it
+ * matches [a-zA-Z0-9._-]+. false: neither, or not UTF-8.
+ * Protocol: Storage API 1.1, "Authentication". */
 bool account_name_derive(view account, struct arena *a, view *out);
 
 #endif

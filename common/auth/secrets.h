@@ -25,7 +25,7 @@ struct secrets {
     size_t n;
 };
 
-/* From a configuration list. RC_BAD_INPUT: empty item, or one shorter than `least` bytes. */
+/* From a configuration list; an empty list gives an empty one. RC_BAD_INPUT: empty item, or one shorter than `least` bytes. */
 MUST_USE rc secrets_new(const struct conf_list *list, size_t least, struct secrets **out, struct err *e);
 /* hex(HKDF(master text, none, "services.mozilla.com/mozsvc/v1/node_secret/" + node, len(master)/2)) of each.
  * RC_BAD_INPUT: a master of odd length. Protocol: mozservices, DerivedSecrets. */
@@ -33,7 +33,9 @@ MUST_USE rc secrets_derive(const struct secrets *masters, view node_url, struct 
 void secrets_free(struct secrets *s); /* wipes */
 
 /* Reads the secret kept in path, or makes one of n random bytes as hex, writes it with mode 0600 and gives it back
- * (malloc). Atomic: two processes that start together end with the same one. */
+ * (malloc). Atomic: two processes that start together end with the same one.
+ * RC_BAD_INPUT: the file holds no secret (one line of at least n_bytes printable characters without blanks; the operator's
+ * own text will do). RC_BROKEN: it cannot be read or made. n_bytes: 1 … 2048. */
 MUST_USE rc secret_file(const char *path, size_t n_bytes, char **out, struct err *e);
 
 DEFINE_SCOPED(struct secrets *, secrets_free);

@@ -1,5 +1,7 @@
 #include "common/auth/token.h"
 
+#include <pthread.h>
+
 #include "common/base/encode.h"
 #include "common/base/json.h"
 #include "common/base/testing.h"
@@ -309,6 +311,51 @@ static void a_secret_outside_ascii_is_its_bytes(void **state)
     assert_true(view_eq(t.salt, made.salt));
     token_verifier_free(v);
     secrets_free(s);
+}
+
+struct opener {
+    view text;
+    char key[TOKEN_KEY_TEXT];
+    unsigned opened;
+};
+
+static void *open_often(void *arg)
+{
+    struct opener *o = arg;
+    struct arena mine;
+    struct token t;
+    bool expired;
+
+    arena_init(&mine, 1 << 20);
+    for (int i = 0; i < 300; i++) {
+        char key[TOKEN_KEY_TEXT];
+
+        o->opened += token_open(verifier, o->text, NOW, &mine, &t, key, &expired) == TOKEN_GOOD &&
+                     memcmp(key, o->key, sizeof key) == 0 && t.uid == 12345;
+        arena_reset(&mine);
+    }
+    arena_done(&mine);
+    return NULL;
+}
+
+static void one_verifier_serves_many_threads(void **state)
+{
+    enum { N = 4 };
+    struct token made = sample();
+    struct opener openers[N];
+    pthread_t threads[N];
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        openers[i].opened = 0;
+        made.salt = VIEW_NONE;
+        token_mint(i % 2 ? both : only_old, &made, &arena, &openers[i].text, openers[i].key);
+        assert_int_equal(pthread_create(&threads[i], NULL, open_often, &openers[i]), 0);
+    }
+    for (int i = 0; i < N; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(openers[i].opened, 300);
 }
 
 /* ---- what is refused before anything is believed ---- */
@@ -683,6 +730,7 @@ int main(void)
         cmocka_unit_test(the_newest_secret_signs_and_any_verifies),
         cmocka_unit_test(a_secret_derived_for_another_node_does_not_verify),
         cmocka_unit_test(a_secret_outside_ascii_is_its_bytes),
+        cmocka_unit_test(one_verifier_serves_many_threads),
         cmocka_unit_test(a_changed_byte_anywhere_is_refused),
         cmocka_unit_test(only_canonical_base64url_is_a_token),
         cmocka_unit_test(a_signature_without_a_payload_is_malformed),

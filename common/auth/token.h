@@ -33,18 +33,20 @@ const char *token_reason_name(enum token_reason r); /* "bad-signature" */
 
 /* What a verifier knows. The secrets' derived signing keys are made once. Read-only afterwards; any thread. */
 struct token_verifier;
+/* RC_BAD_INPUT: no secret, no node, or a grace that is no time. All arguments are copied. */
 MUST_USE rc token_verifier_new(const struct secrets *s, const view *nodes, size_t n_nodes, double grace_s,
                                struct token_verifier **out, struct err *e);
 void token_verifier_free(struct token_verifier *v);
 
 /* Opens `text` (strict b64url with padding). Fills *out (views in the arena) and the Hawk key, TOKEN_KEY_TEXT characters
- * of text. now_s: seconds since 1970, with fraction. *out_expired: past its time but inside the grace; the caller lets it
+ * of text. now_s: seconds since 1970, with fraction. All three results stay untouched unless TOKEN_GOOD. *out_expired: past its time but inside the grace; the caller lets it
  * through only where the protocol says so. */
 enum token_reason token_open(const struct token_verifier *v, view text, double now_s, struct arena *a,
                              struct token *out, char out_key[TOKEN_KEY_TEXT], bool *out_expired);
 
 /* The counterpart: signs with the newest secret. Members in the order of the Rust token server, compact, integer expires.
- * t->salt is made here if absent. *out_id in the arena. */
+ * t->salt is made here if absent. *out_id in the arena. t must be what token_open would take (uid >= 0, a node, 0 <= expires
+ * < 10^15), s must not be empty. */
 void token_mint(const struct secrets *s, const struct token *t, struct arena *a, view *out_id,
                 char out_key[TOKEN_KEY_TEXT]);
 

@@ -1,6 +1,7 @@
 /* Memory that lives exactly as long as one request. Allocation never fails for the caller: past the ceiling the
- * arena hands out scrap memory and sets `spent`, and the server throws the handler's answer away and sends 503.
- * One check at the end instead of one at every call. One thread at a time. */
+ * arena sets `spent` and goes on giving out memory, and the server throws the handler's answer away and sends 503.
+ * One check at the end instead of one at every call; a loop as long as the client likes looks at `spent` itself.
+ * One thread at a time. */
 #ifndef HEDDLE_BASE_ARENA_H
 #define HEDDLE_BASE_ARENA_H
 

@@ -34,6 +34,8 @@ static inline stamp stamp_max(stamp a, stamp b)
 size_t stamp_print(stamp t, char out[STAMP_TEXT_MAX]);
 void stamp_put(struct buf *b, stamp t);
 
+/* Both: a value too late to be held is the last stamp that can, INT64_MAX / 10 hundredths. */
+
 /* 1.5: decimal, >= 0, finite, any number of fraction digits, truncated to two. No exponent, no sign. */
 bool stamp_parse_15(view text, stamp *out);
 
