@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""The cache's conformance suite over every driver, and a storm over a Redis that is killed, stopped, emptied, restarted, restored
+from an old snapshot, and filled with things of the wrong type: no answer may be older than what had been answered before.
+
+  run_cache.py [BUILD FOLDER or PROGRAM] [--storm SECONDS]
+
+Starts a throw-away Redis on a unix socket in a folder of its own. HEDDLE_SEED chooses the course of the storm.
+"""
+import argparse
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Redis:
+    """A server on a unix socket; nothing is saved unless asked."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.socket = os.path.join(folder, "redis.sock")
+        self.process = None
+        self.start()
+
+    def start(self):
+        with open(os.path.join(self.folder, "redis.log"), "a") as log:
+            self.process = subprocess.Popen(
+                ["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder, "--save", "",
+                 "--appendonly", "no", "--dbfilename", "dump.rdb"], stdout=log, stderr=log)
+        deadline = time.monotonic() + 10
+        while self.ask("PING") != "PONG":
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("redis-server does not start: see redis.log")
+            time.sleep(0.02)
+
+    def ask(self, *words):
+        done = subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True, text=True, timeout=10)
+        return done.stdout.strip()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def pause(self, seconds):
+        self.process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self.process.send_signal(signal.SIGCONT)
+
+
+class Storm:
+    """What befalls the Redis, one thing after another."""
+
+    def __init__(self, redis, rng):
+        self.redis, self.rng = redis, rng
+        self.snapshot = os.path.join(redis.folder, "old.rdb")
+        self.log = []
+
+    def flush(self):
+        self.redis.ask("FLUSHALL")
+
+    def pause_briefly(self):
+        self.redis.pause(0.1)
+
+    def pause(self):
+        self.redis.pause(0.7)  # longer than a command may take: late commands run when it goes on
+
+    def kill_and_restart(self):
+        self.redis.kill()
+        time.sleep(self.rng.random())
+        self.redis.start()
+
+    def take_snapshot(self):
+        self.redis.ask("SAVE")
+        shutil.copy(os.path.join(self.redis.folder, "dump.rdb"), self.snapshot)
+
+    def restore_snapshot(self):
+        if not os.path.exists(self.snapshot):
+            self.take_snapshot()
+            time.sleep(0.5)  # let what is in it become old
+        self.redis.kill()
+        shutil.copy(self.snapshot, os.path.join(self.redis.folder, "dump.rdb"))
+        self.redis.start()
+
+    def plant_wrong_types(self):
+        self.redis.ask("EVAL", "for _, k in ipairs(redis.call('KEYS', 'h:*')) do "
+                               "redis.call('DEL', k) redis.call('RPUSH', k, 'x') end", "0")
+
+    def forget_scripts(self):
+        self.redis.ask("SCRIPT", "FLUSH")
+
+    def cut_connections(self):
+        self.redis.ask("CLIENT", "KILL", "TYPE", "normal")
+
+    def refuse_writes(self):
+        self.redis.ask("CONFIG", "SET", "maxmemory", "1")
+        time.sleep(0.3)
+        self.redis.ask("CONFIG", "SET", "maxmemory", "0")
+
+    def rage(self, program, seconds, seed):
+        worst = [self.flush, self.pause_briefly, self.pause, self.kill_and_restart, self.take_snapshot,
+                 self.restore_snapshot, self.plant_wrong_types, self.forget_scripts, self.cut_connections,
+                 self.refuse_writes]
+        storm = subprocess.Popen([program, "storm", self.redis.socket, str(seconds), str(seed)],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        end = time.monotonic() + seconds
+        done = []
+        while time.monotonic() < end and storm.poll() is None:
+            time.sleep(0.2 + 1.5 * self.rng.random())  # clients dial again at most once a second
+            if not done:
+                done = self.rng.sample(worst, len(worst))
+            thing = done.pop()
+            self.log.append(thing.__name__)
+            thing()
+        out, err = storm.communicate(timeout=30)
+        return storm.returncode, out, err
+
+
+def run_suite(name, command, totals):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    text = done.stdout + done.stderr
+    passed = len(re.findall(r"^\[       OK \]", text, re.M))
+    failed = len(set(re.findall(r"^\[  FAILED  \] ([a-z]\S+)$", text, re.M)))
+    if done.returncode != 0 and failed == 0:
+        failed = 1
+    print(f"{name:<16} {passed} passed, {failed} failed (exit status {done.returncode})", flush=True)
+    if failed:
+        print(text)
+    totals[0] += passed
+    totals[1] += failed
+
+
+def run_storm(program, redis, seconds, seed, totals):
+    storm = Storm(redis, random.Random(seed))
+    status, out, err = storm.rage(program, seconds, seed)
+    counts = {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", out)}
+    good = status == 0 and counts.get("stale") == 0
+    # A cache that never answers would pass otherwise.
+    alive = counts.get("hits", 0) * 20 > counts.get("reads", 1) and counts.get("writes", 0) > 100
+    print(f"storm (seed {seed}): {out.strip()}; {', '.join(storm.log)}", flush=True)
+    if not good or not alive:
+        print(f"exit status {status}", err[-4000:], "" if alive else "too few answers came from the cache", sep="\n")
+    totals[0 if good and alive else 1] += 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", nargs="?", default=os.path.join(ROOT, "build", "debug"))
+    parser.add_argument("--storm", type=int, default=25, metavar="SECONDS")
+    options = parser.parse_args()
+    program = options.build if os.path.isfile(options.build) else os.path.join(options.build, "conformance_cache")
+    program = os.path.abspath(program)
+    seed = int(os.environ.get("HEDDLE_SEED") or 1) % 2**31
+    totals = [0, 0]
+
+    run_suite("none", [program, "suite", "none"], totals)
+    run_suite("memory", [program, "suite", "memory"], totals)
+    with tempfile.TemporaryDirectory(prefix="heddle-cache-") as folder:
+        redis = Redis(folder)
+        try:
+            run_suite("redis", [program, "suite", "redis", redis.socket], totals)
+            run_storm(program, redis, options.storm, seed, totals)
+        finally:
+            redis.kill()
+    print(f"{totals[0]} passed, {totals[1]} failed")
+    return 1 if totals[1] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
