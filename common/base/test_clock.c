@@ -6,8 +6,6 @@
 
 #include "common/base/testing.h"
 
-static char path[64];
-
 static void the_fake_clock_shows_its_fields(void **state)
 {
     struct clock_fake f;
@@ -39,6 +37,8 @@ static void steady_time_does_not_go_back(void **state)
 }
 
 #ifdef HEDDLE_TEST_HOOKS
+static char path[64];
+
 static void write_shift(const char *text)
 {
     FILE *f = fopen(path, "w");
