@@ -2,6 +2,12 @@
 #ifndef HEDDLE_BASE_BANNED_H
 #define HEDDLE_BASE_BANNED_H
 
+/* A library's header that names one of them in its macros comes before: set_source_files_properties(file PROPERTIES
+ * COMPILE_DEFINITIONS "HEDDLE_BEFORE_BANNED=<mysql.h>"). */
+#ifdef HEDDLE_BEFORE_BANNED
+#include HEDDLE_BEFORE_BANNED
+#endif
+
 #include <alloca.h>
 #include <stdio.h>
 #include <stdlib.h>
