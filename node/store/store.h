@@ -109,7 +109,8 @@ const struct head *store_head(const struct store_txn *tx);
 /* T of this write: max(now, last stamp ever given + 0.01 s). Reading it does not use it up. */
 stamp store_stamp(const struct store_txn *tx);
 
-/* Ends the transaction either way. RC_UNSURE: the connection broke while committing: it may have happened. */
+/* Ends the transaction either way. RC_BUSY: the arena ran out, so what was written may be nonsense and was rolled back. RC_UNSURE:
+ * the connection broke while committing: it may have happened. */
 MUST_USE rc store_commit(struct store_txn **tx, struct err *e);
 void store_rollback(struct store_txn *tx); /* takes NULL */
 DEFINE_SCOPED(struct store_txn *, store_rollback);
@@ -168,12 +169,14 @@ struct item_query {
     view offset;       /* 1.5's token; VIEW_NONE: from the beginning */
 };
 
-/* false stops the reading (and is no error). Views are valid only during the call. */
+/* false stops the reading (and is no error). Views are valid only during the call. Rows come straight from the database: the visitor
+ * must not use the session. */
 typedef bool item_visitor(const struct item *it, void *arg);
 
 /* Reads in the asked order; expired items are skipped. *out_next: the token of the next page, in the transaction's arena; VIEW_NONE
  * after the last or without a limit. RC_BAD_INPUT: a token we did not make, or one outside newer/older.
- * An unknown collection is an empty one. Where the head's stamp already answers `newer`, no item is touched.
+ * An unknown collection is an empty one. Where the head's stamp already answers `newer`, no item is touched. More than 8192 ids in
+ * one query: RC_BAD_INPUT. With `skip` there is no token: who counts by himself needs none.
  * Protocol: Storage API 1.5 "limit", "offset". */
 MUST_USE rc store_items_find(struct store_txn *tx, const struct item_query *q, item_visitor *visit, void *arg,
                              view *out_next, struct err *e);
@@ -188,14 +191,15 @@ MUST_USE rc store_item_read(struct store_session *ss, int64_t uid, int64_t epoch
 /* One statement, no transaction: the head. HEAD_NONE where there is no row. The fence is NOT checked (head_admits does). */
 MUST_USE rc store_head_read(struct store_session *ss, int64_t uid, struct arena *a, struct head *out, struct err *e);
 
-/* Applies patches of distinct ids; the collection is made if missing and gets T. n may be 0. *out_modified (may be NULL; n must be
- * 1): the item's time afterwards. */
+/* Applies patches of distinct ids; the collection is made if missing and gets T (RC_OVER_QUOTA: the user has
+ * 10,000 of them). n may be 0. *out_modified (may be NULL; n must be 1): the item's time afterwards. */
 MUST_USE rc store_items_put(struct store_txn *tx, view coll, const struct item_patch *patches, size_t n,
                             stamp *out_modified, struct err *e);
 
 /* RC_NOT_FOUND: missing or expired, nothing changed. Else the collection gets T. */
 MUST_USE rc store_item_delete(struct store_txn *tx, view coll, view id, struct err *e);
-/* Deletes what the query selects (expired items too); *out_n: unexpired ones deleted. The caller touches the collection as its
+/* Deletes what the query selects (expired items too, unless limit or skip count); any number of ids without those two; no token.
+ * *out_n: unexpired ones deleted. The caller touches the collection as its
  * protocol wants (1.5: always; 1.1: when something went). */
 MUST_USE rc store_items_delete(struct store_txn *tx, const struct item_query *q, uint64_t *out_n, struct err *e);
 /* The collection gets T and exists. */
@@ -233,7 +237,7 @@ MUST_USE rc store_batch_commit(struct store_txn *tx, view coll, view batch_id, s
 /* Payload bytes waiting in all open batches of this user (for the quota). */
 MUST_USE rc store_batch_pending(struct store_txn *tx, int64_t life_s, int64_t *out_bytes, struct err *e);
 
-/* ---- upkeep: each does at most `limit` rows, tells how many it did, and can be called again at once ---- */
+/* ---- upkeep: each does at most `limit` items or batches, tells how many it did, and can be called again at once ---- */
 
 MUST_USE rc store_purge_expired(struct store_session *ss, int64_t grace_s, unsigned limit, uint64_t *out_n, struct err *e);
 MUST_USE rc store_purge_batches(struct store_session *ss, int64_t life_s, unsigned limit, uint64_t *out_n, struct err *e);

@@ -1,0 +1,122 @@
+#include "node/store/dialect.h"
+
+/* What both engines read the same way stands once: { both }. The rest: { SQLite, MySQL }. */
+
+#define HEAD_COLUMNS "epoch, state, since, clock, modified, used_bytes, quota_bytes, colls"
+#define ALIVE(now)   "(expires IS NULL OR expires > " now ")"
+#define ITEM_KEY     "uid = ?1 AND coll = ?2 AND id = ?3"
+
+/* A field after a write over an existing row: named in the write, or of an expired row (then as of a new one), or kept. */
+#define MERGED(col, fields, bit, NEW, fallback)                                                              \
+    "CASE WHEN " fields " & " bit                                                                            \
+    " THEN " NEW(col) " WHEN items.expires <= " NEW(modified) " THEN " fallback " ELSE items." #col " END"
+
+/* `expires` stands last: MySQL assigns from left to right, and all others look at the old value of it. */
+#define MERGE(fields, NEW)                                                                                   \
+    " payload = " MERGED(payload, fields, "1", NEW,                                                          \
+                         "x''") ","                                                                          \
+                                " sortindex = " MERGED(                                                      \
+                                    sortindex, fields, "2", NEW,                                             \
+                                    "NULL") ","                                                              \
+                                            " parentid = " MERGED(                                           \
+                                                parentid, fields, "8", NEW,                                  \
+                                                "NULL") ","                                                  \
+                                                        " predecessorid = " MERGED(                          \
+                                                            predecessorid, fields, "16", NEW,                \
+                                                            "NULL") ","                                      \
+                                                                    " modified = " MERGED(                   \
+                                                                        modified, fields, "32", NEW,         \
+                                                                        NEW(modified)) ","                   \
+                                                                                       " expires = " MERGED( \
+                                                                                           expires, fields,  \
+                                                                                           "4", NEW, "NULL")
+
+#define NEW_SQLITE(col) "excluded." #col
+#define NEW_MYSQL(col)  "VALUES(" #col ")"
+
+#define PUT                                                                                                  \
+    "INSERT INTO items (uid, coll, id, modified, expires, sortindex, parentid, predecessorid, payload)"      \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+
+/* Every item of a batch gets T, so bit 32 is always on. */
+#define COMMIT                                                                                               \
+    "INSERT INTO items (uid, coll, id, modified, expires, sortindex, parentid, predecessorid, payload)"      \
+    " SELECT b.uid, ?3, b.id, ?4, ?4 + b.ttl * 1000, b.sortindex, b.parentid, b.predecessorid, b.payload"    \
+    " FROM batch_items b WHERE b.uid = ?1 AND b.batch = ?2"
+/* SQLite's upsert does not see the row it came from, only the values. */
+#define FIELDS_SQLITE                                                                                        \
+    "((SELECT c.fields FROM batch_items c WHERE c.uid = ?1 AND c.batch = ?2 AND c.id = excluded.id) | 32)"
+
+#define BATCH_PUT                                                                                            \
+    "INSERT INTO batch_items (uid, batch, id, fields, ttl, sortindex, parentid, predecessorid, payload)"     \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+#define LATER(col, bit, NEW)                                                                                 \
+    " " #col " = CASE WHEN " NEW(fields) " & " bit " THEN " NEW(col) " ELSE batch_items." #col " END,"
+#define BATCH_MERGE(NEW)                                                                                     \
+    LATER(payload, "1", NEW)                                                                                 \
+    LATER(sortindex, "2", NEW)                                                                               \
+    LATER(ttl, "4", NEW)                                                                                     \
+    LATER(parentid, "8", NEW)                                                                                \
+    LATER(predecessorid, "16", NEW) " fields = batch_items.fields | " NEW(fields)
+
+static const char *const statements[SQL_N][2] = {
+    [SQL_HEAD_GET] = { "SELECT " HEAD_COLUMNS " FROM heads WHERE uid = ?1" },
+    [SQL_HEAD_LOCK] = { "SELECT " HEAD_COLUMNS " FROM heads WHERE uid = ?1",
+                        "SELECT " HEAD_COLUMNS " FROM heads WHERE uid = ?1 FOR UPDATE" },
+#define MAKE                                                                                                 \
+    " INTO heads (uid, epoch, state, since, clock, modified, used_bytes, quota_bytes, colls)"                \
+    " VALUES (?1, ?2, ?3, ?4, 0, 0, 0, -1, ?5)"
+    [SQL_HEAD_MAKE] = { "INSERT OR IGNORE" MAKE, "INSERT IGNORE" MAKE },
+    [SQL_HEAD_SAVE] = { "UPDATE heads SET state = ?2, since = ?3, clock = ?4, modified = ?5, used_bytes = ?6,"
+                        " colls = ?7 WHERE uid = ?1" },
+
+    [SQL_ITEM_READ] = { "SELECT h.epoch, h.state, h.since, h.clock, h.modified, h.used_bytes, h.quota_bytes, h.colls,"
+                        " i.id, i.modified, i.expires, i.sortindex, i.parentid, i.predecessorid, i.payload"
+                        " FROM heads h LEFT JOIN items i ON i.uid = h.uid AND i.coll = ?2 AND i.id = ?3"
+                        " WHERE h.uid = ?1" },
+    [SQL_ITEM_GET] = { "SELECT " ITEM_COLUMNS " FROM items WHERE " ITEM_KEY " AND " ALIVE("?4") },
+    [SQL_ITEM_TIME] = { "SELECT modified FROM items WHERE " ITEM_KEY },
+    [SQL_ITEM_PUT] = { PUT " ON CONFLICT (uid, coll, id) DO UPDATE SET" MERGE("?10", NEW_SQLITE),
+                       PUT " ON DUPLICATE KEY UPDATE" MERGE("?10", NEW_MYSQL) },
+    [SQL_ITEM_DELETE] = { "DELETE FROM items WHERE " ITEM_KEY " AND " ALIVE("?4") },
+    [SQL_ITEM_DROP] = { "DELETE FROM items WHERE " ITEM_KEY },
+    [SQL_COLL_DROP] = { "DELETE FROM items WHERE uid = ?1 AND coll = ?2" },
+    [SQL_USER_DROP] = { "DELETE FROM items WHERE uid = ?1" },
+    [SQL_USAGE] = { "SELECT coll, COUNT(*), SUM(LENGTH(payload)) FROM items WHERE uid = ?1 AND " ALIVE(
+        "?2") " GROUP BY coll" },
+    [SQL_USED] = { "SELECT SUM(LENGTH(payload)) FROM items WHERE uid = ?1 AND " ALIVE("?2") },
+
+    [SQL_BATCH_OPEN] = { "INSERT INTO batches (uid, id, coll, created, touched, items, bytes)"
+                         " VALUES (?1, ?2, ?3, ?4, ?4, 0, 0)" },
+    [SQL_BATCH_GET] = { "SELECT items, bytes FROM batches WHERE uid = ?1 AND id = ?2 AND coll = ?3"
+                        " AND created > ?4" },
+    [SQL_BATCH_COUNT] = { "UPDATE batches SET items = items + ?3, bytes = bytes + ?4, touched = ?5"
+                          " WHERE uid = ?1 AND id = ?2" },
+    [SQL_BATCH_PUT] = { BATCH_PUT " ON CONFLICT (uid, batch, id) DO UPDATE SET" BATCH_MERGE(NEW_SQLITE),
+                        BATCH_PUT " ON DUPLICATE KEY UPDATE" BATCH_MERGE(NEW_MYSQL) },
+    [SQL_BATCH_COMMIT] = { COMMIT
+                           " ON CONFLICT (uid, coll, id) DO UPDATE SET" MERGE(FIELDS_SQLITE, NEW_SQLITE),
+                           COMMIT " ON DUPLICATE KEY UPDATE" MERGE("(b.fields | 32)", NEW_MYSQL) },
+    [SQL_BATCH_PENDING] = { "SELECT SUM(bytes) FROM batches WHERE uid = ?1 AND created > ?2" },
+    [SQL_BATCH_DROP] = { "DELETE FROM batches WHERE uid = ?1 AND id = ?2" },
+    [SQL_BATCH_DROP_ITEMS] = { "DELETE FROM batch_items WHERE uid = ?1 AND batch = ?2" },
+    [SQL_BATCHES_DROP_COLL] = { "DELETE FROM batches WHERE uid = ?1 AND coll = ?2" },
+    [SQL_BATCHES_DROP_COLL_ITEMS] = { "DELETE FROM batch_items WHERE uid = ?1"
+                                      " AND batch IN (SELECT id FROM batches WHERE uid = ?1 AND coll = ?2)" },
+    [SQL_BATCHES_DROP_USER] = { "DELETE FROM batches WHERE uid = ?1" },
+    [SQL_BATCHES_DROP_USER_ITEMS] = { "DELETE FROM batch_items WHERE uid = ?1" },
+
+    [SQL_PURGE_EXPIRED] = { "SELECT uid, coll, id FROM (SELECT i.uid, i.coll, i.id FROM items i"
+                            " JOIN heads h ON h.uid = i.uid"
+                            " WHERE i.expires IS NOT NULL AND i.expires <= ?1 AND h.state = ?2 LIMIT ?3) AS old"
+                            " ORDER BY uid" },
+    [SQL_PURGE_ITEM] = { "DELETE FROM items WHERE " ITEM_KEY " AND expires <= ?4" },
+    [SQL_PURGE_BATCHES] = { "SELECT uid, id FROM (SELECT uid, id FROM batches WHERE created <= ?1 LIMIT ?2) AS old"
+                            " ORDER BY uid" },
+};
+
+const char *dialect_sql(enum sql_id id, enum dialect d)
+{
+    const char *own = statements[id][d];
+    return own ? own : statements[id][DIALECT_SQLITE];
+}

@@ -1,0 +1,90 @@
+/* What the files of the store share: the structures behind store.h, and the steps that every operation is made of. */
+#ifndef HEDDLE_STORE_INTERNAL_H
+#define HEDDLE_STORE_INTERNAL_H
+
+#include "node/store/engine.h"
+#include "node/store/head.h"
+
+struct store {
+    const struct store_conf *conf;
+    const struct clock *clock;
+    const struct engine_driver *driver;
+    struct engine *engine;
+    int schema_version;
+};
+
+struct store_txn {
+    struct store_session *session;
+    struct conn *conn;
+    struct arena *arena;
+    enum store_mode mode;
+    struct head *head;       /* in the arena                                                   */
+    struct head_coll *colls; /* head->colls, to be changed                                     */
+    size_t colls_cap;
+    uint32_t next_number;
+    stamp t;        /* of this write                                                  */
+    bool dirty;     /* the head is to be saved                                        */
+    int64_t now_ms; /* what has expired by then is missing: in a write T, in a read   */
+};                  /* the wall clock, but never before the last stamp given          */
+
+struct store_session {
+    struct store *store;
+    bool reader, in_txn;
+    struct conn **conns;  /* one for each shard, opened when first needed                   */
+    struct store_txn tx;  /* there is one at a time                                         */
+    unsigned purge_shard; /* where the next purge begins                                    */
+};
+
+/* ---- connections ---- */
+
+/* The session's connection to a shard, opened anew if it was lost. *out_fresh: it was opened by this call. */
+MUST_USE rc session_conn(struct store_session *ss, unsigned shard, struct conn **out, bool *out_fresh,
+                         struct err *e);
+unsigned session_shard(const struct store_session *ss, int64_t uid);
+/* session_conn and begin; a connection that turns out to have been lost in the meantime is opened once more. */
+MUST_USE rc session_begin(struct store_session *ss, unsigned shard, enum store_mode mode, struct conn **out,
+                          struct err *e);
+
+/* ---- heads ---- */
+
+/* From the columns of the row at hand (enum head_column). spare: room for more collections. RC_BROKEN: not what we write. */
+MUST_USE rc head_from_row(struct stmt *st, int64_t uid, size_t spare, struct arena *a, struct head *out,
+                          struct head_coll **out_colls, uint32_t *out_next_number, struct err *e);
+/* Time as this user counts it: never before the last stamp that was given to him. */
+int64_t head_now_ms(const struct head *h, const struct clock *clock);
+
+/* ---- inside a transaction ---- */
+
+MUST_USE static inline rc tx_stmt(struct store_txn *tx, enum sql_id id, struct stmt **out, struct err *e)
+{
+    return conn_stmt(tx->conn, id, out, e);
+}
+
+/* Runs a statement whose ?1 is the user, and ?2, where it has one, that text or number. */
+MUST_USE rc tx_run(struct store_txn *tx, enum sql_id id, struct err *e);
+MUST_USE rc tx_run_text(struct store_txn *tx, enum sql_id id, view text, struct err *e);
+MUST_USE rc tx_run_number(struct store_txn *tx, enum sql_id id, int64_t number, struct err *e);
+/* The first column of the first row, NULL being 0; *out_found (may be NULL): whether there was a row. Parameters are bound. */
+MUST_USE rc stmt_number(struct stmt *st, int64_t *out, bool *out_found, struct err *e);
+
+/* The collection, made if missing, gets T; so do storage time and clock. RC_OVER_QUOTA: too many collections. */
+MUST_USE rc tx_touch(struct store_txn *tx, view coll, uint32_t *out_number, struct err *e);
+/* T is used up without a collection: storage time and clock move. */
+void tx_use_stamp(struct store_txn *tx);
+void tx_used_more(struct store_txn *tx, int64_t bytes);
+
+/* ---- items ---- */
+
+/* The item in the row at hand, its columns beginning at `first`; views as the row has them. */
+void item_from_row(struct stmt *st, unsigned first, struct item *out);
+
+/* ---- patches ---- */
+
+/* Binds what a patch sets, for SQL_ITEM_PUT and SQL_BATCH_PUT; their parameters differ in their numbers. */
+struct patch_params {
+    unsigned fields, sortindex, parentid, predecessorid, payload;
+};
+void patch_bind(struct stmt *st, const struct patch_params *at, const struct item_patch *p);
+int64_t patches_bytes(const struct item_patch *patches, size_t n); /* of the payloads they set */
+
+#endif

@@ -1,0 +1,249 @@
+#include "node/store/query.h"
+
+#include <assert.h>
+#include <math.h>
+
+/* ---- pages ---- */
+
+static bool by_time(enum item_order o)
+{
+    return o == ORDER_NEWEST || o == ORDER_OLDEST || o == ORDER_NEWEST_ID_ASC;
+}
+
+static int64_t ms_of(stamp t) /* bounds may come from clients: far off is as good as never */
+{
+    if (t.cs > INT64_MAX / 10)
+        return INT64_MAX;
+    return t.cs < INT64_MIN / 10 ? INT64_MIN : stamp_ms(t);
+}
+
+static bool parse_token(view token, struct page *p)
+{
+    const uint64_t most = INT64_MAX / 4;
+    view ms = token;
+    size_t mark = 0;
+    while (mark < token.n && token.p[mark] != '_' && token.p[mark] != ':')
+        mark++;
+    if (!p->by_time)
+        return view_to_u64(token, most, &p->passed);
+    if (mark == token.n)
+        return false;
+    uint64_t at = 0;
+    ms.n = mark;
+    view rest = { .p = token.p + mark + 1, .n = token.n - mark - 1 };
+    if (!view_to_u64(ms, most, &at) || !view_to_u64(rest, most, &p->passed))
+        return false;
+    p->at_ms = (int64_t)at;
+    p->resumes = true;
+    return true;
+}
+
+rc page_open(const struct item_query *q, struct page *out, struct err *e)
+{
+    struct page p = { .by_time = by_time(q->order), .at_ms = -1 };
+    if (q->offset.p) {
+        if (!parse_token(q->offset, &p))
+            return fail(e, RC_BAD_INPUT, RESP_GENERIC, "offset \"%.*s\" is not one of ours",
+                        VIEW_ARG(q->offset));
+        if (p.resumes &&
+            ((q->has_newer && p.at_ms < ms_of(q->newer)) || (q->has_older && p.at_ms > ms_of(q->older))))
+            return fail(e, RC_BAD_INPUT, RESP_GENERIC, "offset %.*s is outside newer and older",
+                        VIEW_ARG(q->offset));
+    }
+    p.skip = p.passed + (q->skip < INT64_MAX / 4 ? q->skip : INT64_MAX / 4);
+    *out = p;
+    return RC_OK;
+}
+
+void page_pass(struct page *p, int64_t modified_ms)
+{
+    if (p->by_time && p->at_ms != modified_ms) {
+        p->at_ms = modified_ms;
+        p->passed = 0;
+    }
+    p->passed++;
+}
+
+view page_token(const struct page *p, struct arena *a)
+{
+    if (p->by_time)
+        return arena_text(a, "%lld_%llu", (long long)p->at_ms, (unsigned long long)p->passed);
+    return arena_text(a, "%llu", (unsigned long long)p->passed);
+}
+
+/* ---- text ---- */
+
+enum query_param {
+    P_UID = 1,
+    P_COLL,
+    P_NEWER,
+    P_OLDER,
+    P_NOW,
+    P_ABOVE,
+    P_BELOW,
+    P_PARENTID,
+    P_PREDECESSORID,
+    P_LIMIT,
+    P_SKIP,
+    P_IDS
+};
+
+/* Lists of ids have one of these lengths; the last id is repeated to fill one up. So few statements serve all. */
+static const unsigned id_sizes[] = { 1, 4, 16, 64, 128, 1024, QUERY_IDS_MAX };
+#define ID_SIZES (sizeof id_sizes / sizeof id_sizes[0])
+
+/* What makes two queries need different statements. */
+struct shape {
+    enum item_order order;
+    enum query_want want;
+    bool payload, newer, older, above, below, parentid, predecessorid, limit;
+    unsigned ids; /* 0: none; else 1 + index into id_sizes */
+};
+
+static uint32_t shape_key(const struct shape *s)
+{
+    const bool bits[] = { s->payload, s->newer,    s->older,         s->above,
+                          s->below,   s->parentid, s->predecessorid, s->limit };
+    uint32_t key = ((uint32_t)s->order << 4 | (uint32_t)s->want) << 4 | s->ids;
+    for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++)
+        key = key << 1 | bits[i];
+    return key;
+}
+
+static const char *const orders[] = {
+    [ORDER_NEWEST] = "modified DESC, id DESC",
+    [ORDER_OLDEST] = "modified, id",
+    [ORDER_INDEX] = "sortindex DESC, id DESC", /* both engines: NULL is least, so last here */
+    [ORDER_ID] = "id",
+    [ORDER_NEWEST_ID_ASC] = "modified DESC, id",
+    [ORDER_INDEX_ID_ASC] = "sortindex DESC, id",
+};
+
+static void add_condition(struct buf *b, bool wanted, const char *condition, unsigned param)
+{
+    if (wanted)
+        buf_addf(b, " AND %s ?%u", condition, param);
+}
+
+static void build(const struct shape *s, struct buf *b)
+{
+    buf_addf(b, "SELECT ");
+    switch (s->want) {
+    case WANT_ITEMS:
+        buf_addf(b, s->payload ? ITEM_COLUMNS : "id, modified");
+        break;
+    case WANT_IDS:
+        buf_addf(b, "id, 0");
+        break;
+    case WANT_IDS_AND_DEAD:
+        buf_addf(b, "id, CASE WHEN expires <= ?%d THEN 1 ELSE 0 END", P_NOW);
+        break;
+    }
+    buf_addf(b, " FROM items WHERE uid = ?%d AND coll = ?%d", P_UID, P_COLL);
+    add_condition(b, s->newer, "modified >", P_NEWER);
+    add_condition(b, s->older, "modified <", P_OLDER);
+    add_condition(b, s->above, "sortindex >", P_ABOVE);
+    add_condition(b, s->below, "sortindex <", P_BELOW);
+    add_condition(b, s->parentid, "parentid =", P_PARENTID);
+    add_condition(b, s->predecessorid, "predecessorid =", P_PREDECESSORID);
+    if (s->ids) {
+        buf_addf(b, " AND id IN (?%d", P_IDS);
+        for (unsigned i = 1; i < id_sizes[s->ids - 1]; i++)
+            buf_addf(b, ",?%u", P_IDS + i);
+        buf_addc(b, ')');
+    }
+    if (s->want != WANT_IDS_AND_DEAD)
+        buf_addf(b, " AND (expires IS NULL OR expires > ?%d)", P_NOW);
+    buf_addf(b, " ORDER BY %s", orders[s->order]);
+    if (s->limit)
+        buf_addf(b, " LIMIT ?%d OFFSET ?%d", P_LIMIT, P_SKIP);
+}
+
+/* ---- values ---- */
+
+/* sortindex is an integer, the bounds of 1.1 need not be one: x > 12.5 is x > 12, x < 12.5 is x < 13. */
+static int64_t index_bound(double d, bool above)
+{
+    d = above ? floor(d) : ceil(d);
+    if (isnan(d))
+        return above ? INT64_MAX : INT64_MIN;
+    return d >= 9e18 ? INT64_MAX : d <= -9e18 ? INT64_MIN : (int64_t)d;
+}
+
+static void bind_ids(struct stmt *st, const struct item_query *q, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++)
+        bind_bytes(st, P_IDS + i, q->ids[i < q->n_ids ? i : q->n_ids - 1]);
+}
+
+static void bind_text(struct stmt *st, unsigned param, bool wanted, view v)
+{
+    if (wanted)
+        bind_bytes(st, param, v);
+}
+
+static void bind_number(struct stmt *st, unsigned param, bool wanted, int64_t v)
+{
+    if (wanted)
+        bind_int(st, param, v);
+}
+
+/* newer and older are strict; a page that resumes takes its own stamp in. */
+static void bind_times(struct stmt *st, const struct shape *s, const struct item_query *q,
+                       const struct page *p)
+{
+    int64_t newer = q->has_newer ? ms_of(q->newer) : INT64_MIN;
+    int64_t older = q->has_older ? ms_of(q->older) : INT64_MAX;
+    if (p->resumes && q->order == ORDER_OLDEST)
+        newer = p->at_ms - 1 > newer ? p->at_ms - 1 : newer;
+    else if (p->resumes)
+        older = p->at_ms + 1 < older ? p->at_ms + 1 : older;
+    bind_number(st, P_NEWER, s->newer, newer);
+    bind_number(st, P_OLDER, s->older, older);
+}
+
+rc query_statement(struct store_txn *tx, const struct item_query *q, uint32_t coll, const struct page *p,
+                   enum query_want want, uint64_t limit, struct stmt **out, struct err *e)
+{
+    bool resume_up = p->resumes && q->order == ORDER_OLDEST;
+    struct shape s = {
+        .order = q->order,
+        .want = want,
+        .payload = q->with_payload && want == WANT_ITEMS,
+        .newer = q->has_newer || resume_up,
+        .older = q->has_older || (p->resumes && !resume_up),
+        .above = q->has_index_above,
+        .below = q->has_index_below,
+        .parentid = q->parentid.p != NULL,
+        .predecessorid = q->predecessorid.p != NULL,
+        .limit = limit > 0 || p->skip > 0,
+    };
+    if (q->has_ids) {
+        assert(q->n_ids > 0);
+        while (s.ids < ID_SIZES && id_sizes[s.ids] < q->n_ids)
+            s.ids++;
+        if (s.ids++ == ID_SIZES)
+            return fail(e, RC_BAD_INPUT, RESP_GENERIC, "more than %d ids in one query", QUERY_IDS_MAX);
+    }
+
+    struct stmt *st = conn_shape(tx->conn, shape_key(&s));
+    if (!st) {
+        SCOPED(buf_done) struct buf sql = { 0 };
+        build(&s, &sql);
+        TRY(conn_shape_add(tx->conn, shape_key(&s), buf_text(&sql), &st, e));
+    }
+    bind_int(st, P_UID, tx->head->uid);
+    bind_int(st, P_COLL, coll);
+    bind_int(st, P_NOW, tx->now_ms);
+    bind_times(st, &s, q, p);
+    bind_number(st, P_ABOVE, s.above, index_bound(q->index_above, true));
+    bind_number(st, P_BELOW, s.below, index_bound(q->index_below, false));
+    bind_text(st, P_PARENTID, s.parentid, q->parentid);
+    bind_text(st, P_PREDECESSORID, s.predecessorid, q->predecessorid);
+    bind_number(st, P_LIMIT, s.limit, limit > 0 && limit < INT64_MAX / 4 ? (int64_t)limit : INT64_MAX / 4);
+    bind_number(st, P_SKIP, s.limit, (int64_t)p->skip);
+    if (s.ids)
+        bind_ids(st, q, id_sizes[s.ids - 1]);
+    *out = st;
+    return RC_OK;
+}

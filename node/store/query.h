@@ -1,0 +1,35 @@
+/* A query as a statement, and the token that names its next page. */
+#ifndef HEDDLE_STORE_QUERY_H
+#define HEDDLE_STORE_QUERY_H
+
+#include "node/store/internal.h"
+
+#define QUERY_IDS_MAX 8192 /* in one statement */
+
+/* Where a reading stands. Orders by time resume at a stamp and skip those already seen with it ("<ms>_<n>"), the others count from
+ * the beginning ("<n>"). */
+struct page {
+    bool by_time;
+    bool resumes;    /* at_ms is a bound */
+    int64_t at_ms;   /* the stamp of the last item passed */
+    uint64_t passed; /* how many: by time, with at_ms; else in all */
+    uint64_t skip;   /* rows to leave out at the beginning */
+};
+
+/* Protocol: Storage API 1.5 "offset". RC_BAD_INPUT: not a token of ours, or outside newer and older. */
+MUST_USE rc page_open(const struct item_query *q, struct page *out, struct err *e);
+void page_pass(struct page *p, int64_t modified_ms);
+view page_token(const struct page *p, struct arena *a);
+
+enum query_want {
+    WANT_ITEMS,       /* unexpired ones: columns ITEM_COLUMNS, or id and modified without payload */
+    WANT_IDS,         /* of unexpired ones: id, 0                                                 */
+    WANT_IDS_AND_DEAD /* of all: id, 1 if expired                                                 */
+};
+
+/* Bound and ready to step. limit 0: all. n_ids must be 1 … QUERY_IDS_MAX where has_ids (RC_BAD_INPUT above). */
+MUST_USE rc query_statement(struct store_txn *tx, const struct item_query *q, uint32_t coll,
+                            const struct page *p, enum query_want want, uint64_t limit, struct stmt **out,
+                            struct err *e);
+
+#endif

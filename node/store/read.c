@@ -1,0 +1,195 @@
+/* Reading items. */
+#include <assert.h>
+
+#include "node/store/query.h"
+
+#define READ_TRIES 4 /* of one item: the number of its collection was wrong, or the connection was lost */
+
+void item_from_row(struct stmt *st, unsigned first, struct item *out)
+{
+    *out = (struct item){
+        .id = col_bytes(st, first + ITEM_COL_ID),
+        .modified = stamp_from_ms(col_int(st, first + ITEM_COL_MODIFIED)),
+        .expires_ms = col_int(st, first + ITEM_COL_EXPIRES),
+        .sortindex = col_int(st, first + ITEM_COL_SORTINDEX),
+        .has_sortindex = !col_null(st, first + ITEM_COL_SORTINDEX),
+        .parentid = col_bytes(st, first + ITEM_COL_PARENTID),
+        .predecessorid = col_bytes(st, first + ITEM_COL_PREDECESSORID),
+        .payload = col_bytes(st, first + ITEM_COL_PAYLOAD),
+    };
+}
+
+static view keep(struct arena *a, view v)
+{
+    return v.p ? arena_copy(a, v) : VIEW_NONE;
+}
+
+static void keep_item(struct arena *a, const struct item *row, struct item *out)
+{
+    *out = *row;
+    out->id = keep(a, row->id);
+    out->payload = keep(a, row->payload);
+    out->parentid = keep(a, row->parentid);
+    out->predecessorid = keep(a, row->predecessorid);
+}
+
+/* ---- many ---- */
+
+/* Nothing can match, as the head alone tells. */
+static bool selects_nothing(const struct item_query *q, const struct head_coll *c)
+{
+    return !c || (q->has_ids && q->n_ids == 0) || (q->has_limit && q->limit == 0) ||
+           (q->has_newer && c->modified.cs <= q->newer.cs);
+}
+
+static rc read_rows(struct store_txn *tx, const struct item_query *q, uint32_t coll, struct page *page,
+                    item_visitor *visit, void *arg, bool *out_more, struct err *e)
+{
+    SCOPED(stmt_done) struct stmt *st = NULL;
+    TRY(query_statement(tx, q, coll, page, WANT_ITEMS, q->has_limit ? q->limit + 1 : 0, &st, e));
+    for (uint64_t n = 0;; n++) {
+        bool row = false;
+        TRY(stmt_step(st, &row, e));
+        if (!row)
+            return RC_OK;
+        if (q->has_limit && n == q->limit) {
+            *out_more = true;
+            return RC_OK;
+        }
+        struct item it;
+        if (q->with_payload)
+            item_from_row(st, 0, &it);
+        else
+            it = (struct item){ .id = col_bytes(st, 0), .modified = stamp_from_ms(col_int(st, 1)) };
+        page_pass(page, stamp_ms(it.modified));
+        if (!visit(&it, arg))
+            return RC_OK;
+    }
+}
+
+rc store_items_find(struct store_txn *tx, const struct item_query *q, item_visitor *visit, void *arg,
+                    view *out_next, struct err *e)
+{
+    struct page page;
+    bool more = false;
+    TRY(page_open(q, &page, e));
+    const struct head_coll *c = head_coll_find(tx->head, q->coll);
+    if (!selects_nothing(q, c))
+        TRY(read_rows(tx, q, c->number, &page, visit, arg, &more, e));
+    if (out_next)
+        *out_next = more && q->skip == 0 ? page_token(&page, tx->arena) : VIEW_NONE;
+    return RC_OK;
+}
+
+/* ---- one ---- */
+
+rc store_item_get(struct store_txn *tx, view coll, view id, struct item *out, struct err *e)
+{
+    const struct head_coll *c = head_coll_find(tx->head, coll);
+    bool row = false;
+    if (c) {
+        SCOPED(stmt_done) struct stmt *st = NULL;
+        TRY(tx_stmt(tx, SQL_ITEM_GET, &st, e));
+        bind_int(st, 1, tx->head->uid);
+        bind_int(st, 2, c->number);
+        bind_bytes(st, 3, id);
+        bind_int(st, 4, tx->now_ms);
+        TRY(stmt_step(st, &row, e));
+        if (row) {
+            struct item it;
+            item_from_row(st, 0, &it);
+            keep_item(tx->arena, &it, out);
+        }
+    }
+    return row ? RC_OK : fail(e, RC_NOT_FOUND, RESP_GENERIC, "no such item");
+}
+
+/* The statement must name the collection's number before the head that tells it is read. Well-known names have fixed ones; for
+ * others we guess, and the head in the same row says whether we guessed right. */
+struct item_guess {
+    uint32_t number;
+    bool right;
+};
+
+static rc read_guessed(struct conn *conn, int64_t uid, int64_t epoch, view coll, view id,
+                       const struct clock *clock, struct item_guess *guess, struct arena *a,
+                       struct head *out_head, struct item *out, struct err *e)
+{
+    SCOPED(stmt_done) struct stmt *st = NULL;
+    struct head_coll *colls = NULL;
+    struct head h = { .uid = uid, .quota_bytes = -1 };
+    struct item it;
+    uint32_t next = 0;
+    bool row = false;
+
+    guess->right = true;
+    TRY(conn_stmt(conn, SQL_ITEM_READ, &st, e));
+    bind_int(st, 1, uid);
+    bind_int(st, 2, guess->number);
+    bind_bytes(st, 3, id);
+    TRY(stmt_step(st, &row, e));
+    if (row)
+        TRY(head_from_row(st, uid, 0, a, &h, &colls, &next, e));
+    TRY(head_admits(&h, epoch, e));
+    *out_head = h;
+    const struct head_coll *c = head_coll_find(&h, coll);
+    if (c && c->number != guess->number) {
+        *guess = (struct item_guess){ .number = c->number, .right = false };
+        return RC_OK;
+    }
+    if (!c || col_null(st, HEAD_COLS + ITEM_COL_ID))
+        return fail(e, RC_NOT_FOUND, RESP_GENERIC, "no such item");
+    item_from_row(st, HEAD_COLS, &it);
+    if (it.expires_ms != 0 && it.expires_ms <= head_now_ms(&h, clock))
+        return fail(e, RC_NOT_FOUND, RESP_GENERIC, "the item has expired");
+    keep_item(a, &it, out);
+    return RC_OK;
+}
+
+rc store_item_read(struct store_session *ss, int64_t uid, int64_t epoch, view coll, view id, struct arena *a,
+                   struct head *out_head, struct item *out, struct err *e)
+{
+    assert(!ss->in_txn);
+    uint32_t known = coll_known_number(coll);
+    struct item_guess guess = { .number = known ? known : COLL_FIRST_OWN };
+    struct conn *c = NULL;
+    bool fresh = false, again = true;
+    rc r = RC_OK;
+    for (int attempt = 0; attempt < READ_TRIES && again; attempt++) {
+        TRY(session_conn(ss, session_shard(ss, uid), &c, &fresh, e));
+        r = read_guessed(c, uid, epoch, coll, id, ss->store->clock, &guess, a, out_head, out, e);
+        again = (r == RC_OK && !guess.right) || (r == RC_AWAY && !fresh);
+    }
+    if (r == RC_OK && again)
+        return fail(e, RC_BUSY, RESP_GENERIC, "the collection is made anew all the time");
+    return r;
+}
+
+static rc read_head(struct conn *conn, int64_t uid, struct arena *a, struct head *out, struct err *e)
+{
+    SCOPED(stmt_done) struct stmt *st = NULL;
+    struct head_coll *colls = NULL;
+    uint32_t next = 0;
+    bool row = false;
+    TRY(conn_stmt(conn, SQL_HEAD_GET, &st, e));
+    bind_int(st, 1, uid);
+    TRY(stmt_step(st, &row, e));
+    if (row)
+        return head_from_row(st, uid, 0, a, out, &colls, &next, e);
+    *out = (struct head){ .uid = uid, .quota_bytes = -1 };
+    return RC_OK;
+}
+
+rc store_head_read(struct store_session *ss, int64_t uid, struct arena *a, struct head *out, struct err *e)
+{
+    assert(!ss->in_txn);
+    struct conn *c = NULL;
+    bool fresh = false;
+    TRY(session_conn(ss, session_shard(ss, uid), &c, &fresh, e));
+    rc r = read_head(c, uid, a, out, e);
+    if (r == RC_AWAY && !fresh) {
+        TRY(session_conn(ss, session_shard(ss, uid), &c, &fresh, e));
+        r = read_head(c, uid, a, out, e);
+    }
+    return r;
+}

@@ -1,0 +1,181 @@
+/* The store's life: settings, opening, sessions and their connections. */
+#include "node/store/store.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "common/base/mem.h"
+#include "node/store/internal.h"
+
+#define KEY(key, kind, field, def, low, high, u, text)                                                       \
+    {                                                                                                        \
+        .name = "store." key, .type = kind, .offset = offsetof(struct store_conf, field), .fallback = def,   \
+        .least = low, .most = high, .unit = u, .help = text                                                  \
+    }
+
+const struct conf_key store_conf_keys[] = {
+    KEY("driver", CONF_TEXT, driver, "sqlite", 0, 0, "",
+        "The database: sqlite (files in a folder) or mysql (MariaDB, MySQL)."),
+    KEY("path", CONF_TEXT, path, "", 0, 0, "", "sqlite: the folder of the files; made if missing."),
+    KEY("files", CONF_INT, files, "16", 1, 256, "files",
+        "sqlite: over how many files users are spread; fixed when the folder is made."),
+    KEY("durable", CONF_BOOL, durable, "on", 0, 0, "",
+        "What was confirmed survives a power cut; off is faster and loses the last moments."),
+    KEY("host", CONF_TEXT, host, "localhost", 0, 0, "", "mysql: the server, over TCP."),
+    KEY("port", CONF_INT, port, "3306", 1, 65535, "", "mysql: its port."),
+    KEY("socket", CONF_TEXT, socket, "", 0, 0, "", "mysql: its unix socket; wins over the host."),
+    KEY("user", CONF_TEXT, user, "heddle", 0, 0, "", "mysql: the account."),
+    { .name = "store.password",
+      .type = CONF_TEXT,
+      .offset = offsetof(struct store_conf, password),
+      .fallback = "",
+      .flags = CONF_SECRET,
+      .unit = "",
+      .help = "mysql: its password." },
+    KEY("database", CONF_TEXT, database, "heddle", 0, 0, "",
+        "mysql: the database of this node; it must exist."),
+    KEY("lock_wait", CONF_SECONDS, lock_wait_s, "5s", 1, 300, "s",
+        "How long a writer waits for another writer of the same user before the client is told to come later."),
+    KEY("connect_timeout", CONF_SECONDS, connect_s, "5s", 1, 300, "s", "mysql: limit on connecting."),
+    KEY("answer_timeout", CONF_SECONDS, answer_s, "30s", 2, 3600, "s",
+        "mysql: limit on one answer; longer than lock_wait."),
+    KEY("cache", CONF_SIZE, cache_bytes, "512k", 65536, 67108864, "bytes",
+        "sqlite: page cache of one connection; there is one for each worker and file that it used."),
+};
+const size_t store_conf_keys_n = sizeof store_conf_keys / sizeof store_conf_keys[0];
+
+static const struct engine_driver *const drivers[] = { &engine_sqlite, &engine_mysql };
+
+static const struct engine_driver *driver_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof drivers / sizeof drivers[0]; i++) {
+        if (view_eq(view_of(name), view_of(drivers[i]->name)))
+            return drivers[i];
+    }
+    return NULL;
+}
+
+static rc migrate_all(struct store *s, struct err *e)
+{
+    for (unsigned shard = 0; shard < s->engine->shards; shard++) {
+        struct conn *c = NULL;
+        TRY(s->driver->conn_open(s->engine, shard, false, &c, e));
+        rc r = schema_migrate(c, &s->schema_version, e);
+        conn_free(c);
+        TRY(r);
+    }
+    return RC_OK;
+}
+
+rc store_open(const struct store_conf *c, const struct clock *clock, struct store **out, struct err *e)
+{
+    const struct engine_driver *driver = driver_of(c->driver);
+    if (!driver)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "store.driver is \"%s\"; it must be sqlite or mysql.",
+                    c->driver);
+    struct store *s = mem_need(calloc(1, sizeof *s));
+    *s = (struct store){ .conf = c, .clock = clock, .driver = driver };
+    rc r = driver->open(c, &s->engine, e);
+    if (r == RC_OK)
+        r = migrate_all(s, e);
+    if (r != RC_OK) {
+        store_close(s);
+        return r;
+    }
+    *out = s;
+    return RC_OK;
+}
+
+void store_close(struct store *s)
+{
+    if (s && s->engine)
+        s->driver->close(s->engine);
+    free(s);
+}
+
+const char *store_driver_name(const struct store *s)
+{
+    return s->driver->name;
+}
+
+int store_schema_version(const struct store *s)
+{
+    return s->schema_version;
+}
+
+rc store_session_open(struct store *s, bool reader, struct store_session **out, struct err *e)
+{
+    (void)e;
+    struct store_session *ss = mem_need(calloc(1, sizeof *ss));
+    *ss = (struct store_session){ .store = s, .reader = reader };
+    ss->conns = mem_need(calloc(s->engine->shards, sizeof(struct conn *)));
+    *out = ss;
+    return RC_OK;
+}
+
+void store_session_close(struct store_session *ss)
+{
+    if (!ss)
+        return;
+    if (ss->in_txn)
+        store_rollback(&ss->tx);
+    for (unsigned i = 0; i < ss->store->engine->shards; i++)
+        conn_free(ss->conns[i]);
+    free(ss->conns);
+    free(ss);
+}
+
+unsigned session_shard(const struct store_session *ss, int64_t uid)
+{
+    assert(uid >= 0);
+    return (unsigned)(uid % ss->store->engine->shards);
+}
+
+rc session_conn(struct store_session *ss, unsigned shard, struct conn **out, bool *out_fresh, struct err *e)
+{
+    struct conn **slot = &ss->conns[shard];
+    bool fresh = false;
+    if (*slot && (*slot)->broken) {
+        conn_free(*slot);
+        *slot = NULL;
+    }
+    if (!*slot) {
+        rc r = ss->store->driver->conn_open(ss->store->engine, shard, ss->reader, slot, e);
+        if (r != RC_OK) /* settings were right when we started: a refusal now is the server's trouble */
+            return r == RC_BAD_INPUT ? RC_AWAY : r;
+        fresh = true;
+    }
+    *out = *slot;
+    *out_fresh = fresh;
+    return RC_OK;
+}
+
+rc session_begin(struct store_session *ss, unsigned shard, enum store_mode mode, struct conn **out,
+                 struct err *e)
+{
+    struct conn *c = NULL;
+    bool fresh = false;
+    TRY(session_conn(ss, shard, &c, &fresh, e));
+    rc r = ss->store->driver->begin(c, mode, e);
+    if (r == RC_AWAY && !fresh) { /* lost while it was idle */
+        TRY(session_conn(ss, shard, &c, &fresh, e));
+        r = ss->store->driver->begin(c, mode, e);
+    }
+    if (r == RC_OK)
+        *out = c;
+    return r;
+}
+
+rc store_ping(struct store_session *ss, struct err *e)
+{
+    assert(!ss->in_txn);
+    struct conn *c = NULL;
+    bool fresh = false;
+    TRY(session_conn(ss, 0, &c, &fresh, e));
+    rc r = ss->store->driver->ping(c, e);
+    if (r == RC_AWAY && !fresh) {
+        TRY(session_conn(ss, 0, &c, &fresh, e));
+        r = ss->store->driver->ping(c, e);
+    }
+    return r;
+}
