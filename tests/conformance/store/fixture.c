@@ -1,0 +1,302 @@
+#include "tests/conformance/store/fixture.h"
+
+#include <ftw.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct fixture fx;
+struct err err;
+
+static char folder[64];
+
+/* ---- the engine of this run ---- */
+
+static char *env(const char *name)
+{
+    char *value = getenv(name);
+    return value ? value : "";
+}
+
+void fixture_conf(const char *driver)
+{
+    snprintf(folder, sizeof folder, "/tmp/heddle-store-XXXXXX");
+    if (!mkdtemp(folder))
+        abort();
+    fx.conf = (struct store_conf){
+        .driver = (char *)(uintptr_t)driver,
+        .path = folder,
+        .files = 4,
+        .durable = true,
+        .host = "",
+        .socket = env("HEDDLE_TEST_SOCKET"),
+        .user = "root",
+        .password = "",
+        .database = "heddle_test",
+        .port = 3306,
+        .lock_wait_s = 20,
+        .connect_s = 5,
+        .answer_s = 60,
+        .cache_bytes = 524288,
+    };
+}
+
+bool fixture_is_mysql(void)
+{
+    return view_eq(view_of(fx.conf.driver), VIEW("mysql"));
+}
+
+void fixture_control(const char *verb)
+{
+    char line[600];
+    int n = snprintf(line, sizeof line, "%s %s", env("HEDDLE_TEST_CONTROL"), verb);
+    assert_true(n > 0 && n < (int)sizeof line);
+    int status = system(line);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+void fixture_remove_folder(const char *path)
+{
+    if (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS) != 0)
+        perror(path);
+}
+
+/* ---- groups and tests ---- */
+
+void expect_rc(rc got, rc wanted, const char *what, const char *file, int line)
+{
+    if (got == wanted)
+        return;
+    print_error("%s: %s instead of %s: %s\n", what, rc_name(got), rc_name(wanted),
+                got == RC_OK ? "" : err.text);
+    _fail(file, line);
+}
+
+int open_store(void **state)
+{
+    (void)state;
+    clock_fake_init(&fx.clock, START_US);
+    OK(store_open(&fx.conf, &fx.clock.clock, &fx.store, &err));
+    OK(store_session_open(fx.store, false, &fx.ss, &err));
+    return 0;
+}
+
+int close_store(void **state)
+{
+    (void)state;
+    store_session_close(fx.ss);
+    store_close(fx.store);
+    return 0;
+}
+
+int fresh_user(void **state)
+{
+    static int64_t last_uid = 1000;
+    (void)state;
+    fx.uid = ++last_uid;
+    fx.epoch = 1;
+    clock_fake_init(&fx.clock, START_US);
+    arena_init(&fx.arena, 64 << 20);
+    return 0;
+}
+
+int end_user(void **state)
+{
+    (void)state;
+    arena_done(&fx.arena);
+    return 0;
+}
+
+void wait_ms(int64_t ms)
+{
+    fx.clock.wall_us += ms * 1000;
+    fx.clock.steady_us += ms * 1000;
+}
+
+/* ---- transactions ---- */
+
+struct store_txn *begin_as(struct store_session *ss, int64_t uid, int64_t epoch, enum store_mode mode)
+{
+    struct store_txn *tx = NULL;
+    struct store_begin o = { .uid = uid, .epoch = epoch, .mode = mode, .arena = &fx.arena };
+    OK(store_begin(ss, &o, &tx, &err));
+    return tx;
+}
+
+struct store_txn *begin(enum store_mode mode)
+{
+    return begin_as(fx.ss, fx.uid, fx.epoch, mode);
+}
+
+void commit(struct store_txn *tx)
+{
+    OK(store_commit(&tx, &err));
+    assert_null(tx);
+}
+
+/* ---- writing ---- */
+
+struct item_patch patch(const char *id, const char *payload)
+{
+    return (struct item_patch){
+        .id = view_of(id), .payload_op = PATCH_SET, .payload = view_of(payload), .touches = true
+    };
+}
+
+struct item_patch patch_index(const char *id, const char *payload, int64_t sortindex)
+{
+    struct item_patch p = patch(id, payload);
+    p.sortindex_op = PATCH_SET;
+    p.sortindex = sortindex;
+    return p;
+}
+
+struct item_patch patch_ttl(const char *id, int64_t ttl_s)
+{
+    return (struct item_patch){ .id = view_of(id), .ttl_op = PATCH_SET, .ttl_s = ttl_s };
+}
+
+stamp put_patches(const char *coll, const struct item_patch *patches, size_t n)
+{
+    struct store_txn *tx = begin(STORE_WRITE);
+    stamp t = store_stamp(tx);
+    OK(store_items_put(tx, view_of(coll), patches, n, NULL, &err));
+    commit(tx);
+    return t;
+}
+
+stamp put(const char *coll, const char *id, const char *payload)
+{
+    struct item_patch p = patch(id, payload);
+    return put_patches(coll, &p, 1);
+}
+
+stamp put_with_ttl(const char *coll, const char *id, const char *payload, int64_t ttl_s)
+{
+    struct item_patch p = patch(id, payload);
+    p.ttl_op = PATCH_SET;
+    p.ttl_s = ttl_s;
+    return put_patches(coll, &p, 1);
+}
+
+/* ---- reading ---- */
+
+struct item get(const char *coll, const char *id)
+{
+    struct item in_txn, alone;
+    struct head h;
+    struct store_txn *tx = begin(STORE_READ);
+    OK(store_item_get(tx, view_of(coll), view_of(id), &in_txn, &err));
+    commit(tx);
+    /* The one-statement way must always say the same. */
+    OK(store_item_read(fx.ss, fx.uid, fx.epoch, view_of(coll), view_of(id), &fx.arena, &h, &alone, &err));
+    assert_true(view_eq(in_txn.id, alone.id) && view_eq(in_txn.payload, alone.payload));
+    assert_true(in_txn.modified.cs == alone.modified.cs && in_txn.expires_ms == alone.expires_ms);
+    assert_true(in_txn.has_sortindex == alone.has_sortindex && in_txn.sortindex == alone.sortindex);
+    assert_true(view_eq(in_txn.parentid, alone.parentid) &&
+                view_eq(in_txn.predecessorid, alone.predecessorid));
+    return alone;
+}
+
+void assert_missing(const char *coll, const char *id)
+{
+    struct item it;
+    struct head h;
+    struct store_txn *tx = begin(STORE_READ);
+    GIVES(RC_NOT_FOUND, store_item_get(tx, view_of(coll), view_of(id), &it, &err));
+    commit(tx);
+    GIVES(RC_NOT_FOUND,
+          store_item_read(fx.ss, fx.uid, fx.epoch, view_of(coll), view_of(id), &fx.arena, &h, &it, &err));
+    assert_int_equal(h.uid, fx.uid);
+}
+
+void assert_view(view v, const char *text)
+{
+    if (!view_eq(v, view_of(text)))
+        fail_msg("\"%.*s\" is not \"%s\"", VIEW_ARG(v), text);
+}
+
+struct item_query all(const char *coll)
+{
+    return (struct item_query){ .coll = view_of(coll), .with_payload = true };
+}
+
+static bool add_id(const struct item *it, void *arg)
+{
+    struct buf *ids = arg;
+    if (ids->n > 0)
+        buf_addc(ids, ' ');
+    buf_add(ids, it->id);
+    return true;
+}
+
+const char *find(const struct item_query *q, view *out_next)
+{
+    struct buf ids = { 0 };
+    view next;
+    struct store_txn *tx = begin(STORE_READ);
+    OK(store_items_find(tx, q, add_id, &ids, &next, &err));
+    commit(tx);
+    const char *text = arena_cstr(&fx.arena, buf_view(&ids));
+    buf_done(&ids);
+    if (out_next)
+        *out_next = next;
+    return text;
+}
+
+uint64_t delete_found(const struct item_query *q)
+{
+    uint64_t n = 0;
+    struct store_txn *tx = begin(STORE_WRITE);
+    OK(store_items_delete(tx, q, &n, &err));
+    commit(tx);
+    return n;
+}
+
+const struct head *head_now(void)
+{
+    struct head *h = arena_alloc(&fx.arena, sizeof *h);
+    OK(store_head_read(fx.ss, fx.uid, &fx.arena, h, &err));
+    return h;
+}
+
+stamp coll_time(const char *coll)
+{
+    const struct head_coll *c = head_coll_find(head_now(), view_of(coll));
+    return c ? c->modified : STAMP_ZERO;
+}
+
+/* ---- batches ---- */
+
+const char *batch_open(const char *coll)
+{
+    char *id = arena_alloc(&fx.arena, BATCH_ID_TEXT + 1);
+    struct store_txn *tx = begin(STORE_WRITE);
+    OK(store_batch_open(tx, view_of(coll), id, &err));
+    commit(tx);
+    return id;
+}
+
+void batch_append(const char *id, const struct item_patch *patches, size_t n)
+{
+    struct store_txn *tx = begin(STORE_WRITE);
+    OK(store_batch_append(tx, view_of(id), patches, n, &err));
+    commit(tx);
+}
+
+stamp batch_commit(const char *coll, const char *id)
+{
+    struct store_txn *tx = begin(STORE_WRITE);
+    stamp t = store_stamp(tx);
+    OK(store_batch_commit(tx, view_of(coll), view_of(id), &err));
+    commit(tx);
+    return t;
+}

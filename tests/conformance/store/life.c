@@ -1,0 +1,176 @@
+/* Opening: settings, the schema, two processes at once. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "node/store/internal.h"
+#include "tests/conformance/store/fixture.h"
+
+static void the_store_knows_its_name_and_schema(void **state)
+{
+    (void)state;
+    assert_string_equal(store_driver_name(fx.store), fx.conf.driver);
+    assert_true(store_schema_version(fx.store) >= 1);
+    OK(store_ping(fx.ss, &err));
+}
+
+static void what_was_written_is_there_after_a_restart(void **state)
+{
+    (void)state;
+    stamp t = put("own", "a", "x");
+    assert_int_equal(close_store(state), 0);
+    assert_int_equal(open_store(state), 0);
+    assert_view(get("own", "a").payload, "x");
+    assert_int_equal(head_now()->clock.cs, t.cs);
+}
+
+static void refuse(struct store_conf *conf)
+{
+    struct store *s = NULL;
+    assert_int_equal(store_open(conf, &fx.clock.clock, &s, &err), RC_BAD_INPUT);
+    assert_null(s);
+    assert_true(strlen(err.text) > 20); /* a sentence */
+}
+
+static void wrong_settings_are_refused_in_a_sentence(void **state)
+{
+    (void)state;
+    struct store_conf conf = fx.conf;
+    conf.driver = "oracle";
+    refuse(&conf);
+    conf = fx.conf;
+    if (fixture_is_mysql()) {
+        conf.database = "";
+        refuse(&conf);
+        conf.database = "no_such_database";
+        refuse(&conf);
+        conf = fx.conf;
+        conf.user = "nobody";
+        conf.password = "wrong";
+        refuse(&conf);
+        conf = fx.conf;
+        conf.answer_s = conf.lock_wait_s;
+        refuse(&conf);
+        conf = fx.conf;
+        conf.socket = "/nonexistent/socket";
+        struct store *s = NULL;
+        assert_int_equal(store_open(&conf, &fx.clock.clock, &s, &err), RC_AWAY);
+    } else {
+        conf.path = "";
+        refuse(&conf);
+        conf.path = "/proc/no-folder-here";
+        refuse(&conf);
+        conf = fx.conf;
+        conf.files = 0;
+        refuse(&conf);
+    }
+}
+
+static rc raw(const char *sql)
+{
+    struct conn *c = NULL;
+    struct stmt *st = NULL;
+    TRY(session_begin(fx.ss, 0, STORE_WRITE, &c, &err));
+    rc r = c->driver->prepare(c, sql, &st, &err);
+    if (r == RC_OK) {
+        r = stmt_run(st, NULL, &err);
+        c->driver->stmt_free(st);
+    }
+    if (r == RC_OK)
+        return c->driver->commit(c, &err);
+    c->driver->rollback(c);
+    return r;
+}
+
+static void a_newer_database_is_refused(void **state)
+{
+    (void)state;
+    OK(raw(fixture_is_mysql() ? "INSERT INTO schema_version (version) VALUES (9000)"
+                              : "PRAGMA user_version = 9000"));
+    refuse(&fx.conf);
+    OK(raw(fixture_is_mysql() ? "DELETE FROM schema_version WHERE version = 9000"
+                              : "PRAGMA user_version = 1"));
+    struct store *s = NULL;
+    OK(store_open(&fx.conf, &fx.clock.clock, &s, &err));
+    store_close(s);
+}
+
+static void a_database_that_may_lose_commits_is_refused_unless_asked_for(void **state)
+{
+    (void)state;
+    if (!fixture_is_mysql())
+        return; /* there it is ours to set */
+    OK(raw("SET GLOBAL innodb_flush_log_at_trx_commit = 2"));
+    refuse(&fx.conf);
+    struct store_conf careless = fx.conf;
+    struct store *s = NULL;
+    careless.durable = false;
+    OK(store_open(&careless, &fx.clock.clock, &s, &err));
+    store_close(s);
+    OK(raw("SET GLOBAL innodb_flush_log_at_trx_commit = 1"));
+}
+
+static void the_number_of_files_is_fixed_when_the_folder_is_made(void **state)
+{
+    (void)state;
+    if (fixture_is_mysql())
+        return;
+    struct store_conf conf = fx.conf;
+    struct store *s = NULL;
+    conf.files = 9;
+    OK(store_open(&conf, &fx.clock.clock, &s, &err));
+    assert_int_equal(s->engine->shards, fx.conf.files);
+    store_close(s);
+}
+
+struct starter {
+    struct store_conf conf;
+    rc r;
+};
+
+static void *start(void *arg)
+{
+    struct starter *me = arg;
+    struct store *s = NULL;
+    me->r = store_open(&me->conf, &fx.clock.clock, &s, NULL);
+    if (me->r == RC_OK)
+        store_close(s);
+    return NULL;
+}
+
+static void several_can_start_on_an_empty_database_at_once(void **state)
+{
+    (void)state;
+    enum { STARTERS = 6 };
+    char folder[] = "/tmp/heddle-start-XXXXXX";
+    struct starter starters[STARTERS];
+    pthread_t threads[STARTERS];
+    assert_non_null(mkdtemp(folder));
+    if (fixture_is_mysql())
+        OK(raw("CREATE DATABASE heddle_start"));
+    for (int i = 0; i < STARTERS; i++) {
+        starters[i].conf = fx.conf;
+        starters[i].conf.path = folder;
+        starters[i].conf.files = i + 1;
+        starters[i].conf.database = "heddle_start";
+        assert_int_equal(pthread_create(&threads[i], NULL, start, &starters[i]), 0);
+    }
+    for (int i = 0; i < STARTERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(starters[i].r, RC_OK);
+    }
+    if (fixture_is_mysql())
+        OK(raw("DROP DATABASE heddle_start"));
+    fixture_remove_folder(folder);
+}
+
+static const struct CMUnitTest life_tests[] = {
+    TEST(the_store_knows_its_name_and_schema),
+    TEST(what_was_written_is_there_after_a_restart),
+    TEST(wrong_settings_are_refused_in_a_sentence),
+    TEST(a_newer_database_is_refused),
+    TEST(a_database_that_may_lose_commits_is_refused_unless_asked_for),
+    TEST(the_number_of_files_is_fixed_when_the_folder_is_made),
+    TEST(several_can_start_on_an_empty_database_at_once),
+};
+const struct group life_group = GROUP(life);
