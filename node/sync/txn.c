@@ -65,7 +65,7 @@ static bool head_cached(struct request *rq, struct cache_mark *mark, struct head
 
     if (!cache_get(w->cache, rq->who.uid, &packed, mark))
         return false;
-    if (!head_unpack(arena_copy(rq->arena, buf_view(&packed)), rq->arena, &h) || h.uid != rq->who.uid)
+    if (!head_unpack(buf_view(&packed), rq->arena, &h) || h.uid != rq->who.uid)
         return false;
     if (head_admits(&h, rq->who.epoch, NULL) != RC_OK)
         return false;
