@@ -213,6 +213,7 @@ struct io {
     int listen_fd;
     void **states;            /* of the mounts, for warm                      */
     int64_t *states_retry_us; /* when to try again after io_open failed; 0    */
+    bool quiesced, stopping;  /* under server.quiet_lock                      */
     uint64_t requests;        /* counts: second half of request ids           */
     char id_prefix[17];
 };
@@ -247,14 +248,14 @@ struct server {
     atomic_bool draining;
     bool drained;
     pthread_mutex_t quiet_lock; /* with quiet: active fell to 0 while draining */
-    pthread_cond_t quiet;
+    pthread_cond_t quiet;       /* … or an io thread has stopped listening */
     _Atomic int64_t bodies_bytes;
     atomic_uint active; /* requests between their headers and their end */
     atomic_uint connections;
 };
 
 MUST_USE rc io_start(struct io *io, struct err *e);
-void io_quiesce(struct io *io);
+void io_quiesce(struct io *io); /* asks; io.quiesced tells when it is done */
 void io_stop(struct io *io);
 /* A worker is done with it: hands it back to its io thread. The last touch. */
 void io_resume(struct web_request *w);

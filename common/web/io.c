@@ -1,15 +1,17 @@
 /* Everything that libmicrohttpd calls. An io thread is a daemon of its own (one thread, one epoll loop) on a duplicate of the
  * listening socket: so that a callback knows its thread, and because quiescing a pool of threads under load can abort the
- * process in 0.9.75 (both the quiescing thread and the loop take the socket out of epoll, and the pool's side insists).
+ * process in 0.9.75 (both the quiescing thread and the loops take the socket out of epoll, and each insists).
  *
  * Facts of 0.9.75 that the phases below follow: a reply queued before the whole request was read closes the connection, so a
  * request without a body is answered in its last call; while a body is arriving no reply can be queued at all; a request
- * suspended in its first call gets that call again. */
+ * suspended in its first call gets that call again. Its own strictness stays off: web_request_headers_done checks more, and
+ * what libmicrohttpd refuses after the headers it answers with its status line twice. */
 #include "common/web/inside.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/encode.h"
@@ -539,8 +541,11 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **ctx,
     if (!w->logged) { /* refused by libmicrohttpd itself (431, 400 …), or gone before there was an answer */
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_HTTP_STATUS);
 
-        if (!w->rq.peer.p)
+        if (!w->rq.id.p) {
+            w->rq.id = w->rq.method_text = VIEW("-");
             w->rq.peer = view_of(w->conn->peer);
+        }
+        w->result = RC_BAD_INPUT;
         count_and_log(w, info ? (int)info->http_status : 0, ends[why]);
     }
     atomic_store_explicit(&w->conn->deadline_us,
@@ -553,6 +558,23 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **ctx,
     web_request_free(w);
     if (active)
         server_request_ended(io->server);
+}
+
+/* Stops listening, on the io thread itself: from another thread MHD_quiesce_daemon races with the loop, which then may end
+ * the process or work on a closed socket. */
+static void quiesce_here(struct io *io)
+{
+    struct server *s = io->server;
+
+    if (!atomic_load(&s->draining))
+        return;
+    pthread_mutex_lock(&s->quiet_lock);
+    if (!io->quiesced && !io->stopping) {
+        MHD_quiesce_daemon(io->daemon);
+        io->quiesced = true;
+        pthread_cond_broadcast(&s->quiet);
+    }
+    pthread_mutex_unlock(&s->quiet_lock);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **ctx,
@@ -581,6 +603,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **ctx,
         atomic_fetch_sub_explicit(&s->connections, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&web_connections[s->internal], 1, memory_order_relaxed);
     }
+    quiesce_here(io);
 }
 
 /* Nothing is unescaped: the router does it, segment by segment. */
@@ -630,7 +653,7 @@ rc io_start(struct io *io, struct err *e)
         flags, 0, NULL, NULL, on_call, io, MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL,
         MHD_OPTION_LISTEN_SOCKET, io->listen_fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)s->conf->connection_bytes, MHD_OPTION_CONNECTION_LIMIT, share, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)s->conf->idle_s, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+        (unsigned)s->conf->idle_s, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, on_target,
         io, MHD_OPTION_UNESCAPE_CALLBACK, leave_alone, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, io,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, io, MHD_OPTION_THREAD_STACK_SIZE, IO_STACK_BYTES,
         MHD_OPTION_ARRAY, s->tls_cert ? tls : none, MHD_OPTION_END);
@@ -644,21 +667,33 @@ rc io_start(struct io *io, struct err *e)
     return RC_OK;
 }
 
+/* Makes the io thread look up: a connection that is over at once. (When the thread has as many as it may have, none is taken;
+ * then it is not listening either, and looks up when the first of them ends.) */
 void io_quiesce(struct io *io)
 {
-    if (!io->daemon || io->listen_fd < 0)
+    struct sockaddr_un nobody = { .sun_family = AF_UNIX };
+    int pair[2];
+
+    if (!io->daemon || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
         return;
-    MHD_quiesce_daemon(io->daemon);
-    close(io->listen_fd);
-    io->listen_fd = -1;
+    MHD_add_connection(io->daemon, pair[0], (struct sockaddr *)&nobody, sizeof nobody); /* owns pair[0] */
+    close(pair[1]);
 }
 
 void io_stop(struct io *io)
 {
+    struct server *s = io->server;
+
+    pthread_mutex_lock(&s->quiet_lock);
+    io->stopping = true;
+    bool ours = io->quiesced;
+    pthread_mutex_unlock(&s->quiet_lock);
     if (io->daemon)
-        MHD_stop_daemon(io->daemon);
+        MHD_stop_daemon(io->daemon); /* closes the socket unless it was quiesced */
+    if (io->listen_fd >= 0 && ours)
+        close(io->listen_fd);
     io->daemon = NULL;
-    for (size_t i = 0; i < io->server->n_mounts; i++)
-        if (io->states && io->states[i] && io->server->mounts[i].worker_close)
-            io->server->mounts[i].worker_close(io->states[i]);
+    for (size_t i = 0; i < s->n_mounts; i++)
+        if (io->states && io->states[i] && s->mounts[i].worker_close)
+            s->mounts[i].worker_close(io->states[i]);
 }

@@ -102,8 +102,15 @@ static const char *framing(struct web_request *w, bool http_1_0)
     size_t lengths = request_header_count(rq, "Content-Length");
     size_t codings = request_header_count(rq, "Transfer-Encoding");
 
-    if (request_header_count(rq, "Host") > 1)
+    size_t hosts = request_header_count(rq, "Host");
+
+    for (size_t i = 0; i < rq->target.n; i++)
+        if ((unsigned char)rq->target.p[i] <= ' ' || rq->target.p[i] == 0x7f)
+            return "blank or control byte in the target";
+    if (hosts > 1)
         return "several Host headers";
+    if (hosts == 0 && !http_1_0)
+        return "no Host header";
     if (lengths > 1)
         return "several Content-Length headers";
     if (codings > 1)

@@ -56,8 +56,7 @@ const struct conf_key server_conf_public[] = {
 const size_t server_conf_public_n = sizeof server_conf_public / sizeof server_conf_public[0];
 
 const struct conf_key server_conf_internal[] = {
-    KEYS("internal", "127.0.0.1:8001", "The URL that our own programs use; empty: from listen.", "1", "4",
-         "256", "256"),
+    KEYS("internal", "", "The URL that our own programs use; empty: from listen.", "1", "4", "256", "256"),
 };
 const size_t server_conf_internal_n = sizeof server_conf_internal / sizeof server_conf_internal[0];
 
@@ -295,14 +294,27 @@ void server_request_ended(struct server *s)
     pthread_mutex_unlock(&s->quiet_lock);
 }
 
-static void wait_quiet(struct server *s, int64_t seconds)
+static bool all_ended(const struct server *s)
+{
+    return atomic_load(&s->active) == 0;
+}
+
+static bool all_quiesced(const struct server *s)
+{
+    for (size_t i = 0; i < s->n_ios; i++)
+        if (s->ios[i].daemon && !s->ios[i].quiesced)
+            return false;
+    return true;
+}
+
+static void wait_until(struct server *s, bool (*done)(const struct server *s), int64_t seconds)
 {
     struct timespec until;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += seconds;
     pthread_mutex_lock(&s->quiet_lock);
-    while (atomic_load(&s->active) > 0)
+    while (!done(s))
         if (pthread_cond_timedwait(&s->quiet, &s->quiet_lock, &until) == ETIMEDOUT)
             break;
     pthread_mutex_unlock(&s->quiet_lock);
@@ -316,8 +328,11 @@ void server_drain(struct server *s)
     atomic_store(&s->draining, true);
     for (size_t i = 0; i < s->n_ios; i++)
         io_quiesce(&s->ios[i]);
+    wait_until(s, all_quiesced, 1);
+    if (s->listener.fd >= 0)
+        shutdown(s->listener.fd, SHUT_RDWR); /* its duplicates, too: who dials now is refused */
     listener_close(&s->listener);
-    wait_quiet(s, s->conf->drain_s);
+    wait_until(s, all_ended, s->conf->drain_s);
 }
 
 /* Workers go first, since every suspended connection must have been resumed when its daemon stops. */
@@ -327,7 +342,7 @@ void server_close(struct server *s)
         return;
     server_drain(s);
     workers_stop(s);
-    wait_quiet(s, 1); /* the last answers leave */
+    wait_until(s, all_ended, 1); /* the last answers leave */
     for (size_t i = 0; i < s->n_ios; i++) {
         io_stop(&s->ios[i]);
         free(s->ios[i].states);

@@ -94,7 +94,7 @@ static void end_slow_ones(struct watch *w)
 
         if (deadline && now > deadline) {
             atomic_store_explicit(&c->deadline_us, 0, memory_order_relaxed);
-            shutdown(c->fd, SHUT_RD);
+            shutdown(c->fd, SHUT_RDWR); /* one half alone would still let bytes in */
         }
     }
     pthread_mutex_unlock(&w->lock);
