@@ -76,20 +76,38 @@ static void put_text(struct line *l, const char *text)
     put(l, text, strlen(text));
 }
 
-/* Length of the well-formed UTF-8 sequence at p, 0 if there is none (RFC 3629). */
+/* The well-formed sequences of UTF-8 (RFC 3629, section 4): ranges of the first and of the second byte; all others are
+ * 0x80 … 0xbf. */
+static const struct {
+    unsigned char first[2], second[2];
+    size_t length;
+} sequences[] = {
+    { { 0x00, 0x7f }, { 0x00, 0x00 }, 1 }, { { 0xc2, 0xdf }, { 0x80, 0xbf }, 2 },
+    { { 0xe0, 0xe0 }, { 0xa0, 0xbf }, 3 }, { { 0xe1, 0xec }, { 0x80, 0xbf }, 3 },
+    { { 0xed, 0xed }, { 0x80, 0x9f }, 3 }, { { 0xee, 0xef }, { 0x80, 0xbf }, 3 },
+    { { 0xf0, 0xf0 }, { 0x90, 0xbf }, 4 }, { { 0xf1, 0xf3 }, { 0x80, 0xbf }, 4 },
+    { { 0xf4, 0xf4 }, { 0x80, 0x8f }, 4 },
+};
+
+static bool within(unsigned char c, const unsigned char range[2])
+{
+    return c >= range[0] && c <= range[1];
+}
+
+/* Length of the well-formed sequence at p, 0 if there is none. */
 static size_t sequence(const unsigned char *p, size_t n)
 {
-    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+    size_t i = 0, length;
 
-    if (len == 0 || len > n)
+    while (i < sizeof sequences / sizeof sequences[0] && !within(p[0], sequences[i].first))
+        i++;
+    length = i < sizeof sequences / sizeof sequences[0] ? sequences[i].length : 0;
+    if (length > n || (length > 1 && !within(p[1], sequences[i].second)))
         return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
+    for (size_t k = 2; k < length; k++)
+        if ((p[k] & 0xc0) != 0x80)
             return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return len;
+    return length;
 }
 
 /* One character of a value as it is written into seq; gives its length, and in *taken the bytes of p it stands for.

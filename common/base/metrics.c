@@ -73,7 +73,7 @@ static struct {
     struct block *idle;
     pthread_once_t once;
     pthread_key_t leaving;
-} m = {
+} book = {
     .registry = PTHREAD_MUTEX_INITIALIZER,
     .pool = PTHREAD_MUTEX_INITIALIZER,
     .cells_used = 1,
@@ -95,7 +95,7 @@ static void *zeroed(size_t size)
 
 static struct family *family_of(const char *name, enum kind kind, const char *help)
 {
-    struct family *_Atomic *at = &m.families;
+    struct family *_Atomic *at = &book.families;
     struct family *f;
 
     for (; (f = atomic_load(at)); at = &f->next)
@@ -128,9 +128,9 @@ static struct series *series_of(struct family *f, const char *labels)
     s->labels = strdup(labels);
     if (!s->labels)
         abort();
-    s->cell.slot = m.cells_used;
-    m.cells_used += cells_of(f->kind);
-    assert(m.cells_used <= CHUNKS * CHUNK_CELLS);
+    s->cell.slot = book.cells_used;
+    book.cells_used += cells_of(f->kind);
+    assert(book.cells_used <= CHUNKS * CHUNK_CELLS);
     atomic_store(at, s);
     return s;
 }
@@ -139,9 +139,9 @@ static struct series *enter(const char *name, const char *labels, const char *he
 {
     struct series *s;
 
-    pthread_mutex_lock(&m.registry);
+    pthread_mutex_lock(&book.registry);
     s = series_of(family_of(name, kind, help), labels ? labels : "");
-    pthread_mutex_unlock(&m.registry);
+    pthread_mutex_unlock(&book.registry);
     return s;
 }
 
@@ -162,10 +162,10 @@ void metric_gauge(const char *name, const char *labels, const char *help, double
 
     g->fn = fn;
     g->arg = arg;
-    pthread_mutex_lock(&m.registry);
+    pthread_mutex_lock(&book.registry);
     g->older = atomic_load(&s->gauge);
     atomic_store(&s->gauge, g);
-    pthread_mutex_unlock(&m.registry);
+    pthread_mutex_unlock(&book.registry);
 }
 
 /* --- counting --- */
@@ -175,15 +175,15 @@ static void leave(void *block)
     struct block *b = block;
 
     mine = NULL;
-    pthread_mutex_lock(&m.pool);
-    b->next_idle = m.idle;
-    m.idle = b;
-    pthread_mutex_unlock(&m.pool);
+    pthread_mutex_lock(&book.pool);
+    b->next_idle = book.idle;
+    book.idle = b;
+    pthread_mutex_unlock(&book.pool);
 }
 
 static void make_key(void)
 {
-    if (pthread_key_create(&m.leaving, leave) != 0)
+    if (pthread_key_create(&book.leaving, leave) != 0)
         abort();
 }
 
@@ -191,18 +191,18 @@ static struct block *join(void)
 {
     struct block *b;
 
-    pthread_once(&m.once, make_key);
-    pthread_mutex_lock(&m.pool);
-    b = m.idle;
+    pthread_once(&book.once, make_key);
+    pthread_mutex_lock(&book.pool);
+    b = book.idle;
     if (b) {
-        m.idle = b->next_idle;
+        book.idle = b->next_idle;
     } else {
         b = zeroed(sizeof *b);
-        b->next = atomic_load(&m.blocks);
-        atomic_store(&m.blocks, b);
+        b->next = atomic_load(&book.blocks);
+        atomic_store(&book.blocks, b);
     }
-    pthread_mutex_unlock(&m.pool);
-    if (pthread_setspecific(m.leaving, b) != 0)
+    pthread_mutex_unlock(&book.pool);
+    if (pthread_setspecific(book.leaving, b) != 0)
         abort();
     return mine = b;
 }
@@ -226,23 +226,23 @@ static void add(unsigned slot, uint64_t n)
     atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
-void metric_add(metric c, uint64_t n)
+void metric_add(metric m, uint64_t n)
 {
-    add(c.slot, n);
+    add(m.slot, n);
 }
 
-void metric_observe_us(metric h, int64_t us)
+void metric_observe_us(metric m, int64_t us)
 {
     unsigned i = 0;
 
-    if (h.slot == 0)
+    if (m.slot == 0)
         return;
     if (us < 0)
         us = 0;
     while (i < BUCKETS && us > buckets[i].us)
         i++;
-    add(h.slot + i, 1);
-    add(h.slot + BUCKETS + 1, (uint64_t)us);
+    add(m.slot + i, 1);
+    add(m.slot + BUCKETS + 1, (uint64_t)us);
 }
 
 /* --- reading --- */
@@ -251,7 +251,7 @@ static uint64_t sum(unsigned slot)
 {
     uint64_t total = 0;
 
-    for (const struct block *b = atomic_load(&m.blocks); b; b = b->next) {
+    for (const struct block *b = atomic_load(&book.blocks); b; b = b->next) {
         struct chunk *c = atomic_load_explicit(&b->chunks[slot / CHUNK_CELLS], memory_order_acquire);
 
         if (c)
@@ -269,12 +269,12 @@ static uint64_t sum_of_cells(unsigned slot, unsigned n)
     return total;
 }
 
-uint64_t metric_value(metric c)
+uint64_t metric_value(metric m)
 {
-    for (const struct family *f = atomic_load(&m.families); f; f = atomic_load(&f->next))
+    for (const struct family *f = atomic_load(&book.families); f; f = atomic_load(&f->next))
         for (const struct series *s = atomic_load(&f->first); s; s = atomic_load(&s->next))
-            if (s->cell.slot == c.slot && f->kind != GAUGE)
-                return f->kind == HISTOGRAM ? sum_of_cells(c.slot, BUCKETS + 1) : sum(c.slot);
+            if (s->cell.slot == m.slot && f->kind != GAUGE)
+                return f->kind == HISTOGRAM ? sum_of_cells(m.slot, BUCKETS + 1) : sum(m.slot);
     return 0;
 }
 
@@ -355,7 +355,7 @@ static void put_help(struct buf *out, const struct family *f)
 
 void metrics_put(struct buf *out)
 {
-    for (const struct family *f = atomic_load(&m.families); f; f = atomic_load(&f->next)) {
+    for (const struct family *f = atomic_load(&book.families); f; f = atomic_load(&f->next)) {
         put_help(out, f);
         for (const struct series *s = atomic_load(&f->first); s; s = atomic_load(&s->next))
             switch (f->kind) {
