@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -122,6 +123,93 @@ class Storm:
         return storm.returncode, out, err
 
 
+class Talk:
+    """One process with a cache, told what to do."""
+
+    def __init__(self, program, redis, scope="talk"):
+        self.process = subprocess.Popen([program, "talk", redis.socket, scope], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def __call__(self, line):
+        self.process.stdin.write(line + "\n")
+        return self.process.stdout.readline().strip()
+
+    def wait_until_healthy(self):
+        deadline = time.monotonic() + 10
+        while self("healthy") != "yes":
+            assert time.monotonic() < deadline, "no connection after ten seconds"
+            time.sleep(0.05)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+def an_old_snapshot_is_an_empty_cache(redis, a, b):
+    a("fill old")
+    assert b("read") == "old"
+    redis.ask("SAVE")
+    snapshot = os.path.join(redis.folder, "dump.rdb")
+    shutil.copy(snapshot, snapshot + ".old")
+    a("write new")
+    assert b("read") == "new"
+    redis.kill()
+    shutil.copy(snapshot + ".old", snapshot)
+    redis.start()
+    for process in (a, b):
+        process.wait_until_healthy()
+        assert process("read") == "-"
+    a("fill newer")
+    assert b("read") == "newer"
+
+
+def a_command_that_was_given_up_does_no_harm_when_it_runs_at_last(redis, a, b):
+    a("write one")
+    assert b("read") == "one"
+    redis.process.send_signal(signal.SIGSTOP)
+    a("write two")  # its commands wait in the socket of a Redis that stands still
+    redis.process.send_signal(signal.SIGCONT)
+    b.wait_until_healthy()
+    assert b("read") == "-"
+    b("fill two")
+    a.wait_until_healthy()
+    assert a("read") == "two"
+
+
+def a_redis_that_is_away_is_no_trouble(redis, a, b):
+    a("write one")
+    redis.kill()
+    assert a("read") == "-" and a("healthy") == "no"
+    a("write two")
+    a("fill two")
+    assert a("read") == "-"
+    redis.start()
+    b.wait_until_healthy()
+    b("fill two")
+    a.wait_until_healthy()
+    assert a("read") == "two"
+
+
+TALKS = [an_old_snapshot_is_an_empty_cache, a_command_that_was_given_up_does_no_harm_when_it_runs_at_last,
+         a_redis_that_is_away_is_no_trouble]
+
+
+def run_talks(program, redis, totals):
+    for talk in TALKS:
+        redis.ask("FLUSHALL")
+        a, b = Talk(program, redis), Talk(program, redis)
+        try:
+            talk(redis, a, b)
+            good = True
+        except AssertionError:
+            traceback.print_exc(file=sys.stdout)
+            good = False
+        a.close()
+        b.close()
+        print(f"{'ok  ' if good else 'FAIL'} {talk.__name__}", flush=True)
+        totals[0 if good else 1] += 1
+
+
 def run_suite(name, command, totals):
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     text = done.stdout + done.stderr
@@ -165,6 +253,7 @@ def main():
         redis = Redis(folder)
         try:
             run_suite("redis", [program, "suite", "redis", redis.socket], totals)
+            run_talks(program, redis, totals)
             run_storm(program, redis, options.storm, seed, totals)
         finally:
             redis.kill()

@@ -11,6 +11,9 @@ int suite_run(const char *driver, const char *socket);
  * happened; 0: no answer was stale. */
 int storm_run(const char *socket, unsigned seconds, unsigned seed);
 
+/* Does what standard input says, line by line (talk.c). */
+int talk_run(const char *socket, const char *scope);
+
 /* A configuration for tests; driver, socket and scope are borrowed. */
 struct cache_conf conformance_conf(const char *driver, const char *socket, const char *scope);
 

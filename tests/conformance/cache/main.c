@@ -1,5 +1,6 @@
 /* conformance_cache suite DRIVER [SOCKET]
- * conformance_cache storm SOCKET SECONDS SEED */
+ * conformance_cache storm SOCKET SECONDS SEED
+ * conformance_cache talk SOCKET SCOPE */
 #include <signal.h>
 #include <stdio.h>
 
@@ -29,6 +30,10 @@ int main(int argc, char **argv)
     if (argc == 5 && strcmp(argv[1], "storm") == 0 && view_to_u64(view_of(argv[3]), 3600, &seconds) &&
         view_to_u64(view_of(argv[4]), UINT32_MAX, &seed))
         return storm_run(argv[2], (unsigned)seconds, (unsigned)seed);
-    fprintf(stderr, "usage: conformance_cache suite DRIVER [SOCKET] | storm SOCKET SECONDS SEED\n");
+    if (argc == 4 && strcmp(argv[1], "talk") == 0)
+        return talk_run(argv[2], argv[3]);
+    fprintf(
+        stderr,
+        "usage: conformance_cache suite DRIVER [SOCKET] | storm SOCKET SECONDS SEED | talk SOCKET SCOPE\n");
     return 2;
 }
