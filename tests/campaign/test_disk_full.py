@@ -38,6 +38,7 @@ def fill(folder):
 
 
 def write(client, ledger, n, size):
+    """One POST of 20 items; 200, or 503 with the write left pending in the ledger."""
     items = {f"i{n}-{k}": payload(size) for k in range(20)}
     ledger.attempt(Write("put", "bookmarks", items))
     r = client.request("POST", "/storage/bookmarks", [{"id": i, "payload": p} for i, p in items.items()])
@@ -46,8 +47,15 @@ def write(client, ledger, n, size):
     else:
         assert r.status == 503 and r.headers["retry-after"].isdigit(), (r.status, r.body)
         ledger.unknown()
-        ledger.reconcile(client.everything())
     return r.status
+
+
+def make_room(stack, ballast):
+    """MariaDB may give up altogether on a full disk (it does when its redo log cannot be written); then it is started again, as a
+    service manager would do."""
+    ballast.unlink()
+    if stack.mariadb and not stack.mariadb.running:
+        stack.mariadb.start()
 
 
 def test_a_full_disk_refuses_and_loses_nothing(engine, small_disk):
@@ -58,18 +66,31 @@ def test_a_full_disk_refuses_and_loses_nothing(engine, small_disk):
         client, ledger = Client(stack, 3_300_000_000), Ledger("the writer")
         for n in range(5):
             assert write(client, ledger, n, 2000) == 200
-        ballast = fill(folder)
-        statuses = [write(client, ledger, 100 + n, 20000) for n in range(40)]
-        assert 503 in statuses, "the disk never got full"
-        refused = len([s for s in statuses if s == 503])
-        ledger.reconcile(client.everything())
-        assert stack.heddle.running and client.request("GET", "/info/collections").status == 200
-        ballast.unlink()
-        wait_until(lambda: write(client, ledger, 200 + ledger.counts["acked"], 20000) == 200, "writing goes on when there is room")
-        ledger.reconcile(client.everything())
+        for turn in range(3):
+            ballast = fill(folder)
+            n = 0
+            while write(client, ledger, f"{turn}-{n}", 20000) == 200:
+                n += 1
+                assert n < 200, "the disk never got full"
+            if engine == "sqlite+memory":  # reading goes on while it is full, and so does refusing
+                for k in range(5):
+                    ledger.reconcile(client.everything())
+                    write(client, ledger, f"{turn}-full-{k}", 20000)
+            assert stack.heddle.running
+            make_room(stack, ballast)
+            ledger.reconcile(client.everything())
+            wait_until(lambda: goes_on(client, ledger), "writing goes on when there is room, without a restart")
+            print(f"{engine}, turn {turn}: full after {n} writes")
         stack.heddle.kill()
         stack.heddle.start()
         ledger.reconcile(client.everything())
-        print(f"{engine}: {refused} of {len(statuses)} writes refused, {ledger.counts}")
+        print(f"{engine}: {ledger.counts}")
     finally:
         backends.close()
+
+
+def goes_on(client, ledger):
+    if write(client, ledger, f"room-{ledger.counts['acked']}", 2000) == 200:
+        return True
+    ledger.reconcile(client.everything())
+    return False

@@ -100,7 +100,8 @@ def test_many_headers_are_refused(stack):
     serves(stack)
 
 
-@pytest.mark.parametrize("text", ["[" * 10_000 + "]" * 10_000, '{"a":' * 10_000 + "1" + "}" * 10_000, "[" * 10_000])
+@pytest.mark.parametrize("text", ["[" * 10_000 + "]" * 10_000, '{"a":' * 10_000 + "1" + "}" * 10_000, "[" * 10_000],
+                         ids=["lists", "objects", "unclosed"])
 def test_json_ten_thousand_deep_is_400(stack, text):
     u = stack.user()
     for method, target in (("PUT", "/storage/deep/x"), ("POST", "/storage/deep")):

@@ -101,7 +101,7 @@ class Process:
     def _in_child():
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    def stop(self, timeout_s=30.0):
+    def stop(self, timeout_s=45.0):
         """Asks it to end (SIGTERM) and waits; gives the exit code."""
         if not self.running:
             return self.child.returncode if self.child else None
@@ -165,6 +165,7 @@ class MariaDB(Process):
                 with open(folder / "install.log", "wb") as log:
                     subprocess.run(["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal",
                                     "--skip-test-db", f"--datadir={folder / 'data'}", *MariaDB._as_root()],
+                                   env={**os.environ, "TMPDIR": str(folder)},  # servers clear a shared one of each other's tables
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
                 done.touch()
         return folder / "data"
@@ -175,7 +176,7 @@ class MariaDB(Process):
 
     def argv(self):
         return ["mariadbd", "--no-defaults", *self._as_root(), f"--datadir={self.data}", f"--socket={self.socket}",
-                f"--pid-file={self.folder / 'db.pid'}", "--skip-networking", "--skip-log-bin", "--performance-schema=off",
+                f"--pid-file={self.folder / 'db.pid'}", f"--tmpdir={self.folder}", "--skip-networking", "--skip-log-bin", "--performance-schema=off",
                 "--innodb-buffer-pool-size=64M", "--innodb-log-file-size=48M", "--innodb-flush-log-at-trx-commit=1",
                 "--max-allowed-packet=64M", "--skip-name-resolve"]
 
