@@ -145,10 +145,11 @@ static const struct node *node_of(const struct request *rq)
 
 static rc later(struct request *rq, unsigned wait_s, struct err *e)
 {
+    rc r = fail(e, RC_BUSY, RESP_GENERIC, "too many bad credentials from this address");
     if (e)
         e->retry_after_s = wait_s;
     rq->log_reason = "too-many-refusals";
-    return fail(e, RC_BUSY, RESP_GENERIC, "too many bad credentials from this address");
+    return r;
 }
 
 static rc refuse(struct request *rq, enum why why, struct err *e)
