@@ -1,5 +1,6 @@
 """Storage API 1.5: every row of the table of bad input. Never 500, never a partial write, and the connection's next request works."""
 import json
+import socket
 
 import pytest
 
@@ -134,8 +135,7 @@ def test_bad_uid_in_the_path(stack, user, uid):
 
 # ---- parameters ----
 
-@pytest.mark.parametrize("value", ["a", "", "-1", "-0.5", "NaN", "inf", "Infinity", "1e999", "1.2.3", "0x10", "%00", "1;2", "1%20", "%C3%A4",
-                                   "9" * 400])
+@pytest.mark.parametrize("value", ["a", "", "-1", "-0.5", "NaN", "inf", "Infinity", "1e999", "1.2.3", "0x10", "%00", "1;2", "1%20", "%C3%A4"])
 @pytest.mark.parametrize("name", ["newer", "older"])
 def test_bad_bounds(kept, name, value):
     kept[0].get(f"/storage/keep?{name}={value}", expect=400, code=0)
@@ -217,7 +217,8 @@ def test_a_chunked_body_within_the_limit_is_read(user):
     target = user.base + "/storage/xx"
     head = (f"POST {target} HTTP/1.1\r\nHost: {user.connection.host_header}\r\nAuthorization: {user.sign('POST', target)}\r\n"
             f"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n").encode()
-    body = b'5\r\n[{"id\r\n1a\r\n":"a","payload":"chunked"}]\r\n0\r\n\r\n'
+    parts = [b'[{"id', b'":"a","payload"', b':"chunked"}]', b""]
+    body = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in parts)
     r = raw_exchange(user.connection.host, user.connection.port, head + body)
     check_promises(r)
     assert r.status == 200 and user.item("xx", "a")["payload"] == "chunked"
@@ -360,20 +361,23 @@ def test_a_header_block_that_is_too_large(kept, extra):
     b"GET /1.5/1/info/collections HTTP/1.1\r\n\r\n",
     b"GET /1.5/1/info/collections HTTP/1.1\r\nHost: \x00\r\n\r\n"], ids=lambda b: repr(b[:60]))
 def test_a_request_that_is_no_http(kept, request_text):
-    r = exchange(kept[0], request_text)
+    r = raw_exchange(kept[0].connection.host, kept[0].connection.port, request_text, timeout_s=2)
     assert r is None or 400 <= r.status < 500 or r.status == 505, repr(r)
 
 
-def test_a_client_that_leaves_in_the_middle_of_a_body(kept):
-    import socket
-    user = kept[0]
+def test_a_client_that_leaves_in_the_middle_of_a_body(own_stack):
+    """Nothing is written, and nothing of it stays: the server ends without waiting for those who have left."""
+    stack = own_stack({"public.drain_s": 60})
+    user = stack.user()
+    written = user.save("keep", "a", "x")
     target = user.base + "/storage/keep/a"
     head = (f"PUT {target} HTTP/1.1\r\nHost: {user.connection.host_header}\r\nAuthorization: {user.sign('PUT', target)}\r\n"
             f"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n" + '{"payload":"half')
     for _ in range(20):
         with socket.create_connection((user.connection.host, user.connection.port), timeout=10) as s:
             s.sendall(head.encode())
-    assert user.item("keep", "a")["payload"] == "x"
+    assert user.item("keep", "a") == {"id": "a", "modified": written, "payload": "x"}
+    assert stack.heddle.stop(timeout_s=10) == 0
 
 
 def test_a_request_line_of_12_kb_is_read(user):

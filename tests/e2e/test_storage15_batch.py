@@ -295,11 +295,19 @@ def test_109_bytes_in_open_batches_count_for_the_quota(own_stack):
     batch = begin(user, "xx", [{"id": "a", "payload": "x" * 400}])
     append(user, "xx", batch, [{"id": "b", "payload": "x" * 400}])
     append(user, "xx", batch, [{"id": "c", "payload": "x" * 400}], expect=403)
-    user.put("/storage/yy/a", {"payload": "x" * 200}, expect=403, code=14)
+    assert user.info() == {}
     user.put("/storage/yy/a", {"payload": "x" * 199})
     commit(user, "xx", batch)
     assert sorted(user.ids("xx")) == ["a", "b"]
     user.put("/storage/yy/b", {"payload": "x"}, expect=403, code=14)
+
+
+def test_109_a_commit_that_would_pass_the_quota_is_refused(own_stack):
+    user = own_stack({"limits.quota_bytes": 1000, "limits.quota_enforced": "yes"}).user()
+    batch = begin(user, "xx", [{"id": "a", "payload": "x" * 500}])
+    user.put("/storage/yy/a", {"payload": "x" * 600})
+    user.post(f"/storage/xx?batch={batch}&commit=true", [], expect=403, code=14)
+    assert user.ids("xx") == [] and "xx" not in user.info()
 
 
 def test_109_what_a_whole_batch_may_hold_is_counted(own_stack):

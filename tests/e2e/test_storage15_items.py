@@ -58,7 +58,7 @@ def test_042_put_reports_one_time_200_times(user):
 
 
 def test_043_modified_sent_by_the_client_is_ignored(user):
-    for value in (12, 0, "12.34", 99999999999.99, -1, {"a": []}, "text", None):
+    for value in (12, 0, "12.34", 99999999999.99, -1, "text", True, None):
         written = user.save("meta", "global", "x", modified=value)
         assert written > 1_600_000_000
         assert user.item("meta", "global")["modified"] == written
@@ -122,7 +122,7 @@ def test_050_an_id_with_special_characters_in_the_url(user, id):
     written = user.save("xx", encoded, "x")
     assert user.ids("xx") == [id]
     assert user.item("xx", encoded) == {"id": id, "modified": written, "payload": "x"}
-    assert user.ids("xx", f"ids={encoded}") == [id] or "," in id or id == " "
+    assert id == " " or user.ids("xx", f"ids={encoded}") == [id]  # blanks around an id in a list are trimmed
     user.delete(f"/storage/xx/{encoded}")
     assert user.ids("xx") == []
 

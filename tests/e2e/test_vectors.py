@@ -134,7 +134,8 @@ def members_now(stack, v):
     m = json.loads(v["payload_utf8"])
     if isinstance(m, dict):
         if isinstance(m.get("expires"), (int, float)) and not isinstance(m.get("expires"), bool):
-            m["expires"] = m["expires"] - v["now"] + int(stack.heddle.now())
+            left = m["expires"] - v["now"]
+            m["expires"] = int(stack.heddle.now()) + (left + 60 if 0 < left < 10 else left)  # the test itself takes time
         if "node" in m and m["node"] == v["node"]:
             m["node"] = stack.url
         elif m.get("node") == v["node"] + "/":

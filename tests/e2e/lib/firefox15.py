@@ -219,21 +219,20 @@ class Desktop:
         if r.status not in (200, 404):
             raise SyncFailed("wipe", r)
         self.forget_server()
-        self.meta = {"syncID": synccrypto.guid(), "storageVersion": 5, "declined": [],
-                     "engines": {e: {"version": 1, "syncID": synccrypto.guid()} for e in self.records}}
+        meta = {"syncID": synccrypto.guid(), "storageVersion": 5, "declined": [],
+                "engines": {e: {"version": 1, "syncID": synccrypto.guid()} for e in self.records}}
         r = self.request("PUT", "/storage/meta/global", since=Decimal(0),
-                         body=json.dumps({"id": "global", "payload": json.dumps(self.meta)}))
+                         body=json.dumps({"id": "global", "payload": json.dumps(meta)}))
         if r.status != 200:
-            self.meta = None
             raise SyncFailed("somebody else set up this account" if r.status == 412 else "meta/global", r)
-        self.meta_modified, self._meta_uploaded = r.json(), json.dumps(self.meta, sort_keys=True)
-        self.keys = synccrypto.CollectionKeys()
-        body = {"id": "keys", "payload": self.account.key_bundle.encrypt(self.keys.to_cleartext())}
+        self.meta, self.meta_modified, self._meta_uploaded = meta, r.json(), json.dumps(meta, sort_keys=True)
+        keys = synccrypto.CollectionKeys()
+        body = {"id": "keys", "payload": self.account.key_bundle.encrypt(keys.to_cleartext())}
         r = self.request("PUT", "/storage/crypto/keys", since=Decimal(0), body=json.dumps(body))
         if r.status != 200:
-            self.meta = self.keys = None
+            self.meta = None
             raise SyncFailed("keys", r)
-        self.keys_modified = r.json()
+        self.keys, self.keys_modified = keys, r.json()
 
     def _upload_meta_if_changed(self):
         now = json.dumps(self.meta, sort_keys=True)

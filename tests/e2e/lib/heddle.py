@@ -59,7 +59,8 @@ class Heddle(Process):
         """Writes the INI file. Keywords: section__key=value."""
         self.settings.update({k.replace("__", ".", 1): v for k, v in changes.items()})
         values = {"public.listen": f"127.0.0.1:{self.port}", "public.url": self.url,
-                  "data.dir": str(self.folder / "data"), **self.settings}
+                  "data.dir": str(self.folder / "data"), "internal.listen": str(self.folder / "data" / "internal.sock"),
+                  **self.settings}
         sections = {}
         for name, value in values.items():
             section, _, key = name.partition(".")
@@ -68,18 +69,20 @@ class Heddle(Process):
         self.ini.write_text("".join(f"[{s}]\n" + "\n".join(lines) + "\n" for s, lines in sections.items()))
 
     def start(self, timeout_s=30.0):
-        for attempt in range(3):
-            if self.port is None or attempt:
-                self.port = free_port()
+        """The first start chooses a port; later ones keep it."""
+        if not self.clock_file.exists():
+            self.clock_file.write_text("0\n")
+        if self.port is not None:
             self.write_settings()
-            if not self.clock_file.exists():
-                self.clock_file.write_text("0\n")
+            return super().start(timeout_s)
+        for tries_left in (2, 1, 0):
+            self.port = free_port()
+            self.write_settings()
             try:
                 return super().start(timeout_s)
             except RuntimeError as e:
-                if "address already in use" not in str(e).lower() and "is taken" not in str(e):
+                if not tries_left or "in use" not in str(e):
                     raise
-        raise RuntimeError("three free ports were taken before we could use them")
 
     def ready(self):
         try:
@@ -137,7 +140,6 @@ class Stack:
         self.engine, self.heddle = engine, heddle
         self.mariadb, self.redis, self.database = mariadb, redis, database
         self.issuer = issuer
-        issuer.now = heddle.now
 
     @property
     def url(self):
@@ -167,7 +169,7 @@ class Stack:
         return self.user(user.uid, **token)
 
     def access_token(self, sub, **claims):
-        return self.issuer.access_token(sub, **claims)
+        return self.issuer.access_token(sub, now=self.heddle.now(), **claims)
 
     # -- 1.1 --
 

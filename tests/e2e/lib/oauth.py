@@ -15,19 +15,21 @@ def _number(n):
 
 
 class Issuer:
-    """One key pair. `now` is a function, so that tokens follow a server whose clock was stepped."""
+    """One key pair."""
 
-    def __init__(self, kid="20260101-1a2b3c", issuer="https://accounts.example.net", now=time.time):
-        self.kid, self.issuer, self.now = kid, issuer, now
+    def __init__(self, kid="20260101-1a2b3c", issuer="https://accounts.example.net"):
+        self.kid, self.issuer = kid, issuer
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     def jwk(self):
         n = self.key.public_key().public_numbers()
         return {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": self.kid, "n": _number(n.n), "e": _number(n.e)}
 
-    def access_token(self, sub, scope=SCOPE, life_s=6 * 3600, headers=None, algorithm="RS256", key=None, drop=(), **claims):
-        """A good access token for `sub`; keywords override or add claims, `drop` leaves claims out."""
-        now = int(self.now())
+    def access_token(self, sub, scope=SCOPE, life_s=6 * 3600, headers=None, algorithm="RS256", key=None, drop=(), now=None,
+                     **claims):
+        """A good access token for `sub`, made at `now` (a server's clock may have been stepped); keywords override or add claims,
+        `drop` leaves claims out."""
+        now = int(time.time() if now is None else now)
         body = {"aud": "https://token.example.net", "client_id": "5882386c6d801776", "exp": now + life_s, "iat": now,
                 "iss": self.issuer, "jti": os.urandom(16).hex(), "scope": scope, "sub": sub, **claims}
         head = {"typ": "at+jwt", "kid": self.kid, **(headers or {})}

@@ -166,11 +166,11 @@ class PaleMoon:
         self._start_over()
         self.meta, self.meta_wbo = {"syncID": synccrypto.guid(), "storageVersion": 5, "engines": {}}, {"id": "global"}
         self._put_meta()
-        self.keys = synccrypto.CollectionKeys()
+        self.keys, keys = None, synccrypto.CollectionKeys()
         bundle = synccrypto.KeyBundle.from_recovery_key(self.sync_key, self.username)
-        r = self.storage("PUT", "storage/crypto/keys", json.dumps({"id": "keys", "payload": bundle.encrypt(self.keys.to_cleartext())}))
+        r = self.storage("PUT", "storage/crypto/keys", json.dumps({"id": "keys", "payload": bundle.encrypt(keys.to_cleartext())}))
         assert r.status == 200 and STAMP.fullmatch(r.text), f"{r!r}"
-        self.keys_stamp = r.json()
+        self.keys, self.keys_stamp = keys, r.json()
         assert self._info()["crypto"] >= self.keys_stamp, "our own keys do not show"
         r = self.storage("GET", "storage/crypto/keys")
         assert r.status == 200 and bundle.decrypt(r.json()["payload"]) == self.keys.to_cleartext()
@@ -225,7 +225,7 @@ class PaleMoon:
         now = self.stack.heddle.now()
         if self.client_id not in self.clients or now - self.clients_uploaded > 7 * 86400:
             own = {"id": self.client_id, "name": "Pale Moon", "type": "desktop", "version": "29.4.4", "protocols": ["1.1"]}
-            self._post("clients", [own])
+            self.clients_stamp = self._post("clients", [own])[1]
             self.clients[self.client_id], self.clients_uploaded = own, now
 
     def _engine(self, name, records, info, fresh):

@@ -89,27 +89,27 @@ class Connection:
         """`headers`: pairs or a dict, sent in this order; `body`: bytes, or None for none at all (then no Content-Length)."""
         pairs = list(headers.items()) if isinstance(headers, dict) else list(headers)
         fresh = self._http is None
-        while True:
-            if self._http is None:
-                self._http = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
+        try:
             try:
-                self._send(method, target, pairs, body, host)
-                answer = self._http.getresponse()
-                break
+                answer = self._exchange(method, target, pairs, body, host)
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-                self.close()
                 if fresh:
                     raise
-                fresh = True
-        try:
-            content = answer.read()
+                self.close()
+                answer = self._exchange(method, target, pairs, body, host)
+            reply = Reply(method, target, answer.status, answer.getheaders(), answer.read())
         except BaseException:
             self.close()
             raise
-        reply = Reply(method, target, answer.status, answer.getheaders(), content)
         if answer.will_close:
             self.close()
         return reply
+
+    def _exchange(self, method, target, pairs, body, host):
+        if self._http is None:
+            self._http = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
+        self._send(method, target, pairs, body, host)
+        return self._http.getresponse()
 
     def _send(self, method, target, pairs, body, host):
         h = self._http
@@ -125,7 +125,7 @@ class Connection:
 
 def raw_exchange(host, port, request, timeout_s=15):
     """Sends bytes as they are, on a connection of their own, and reads to the end of the first answer (or of the connection):
-    gives a Reply, or None if the server closed without a word."""
+    gives a Reply, or None if the server closed without a word, or says nothing in that time."""
     with socket.create_connection((host, port), timeout=timeout_s) as s:
         try:
             s.sendall(request)
@@ -135,6 +135,6 @@ def raw_exchange(host, port, request, timeout_s=15):
         try:
             answer.begin()
             content = answer.read()
-        except (http.client.BadStatusLine, ConnectionResetError, http.client.IncompleteRead):
+        except (http.client.BadStatusLine, ConnectionResetError, http.client.IncompleteRead, TimeoutError):
             return None
         return Reply("RAW", request[:80].decode("latin-1"), answer.status, answer.getheaders(), content)
