@@ -94,6 +94,20 @@ static void what_is_left_of_the_quota_is_told_and_then_nothing_more_fits(void **
     expect_header(b, "X-Weave-Quota-Remaining", "0.0");
 }
 
+static void the_quota_itself_cannot_be_reached(void **state)
+{
+    struct bench *b = *state;
+
+    b->limits.quota_bytes = 500;
+    PUT500(b, "a", 403);
+    b->limits.quota_bytes = 501;
+    PUT500(b, "a", 200);
+    b->limits.quota_bytes = 500;
+    expect(b, "PUT", U11 "/storage/col/b", NULL, "{}", 400, "14");
+    b->limits.quota_bytes = 501;
+    expect(b, "PUT", U11 "/storage/col/b", NULL, "{}", 200, NULL);
+}
+
 static void deleted_and_replaced_bytes_count_no_more(void **state)
 {
     struct bench *b = *state;
@@ -188,6 +202,7 @@ int main(void)
         cmocka_unit_test(an_empty_iv_is_recognised),
         cmocka_unit_test_setup_teardown(what_is_left_of_the_quota_is_told_and_then_nothing_more_fits,
                                         bench_open, bench_close),
+        cmocka_unit_test_setup_teardown(the_quota_itself_cannot_be_reached, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(deleted_and_replaced_bytes_count_no_more, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(plenty_is_not_counted_nor_told, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(open_batches_count_for_the_quota, bench_open, bench_close),
