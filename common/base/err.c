@@ -14,7 +14,7 @@ static void fill(struct err *e, enum respcode code, const struct err_words *w, c
     *e = fresh;
 }
 
-rc fail(struct err *e, rc r, enum respcode code, const char *fmt, ...)
+void err_fill(struct err *e, enum respcode code, const char *fmt, ...)
 {
     if (e) {
         va_list args;
@@ -23,10 +23,9 @@ rc fail(struct err *e, rc r, enum respcode code, const char *fmt, ...)
         fill(e, code, NULL, fmt, args);
         va_end(args);
     }
-    return r;
 }
 
-rc fail_words(struct err *e, rc r, const struct err_words *w, const char *fmt, ...)
+void err_fill_words(struct err *e, const struct err_words *w, const char *fmt, ...)
 {
     if (e) {
         va_list args;
@@ -35,5 +34,4 @@ rc fail_words(struct err *e, rc r, const struct err_words *w, const char *fmt, .
         fill(e, RESP_GENERIC, w, fmt, args);
         va_end(args);
     }
-    return r;
 }

@@ -39,17 +39,22 @@ struct err_words {
  * what a client sent (it is escaped by the log), but never a secret. */
 struct err {
     enum respcode respcode;
-    unsigned retry_after_s;         /* 0: the default of the rc                        */
-    const struct err_words *words;  /* NULL: built from rc and respcode                */
-    char text[240];                 /* for the log only, never for the client          */
+    unsigned retry_after_s;        /* 0: the default of the rc                        */
+    const struct err_words *words; /* NULL: built from rc and respcode                */
+    char text[240];                /* for the log only, never for the client          */
 };
 
 #define ERR_NONE ((struct err){ .respcode = RESP_GENERIC })
 
-/* Fills e (if not NULL) and gives r back: `return fail(e, RC_BAD_INPUT, RESP_JSON, "…")`. */
-MUST_USE rc fail(struct err *e, rc r, enum respcode code, const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* Fills e (if not NULL) and gives r back: `return fail(e, RC_BAD_INPUT, RESP_JSON, "…")`. A macro, so that the compiler sees which word
+ * comes back: where it is not RC_OK, results through pointers need not be set. */
+#define fail(e, r, code, ...) (err_fill((e), (code), __VA_ARGS__), (r))
 
 /* The same with the words of a structured body. */
-MUST_USE rc fail_words(struct err *e, rc r, const struct err_words *w, const char *fmt, ...) PRINTF_LIKE(4, 5);
+#define fail_words(e, r, words, ...) (err_fill_words((e), (words), __VA_ARGS__), (r))
+
+/* What they are made of. The text may be made of e's own. */
+void err_fill(struct err *e, enum respcode code, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void err_fill_words(struct err *e, const struct err_words *w, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 #endif
