@@ -64,9 +64,9 @@ rc json_read(view text, unsigned max_depth, enum json_read flags, json_t **out, 
     value = json_loadb(text.p, text.n, how, &why);
     if (!value && json_error_code(&why) == json_error_out_of_memory)
         abort(); /* like any allocation: inputs are bounded instead */
-    if (!value)
+    if (!value) /* jansson's own text quotes the input, which may be a password or a payload */
         return fail(e, RC_BAD_INPUT, out_of_range(&why) ? RESP_INVALID_WBO : RESP_JSON,
-                    "not usable JSON at byte %d: %s", why.position, why.text);
+                    "not usable JSON at byte %d (code %d)", why.position, (int)json_error_code(&why));
     *out = value;
     return RC_OK;
 }

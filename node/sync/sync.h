@@ -9,7 +9,6 @@
 #include "node/cache/cache.h"
 #include "node/store/store.h"
 
-/* What the handlers need of the node. node/ fills it; sync/ knows no more of it. */
 /* Keys of [limits]. Protocol: Storage API 1.5 "info/configuration"; 1.1 section on POST. All limits are inclusive. */
 struct sync_limits {
     int64_t max_request_bytes, max_record_payload_bytes, max_post_records, max_post_bytes;
@@ -34,6 +33,7 @@ extern const size_t sync_limits_keys_n;
 MUST_USE rc sync_limits_ready(struct sync_limits *l, struct err *e);
 void sync_limits_done(struct sync_limits *l);
 
+/* What the handlers need of the node. node/ fills it; sync/ knows no more of it. */
 struct sync_node {
     const struct sync_limits *limits;
     const struct clock *clock;
@@ -67,8 +67,9 @@ struct sync_txn {
     bool writing;
 };
 
-/* Fence, lock, mark. uid and epoch from rq->who. rq->store_us counts the time. */
+/* Fence and lock. uid and epoch from rq->who. rq->store_us counts the time until the end of the transaction. */
 MUST_USE rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e);
+/* The cache's mark right before the commit, still under the lock; the new head, or nothing, right after. */
 MUST_USE rc sync_commit(struct sync_txn *t, struct err *e);
 void sync_abort(struct sync_txn *t); /* does nothing after a commit; for SCOPED */
 static inline void sync_abort_scoped(struct sync_txn *t)

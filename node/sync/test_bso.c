@@ -191,6 +191,26 @@ static void the_last_of_two_members_of_one_name_wins(void **state)
     assert_int_equal(p.sortindex, 2);
 }
 
+static void what_was_sent_is_not_repeated_to_the_log(void **state)
+{
+    static const char *const bodies[] = { "{\"payload\":\"secret\" secret}", "{\"payload\":secret}", "secret",
+                                          "{\"payload\":[\"secret\"]}", "{\"id\":\"se\\ncret\"}" };
+    struct arena a;
+    struct bso_ctx c = { .rules = &rules_15, .arena = &a };
+
+    (void)state;
+    arena_init(&a, 1 << 20);
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct err e = ERR_NONE;
+        struct item_patch p;
+        json_t *root = NULL;
+
+        assert_int_equal(bso_read(view_of(bodies[i]), VIEW("url"), &c, &p, &root, &e), RC_BAD_INPUT);
+        assert_null(strstr(e.text, "secret"));
+    }
+    arena_done(&a);
+}
+
 static void a_small_body_cannot_become_a_large_tree(void **state)
 {
     SCOPED(buf_done) struct buf b = { 0 };
@@ -254,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_change_of_ttl_alone_keeps_the_time_in_1_5),
         cmocka_unit_test(a_payload_clears_the_ttl_in_1_1_and_nothing_else_moves_the_time),
         cmocka_unit_test(the_last_of_two_members_of_one_name_wins),
+        cmocka_unit_test(what_was_sent_is_not_repeated_to_the_log),
         cmocka_unit_test(a_small_body_cannot_become_a_large_tree),
         cmocka_unit_test(items_are_written_with_the_fields_that_have_a_value),
     };
