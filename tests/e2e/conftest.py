@@ -25,6 +25,13 @@ def pytest_runtest_makereport(item, call):
 _failed = pytest.StashKey()
 
 
+def pytest_generate_tests(metafunc):
+    """`engine`, which every server depends on: each test runs on all of them, or on those that its mark names."""
+    if "engine" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("one_engine")
+        metafunc.parametrize("engine", mark.args if mark else ENGINES, scope="session")
+
+
 @pytest.fixture(scope="session")
 def worker(request, tmp_path_factory):
     """The backends of this worker. On a failure their logs are kept in tests/out/."""
@@ -54,14 +61,6 @@ def shared_stacks(worker):
         return running[engine, kind]
 
     return get
-
-
-@pytest.fixture(params=ENGINES)
-def engine(request):
-    mark = request.node.get_closest_marker("one_engine")
-    if mark and mark.args[0] != request.param:
-        pytest.skip(f"runs on {mark.args[0]} alone")
-    return request.param
 
 
 @pytest.fixture
