@@ -8,9 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <cmocka.h>
-
+#pragma push_macro("fail") /* ours may be there already */
 #undef fail
+#include <cmocka.h>
+#undef fail
+#pragma pop_macro("fail")
+
 #undef fail_msg
 #define fail_msg(...)                                                                                        \
     do {                                                                                                     \
