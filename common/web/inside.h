@@ -205,6 +205,13 @@ void watch_remove(struct watch *w, struct web_conn *c);
  * answer instead of a reset. */
 void watch_linger(struct watch *w, int fd);
 
+/* ---- send.c ---- */
+
+/* Queues the reply at libmicrohttpd, on the request's io thread. false: the connection must end. */
+bool reply_send(struct web_request *w);
+/* Log line and metrics, once for each request. aborted: why there is no reply of ours, or NULL. status 0: none at all. */
+void request_account(struct web_request *w, int status, const char *aborted);
+
 /* ---- io.c, server.c ---- */
 
 struct io {

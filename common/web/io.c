@@ -26,93 +26,9 @@
 
 /* ---- the reply leaves ---- */
 
-static void count_and_log(struct web_request *w, int status, const char *aborted)
-{
-    struct request *rq = &w->rq;
-    struct server *s = w->io->server;
-    int64_t total = clock_mono_us(s->clock) - w->begun_us;
-    const char *reason = aborted ? aborted : rq->log_reason ? rq->log_reason : w->err.text;
-    enum log_level level = w->result == RC_BROKEN || w->result == RC_UNSURE ? LOG_ERROR
-                           : w->result == RC_AWAY                           ? LOG_WARN
-                                                                            : LOG_INFO;
-
-    if (w->logged)
-        return;
-    w->logged = true;
-    metric_add(server_route_state(s, w)->requests[status >= 200 && status < 600 ? status / 100 : 0], 1);
-    metric_observe_us(s->latency, total);
-    if (!log_wants(level))
-        return;
-    LOG(level, "request", LOG_V("id", rq->id), LOG_V("method", rq->method_text),
-        LOG_S("route", rq->route ? rq->route->path : "-"), LOG_I("status", status), LOG_I("uid", rq->who.uid),
-        LOG_I("in", (int64_t)w->received), LOG_I("out", (int64_t)reply_size(rq)),
-        LOG_I("queue_us", w->queue_us), LOG_I("store_us", rq->store_us), LOG_I("total_us", total),
-        LOG_S("rc", rc_name(w->result)), LOG_S("reason", reason), LOG_V("peer", rq->peer));
-}
-
-static struct MHD_Response *response_of(struct reply *r)
-{
-    if (r->spill_fd >= 0) {
-        int fd = r->spill_fd;
-
-        r->spill_fd = -1;
-        return MHD_create_response_from_fd64(r->spilled, fd);
-    }
-    char *bytes = r->body.p;
-    size_t n = r->body.n;
-    if (n == 0)
-        return MHD_create_response_from_buffer(0, (void *)(uintptr_t) "", MHD_RESPMEM_PERSISTENT);
-    r->body.p = NULL; /* keeps n, for the log */
-    r->body.cap = 0;
-    return MHD_create_response_from_buffer_with_free_callback(n, bytes, free);
-}
-
-static void add_headers(struct MHD_Response *m, const struct reply *r)
-{
-    view rest = buf_view(&r->headers);
-    const char *p = rest.p, *end = rest.p + rest.n;
-
-    if (r->status != 304 && r->type)
-        MHD_add_response_header(m, "Content-Type", r->type);
-    while (p < end) {
-        const char *name = p, *value = p + strlen(p) + 1;
-
-        MHD_add_response_header(m, name, value);
-        p = value + strlen(value) + 1;
-    }
-}
-
-/* One place for what all replies share. MHD_NO ends the connection. */
 static enum MHD_Result send_reply(struct web_request *w)
 {
-    struct request *rq = &w->rq;
-    struct server *s = w->io->server;
-
-    if (w->arena.spent) { /* whatever was built with it is not to be trusted */
-        w->arena.spent = false;
-        w->arena.ceiling_bytes += 64 << 10; /* for the headers of this one */
-        w->result = fail(&w->err, RC_BUSY, RESP_GENERIC, "the request needed more than %lld bytes",
-                         (long long)s->conf->arena_bytes);
-        reply_fail(rq, RC_BUSY, &w->err);
-    }
-    if (atomic_load_explicit(&s->draining, memory_order_relaxed))
-        w->reply.close = true;
-    if (rq->mount && rq->mount->decorate)
-        rq->mount->decorate(rq);
-    reply_common_headers(rq);
-    count_and_log(w, w->reply.status, NULL);
-
-    atomic_store_explicit(&w->conn->deadline_us, 0, memory_order_relaxed);
-
-    int status = w->reply.status;
-    struct MHD_Response *m = response_of(&w->reply);
-    w->phase = PHASE_SENT;
-    if (!m)
-        return MHD_NO;
-    add_headers(m, &w->reply);
-    enum MHD_Result queued = MHD_queue_response(w->mhd, (unsigned)status, m);
-    MHD_destroy_response(m);
-    return queued;
+    return reply_send(w) ? MHD_YES : MHD_NO;
 }
 
 /* The whole request is known to be refused, or answered. If its body may be read and dropped cheaply the connection lives
@@ -546,7 +462,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **ctx,
             w->rq.peer = view_of(w->conn->peer);
         }
         w->result = RC_BAD_INPUT;
-        count_and_log(w, info ? (int)info->http_status : 0, ends[why]);
+        request_account(w, info ? (int)info->http_status : 0, ends[why]);
     }
     atomic_store_explicit(&w->conn->deadline_us,
                           clock_mono_us(io->server->clock) + 2 * io->server->conf->idle_s * 1000000,
