@@ -199,12 +199,14 @@ static void put_limits(struct buf *b, const struct sync_limits *l, const struct 
     buf_addc(b, '}');
 }
 
-/* The head is read for the fence's sake: who has moved away must hear it from whatever he asks first. Preconditions do not apply. */
+/* The head is read for the fence's sake: who has moved away must hear it from whatever he asks first. Where a setting opens this
+ * route to everybody, nobody is named and there is no fence. Preconditions do not apply. */
 rc info_configuration(struct request *rq, struct err *e)
 {
-    struct head h;
+    struct head h = { .quota_bytes = -1 };
 
-    TRY(sync_head(rq, &h, e));
+    if (rq->route->auth != AUTH_NONE)
+        TRY(sync_head(rq, &h, e));
     put_limits(reply_body(rq), limits_of(rq), &h);
     reply_last_modified(rq, STAMP_ZERO);
     return RC_OK;

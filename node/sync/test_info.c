@@ -85,6 +85,20 @@ static void the_limits_are_told(void **state)
     assert_int_equal(sync_body_max(&b->last->rq, &b->limits), 33554432);
 }
 
+static void limits_open_to_everybody_need_no_store(void **state)
+{
+    struct bench *b = *state;
+    struct sync_worker bare = { .sync = &b->node };
+    struct web_request *w = bench_request(b, "GET", U15 "/info/configuration", NULL, VIEW_NONE);
+    struct route open = *w->rq.route;
+
+    open.auth = AUTH_NONE;
+    w->rq.route = &open;
+    w->rq.worker = &bare;
+    assert_int_equal(w->rq.route->handler(&w->rq, &w->err), RC_OK);
+    web_request_free(w);
+}
+
 static void users_do_not_see_each_other(void **state)
 {
     struct bench *b = *state;
@@ -108,6 +122,7 @@ int main(void)
         T(what_there_is_is_told),
         T(not_modified_is_told_by_all_but_configuration),
         T(the_limits_are_told),
+        T(limits_open_to_everybody_need_no_store),
         T(users_do_not_see_each_other),
     };
 
