@@ -109,7 +109,7 @@ bool strikes_over(struct strikes *s, view address, unsigned *out_wait_s)
     const struct strike *mine = find(s, who, now);
     bool over = mine && mine->n > s->most;
     if (over)
-        *out_wait_s = (unsigned)((MINUTE_US - (now - mine->since_us)) / 1000000) + 1;
+        *out_wait_s = (unsigned)((MINUTE_US - (now - mine->since_us) + 999999) / 1000000);
     pthread_mutex_unlock(&s->lock);
     return over;
 }

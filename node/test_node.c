@@ -1,0 +1,287 @@
+/* A node as a whole, on SQLite in a folder of its own; its sweep; what it refuses to start with. */
+#include "node/node.h"
+
+#include <ftw.h>
+#include <unistd.h>
+
+#include "common/base/testing.h"
+#include "node/sweep.h"
+
+struct site {
+    char folder[64], path[80];
+    char *secrets[1], *aliases[1];
+    struct node_conf conf;
+    struct sync_limits limits;
+    struct store_conf store;
+    struct cache_conf cache;
+    struct clock_fake clock;
+    struct node *node;
+    struct err e;
+};
+
+static void site_make(struct site *s)
+{
+    *s = (struct site){ .e = ERR_NONE };
+    snprintf(s->folder, sizeof(s->folder), "/tmp/heddle-node-XXXXXX");
+    assert_non_null(mkdtemp(s->folder));
+    snprintf(s->path, sizeof(s->path), "%s/store", s->folder);
+    clock_fake_init(&s->clock, 1767225600000000);
+    s->secrets[0] = (char *)"5b1f0e7c9d2a4483b6c0a1e2f3d4958677665544332211ffeeddccbbaa998877";
+    s->aliases[0] = (char *)"https://old.example.net/";
+    s->conf = (struct node_conf){ .name = (char *)"",
+                                  .url = (char *)"",
+                                  .aliases = { .items = s->aliases, .n = 1 },
+                                  .token_secrets = { .items = s->secrets, .n = 1 },
+                                  .token_derived = true,
+                                  .hawk_window_s = 31449600,
+                                  .backoff_s = 1800,
+                                  .purge_every_s = 3600,
+                                  .purge_grace_s = 10,
+                                  .state = (char *)"normal" };
+    s->limits = (struct sync_limits){ .max_request_bytes = 2625536,
+                                      .max_record_payload_bytes = 2621440,
+                                      .max_post_records = 100,
+                                      .max_post_bytes = 2621440,
+                                      .max_total_records = 10000,
+                                      .max_total_bytes = 262144000,
+                                      .batch_life_s = 7200,
+                                      .legacy_request_bytes = 33554432,
+                                      .legacy_payload_bytes = 262144,
+                                      .legacy_post_records = 100,
+                                      .legacy_post_bytes = 1048576 };
+    s->store = (struct store_conf){
+        .driver = (char *)"sqlite", .path = s->path, .files = 2, .lock_wait_s = 5, .cache_bytes = 1 << 20
+    };
+    s->cache = (struct cache_conf){ .driver = (char *)"auto",
+                                    .redis_socket = (char *)"",
+                                    .redis_host = (char *)"",
+                                    .redis_password = (char *)"",
+                                    .ttl_s = 60,
+                                    .memory_bytes = 1 << 20,
+                                    .scope = (char *)"" };
+}
+
+static rc site_open(struct site *s, const char *public_url)
+{
+    const struct node_options o = { .conf = &s->conf,
+                                    .limits = &s->limits,
+                                    .store = &s->store,
+                                    .cache = &s->cache,
+                                    .public_url = public_url,
+                                    .clock = &s->clock.clock };
+    s->node = NULL;
+    s->e = ERR_NONE;
+    return node_open(&o, &s->node, &s->e);
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+static void site_close(struct site *s)
+{
+    node_close(s->node);
+    nftw(s->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static const struct route *route_of(const struct mount *m, const char *path)
+{
+    for (size_t i = 0; i < m->n_routes; i++)
+        if (strcmp(m->routes[i].path, path) == 0)
+            return &m->routes[i];
+    return NULL;
+}
+
+static bool knows(const struct node *n, const char *url)
+{
+    for (size_t i = 0; i < n->n_own_urls; i++)
+        if (view_eq(n->own_urls[i], view_of(url)))
+            return true;
+    return false;
+}
+
+static void a_node_opens_with_all_its_routes(void **state)
+{
+    (void)state;
+    struct site s;
+    struct mount m;
+    void *worker = NULL;
+    site_make(&s);
+    if (site_open(&s, "https://node.example.net/sync") != RC_OK)
+        fail_msg("%s", s.e.text);
+    node_mount(s.node, &m);
+    assert_int_equal(m.n_routes, sync_routes_n);
+    assert_null(route_of(&m, "/__error__"));
+    assert_int_equal(route_of(&m, "/1.5/{uid}/info/configuration")->auth, AUTH_HAWK);
+    assert_int_equal(m.worker_open(m.app, &worker, &s.e), RC_OK);
+    assert_ptr_equal(((struct node_worker *)worker)->node, s.node);
+    m.worker_close(worker);
+    site_close(&s);
+}
+
+static void settings_open_routes(void **state)
+{
+    (void)state;
+    struct site s;
+    struct mount m;
+    site_make(&s);
+    s.conf.error_route = s.conf.open_configuration = true;
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_OK);
+    node_mount(s.node, &m);
+    assert_non_null(route_of(&m, "/__error__"));
+    assert_int_equal(route_of(&m, "/1.5/{uid}/info/configuration")->auth, AUTH_NONE);
+    assert_int_equal(route_of(&m, "/1.5/{uid}/info/quota")->auth, AUTH_HAWK);
+    site_close(&s);
+}
+
+static void both_forms_of_a_url_and_the_aliases_are_ours(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *url, *also;
+    } cases[] = {
+        { "https://node.example.net", "https://node.example.net:443" },
+        { "https://node.example.net:443", "https://node.example.net" },
+        { "https://node.example.net/base", "https://node.example.net:443/base" },
+        { "https://node.example.net:443/base/", "https://node.example.net/base" },
+        { "http://node.example.net", "http://node.example.net:80" },
+        { "https://[2001:db8::1]", "https://[2001:db8::1]:443" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct site s;
+        site_make(&s);
+        s.conf.url = (char *)(uintptr_t)cases[i].url;
+        if (site_open(&s, "https://sync.example.net") != RC_OK)
+            fail_msg("%s: %s", cases[i].url, s.e.text);
+        if (!knows(s.node, cases[i].also) || !knows(s.node, "https://old.example.net") ||
+            knows(s.node, "https://sync.example.net"))
+            fail_msg("%s", cases[i].url);
+        site_close(&s);
+    }
+}
+
+static void wrong_settings_are_named_and_nothing_stays_open(void **state)
+{
+    (void)state;
+    struct site s;
+    site_make(&s);
+    assert_int_equal(site_open(&s, "node.example.net"), RC_BAD_INPUT);
+    assert_non_null(strstr(s.e.text, "public.url"));
+    s.conf.token_secrets.n = 0;
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_BAD_INPUT);
+    assert_non_null(strstr(s.e.text, "tokens.secrets"));
+    s.conf.token_secrets.n = 1;
+    s.secrets[0] = (char *)"short";
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_BAD_INPUT);
+    s.secrets[0] = (char *)"5b1f0e7c9d2a4483b6c0a1e2f3d49586";
+    s.conf.state = (char *)"sideways";
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_BAD_INPUT);
+    assert_non_null(strstr(s.e.text, "node.state"));
+    s.conf.state = (char *)"normal";
+    s.limits.max_post_bytes = s.limits.max_request_bytes;
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_BAD_INPUT);
+    assert_non_null(strstr(s.e.text, "max_post_bytes"));
+    s.limits.max_post_bytes = 2621440;
+    s.cache.driver = (char *)"papyrus";
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_BAD_INPUT);
+    assert_non_null(strstr(s.e.text, "cache.driver"));
+    s.cache.driver = (char *)"memory";
+    if (site_open(&s, "https://node.example.net") != RC_OK) /* nothing of the failures is in the way */
+        fail_msg("%s", s.e.text);
+    site_close(&s);
+}
+
+static void a_cache_in_memory_does_not_share_its_store(void **state)
+{
+    (void)state;
+    struct site s;
+    struct node *first;
+    site_make(&s);
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_OK);
+    first = s.node;
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_BUSY);
+    assert_non_null(strstr(s.e.text, "cache.driver"));
+    s.cache.driver = (char *)"none";
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_BUSY);
+    node_close(first);
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_OK);
+    first = s.node;
+    assert_int_equal(site_open(&s, "https://node.example.net"),
+                     RC_OK); /* two without a memory of their own */
+    node_close(first);
+    site_close(&s);
+}
+
+/* ---- sweep ---- */
+
+static void put(struct site *s, const char *id, int64_t ttl_s)
+{
+    struct store_session *ss = NULL;
+    struct store_txn *tx = NULL;
+    struct arena arena;
+    arena_init(&arena, (size_t)1 << 16);
+    const struct store_begin b = { .uid = 5, .mode = STORE_WRITE, .arena = &arena };
+    const struct item_patch p = { .id = view_of(id),
+                                  .payload_op = PATCH_SET,
+                                  .payload = VIEW("x"),
+                                  .ttl_op = ttl_s ? PATCH_SET : PATCH_CLEAR,
+                                  .ttl_s = ttl_s,
+                                  .touches = true };
+    assert_int_equal(store_session_open(s->node->store, false, &ss, NULL), RC_OK);
+    assert_int_equal(store_begin(ss, &b, &tx, NULL), RC_OK);
+    assert_int_equal(store_items_put(tx, VIEW("tabs"), &p, 1, NULL, NULL), RC_OK);
+    assert_int_equal(store_commit(&tx, NULL), RC_OK);
+    store_session_close(ss);
+    arena_done(&arena);
+}
+
+static void wait_for_round(struct sweep *sweep)
+{
+    uint64_t before = sweep_rounds(sweep);
+    sweep_wake(sweep);
+    while (sweep_rounds(sweep) == before)
+        usleep(1000); /* the round tells when it is over; bounded by the test's time limit */
+}
+
+static uint64_t left_to_purge(struct site *s)
+{
+    struct store_session *ss = NULL;
+    uint64_t n = 0;
+    assert_int_equal(store_session_open(s->node->store, false, &ss, NULL), RC_OK);
+    assert_int_equal(store_purge_expired(ss, 0, 100, &n, NULL), RC_OK);
+    store_session_close(ss);
+    return n;
+}
+
+static void the_sweep_removes_what_expired_after_its_grace(void **state)
+{
+    (void)state;
+    struct site s;
+    site_make(&s);
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_OK);
+    put(&s, "short", 100);
+    put(&s, "for-ever", 0);
+    s.clock.wall_us += 105 * INT64_C(1000000);
+    wait_for_round(s.node->sweep);
+    assert_int_equal(left_to_purge(&s), 1); /* it was still there: within the grace of ten seconds */
+    put(&s, "short", 100);
+    s.clock.wall_us += 111 * INT64_C(1000000);
+    wait_for_round(s.node->sweep);
+    assert_int_equal(left_to_purge(&s), 0);
+    site_close(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_node_opens_with_all_its_routes),
+        cmocka_unit_test(settings_open_routes),
+        cmocka_unit_test(both_forms_of_a_url_and_the_aliases_are_ours),
+        cmocka_unit_test(wrong_settings_are_named_and_nothing_stays_open),
+        cmocka_unit_test(a_cache_in_memory_does_not_share_its_store),
+        cmocka_unit_test(the_sweep_removes_what_expired_after_its_grace),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
