@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define READER_WAIT_MS 50      /* only while another process recovers or closes the file */
-#define SCHEMA_WAIT_MS 60000   /* another process may be migrating                       */
-#define WAL_KEPT_BYTES 4194304 /* the log shrinks to this after a checkpoint             */
-#define FILES_MOST     256
-#define PATH_TEXT_MAX  4096
+#define READER_WAIT_MS  50      /* only while another process recovers or closes the file */
+#define SCHEMA_WAIT_MS  60000   /* another process may be migrating                       */
+#define WAL_KEPT_BYTES  4194304 /* the log shrinks to this after a checkpoint             */
+#define LOOKASIDE_SIZE  512
+#define LOOKASIDE_SLOTS 32
+#define FILES_MOST      256
+#define PATH_TEXT_MAX   4096
 
 struct engine_file {
     pthread_mutex_t lock; /* held from BEGIN IMMEDIATE to the end; the only lock a thread holds here */
@@ -271,6 +273,8 @@ static rc pragma(sqlite3 *db, const char *sql, struct err *e)
 static rc set_up(struct conn_s *c, const struct store_conf *conf, bool reader, struct err *e)
 {
     char text[200];
+    /* Small: there is a connection for each file and worker, and statements that stay are not kept in it. */
+    sqlite3_db_config(c->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, LOOKASIDE_SIZE, LOOKASIDE_SLOTS);
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_timeout(c->db, reader ? READER_WAIT_MS : (int)(conf->lock_wait_s * 1000));
     snprintf(text, sizeof text,

@@ -177,8 +177,9 @@ rc head_admits(const struct head *h, int64_t epoch, struct err *e)
     case HEAD_READY: /* only a credential made after the flip names this epoch: it proves that we are the owner */
         return epoch == h->epoch ? RC_OK : not_here(h, epoch, e);
     case HEAD_FROZEN:
-        return same ? fail(e, RC_FROZEN, RESP_GENERIC, "uid %lld is being moved", (long long)h->uid)
-                    : not_here(h, epoch, e);
+        if (same)
+            return fail(e, RC_FROZEN, RESP_GENERIC, "uid %lld is being moved", (long long)h->uid);
+        return not_here(h, epoch, e);
     case HEAD_IMPORTING:
     case HEAD_GONE:
         return not_here(h, epoch, e);

@@ -255,7 +255,7 @@ static void fill_pages(void) /* three times, four items each, two of equal sorti
 {
     for (int time = 0; time < 3; time++) {
         struct item_patch p[4];
-        char ids[4][8];
+        char ids[4][16];
         for (int i = 0; i < 4; i++) {
             snprintf(ids[i], sizeof ids[i], "%c%d", 'a' + time, i);
             p[i] = patch_index(ids[i], "x", (i / 2) * 10);

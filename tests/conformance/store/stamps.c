@@ -170,7 +170,7 @@ static void names_are_case_sensitive(void **state)
 static void many_collections_fit(void **state)
 {
     (void)state;
-    char name[COLL_NAME_MAX + 1];
+    char name[COLL_NAME_MAX + 16];
     struct store_txn *tx = begin(STORE_WRITE);
     for (int i = 0; i < 500; i++) {
         snprintf(name, sizeof name, "a-collection-with-a-long-nam-%03d", i);
@@ -185,7 +185,7 @@ static void many_collections_fit(void **state)
 static void too_many_collections_are_refused(void **state)
 {
     (void)state;
-    char name[COLL_NAME_MAX + 1];
+    char name[COLL_NAME_MAX + 16];
     struct store_txn *tx = begin(STORE_WRITE);
     for (int i = 0; i < 10000; i++) {
         snprintf(name, sizeof name, "c%d", i);

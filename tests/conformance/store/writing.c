@@ -217,7 +217,7 @@ static void large_payloads_in_one_write(void **state)
     memset(text, 'x', SIZE);
     text[SIZE] = '\0';
     struct item_patch p[8];
-    char ids[8][4];
+    char ids[8][16];
     for (int i = 0; i < 8; i++) {
         snprintf(ids[i], sizeof ids[i], "%d", i);
         p[i] = patch(ids[i], text);
