@@ -46,7 +46,7 @@ void reply_done(struct reply *r);
 void reply_refuse(struct request *rq, int status, unsigned allow);
 /* The rc's default answer for "later": seconds, with a spread where all clients come back at once. 0: no header. */
 unsigned reply_retry_after_s(rc r);
-/* Writes what is left into the spill file if there is one. RC_BROKEN as reply_flush. */
+/* Writes what is left into the spill file if there is one. RC_AWAY as reply_flush. */
 MUST_USE rc reply_finish(struct request *rq, struct err *e);
 /* The headers that every reply of a dialect has, and those that follow from the status; called last. */
 void reply_common_headers(struct request *rq);

@@ -218,7 +218,7 @@ static rc spill_open(struct request *rq, struct err *e)
             unlink(name);
     }
     if (fd < 0)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "no file for a large answer in %.150s: %s", dir,
+        return fail(e, RC_AWAY, RESP_GENERIC, "no file for a large answer in %.150s: %s", dir,
                     strerror(errno));
     rq->reply->spill_fd = fd;
     return RC_OK;
@@ -235,7 +235,7 @@ static rc spill_write(struct request *rq, struct err *e)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return fail(e, RC_BROKEN, RESP_GENERIC, "a large answer was not written to its file: %s",
+            return fail(e, RC_AWAY, RESP_GENERIC, "a large answer was not written to its file: %s",
                         strerror(errno));
         done += (size_t)n;
     }

@@ -22,7 +22,7 @@ void reply_last_modified(struct request *rq, stamp t);
 void reply_timestamp(struct request *rq, stamp t);
 
 /* The body: append to it. buf for direct building of small answers; reply_flush now and then (after each record) lets it
- * spill to a file when it has grown. RC_BROKEN: the file could not be written. */
+ * spill to a file when it has grown. RC_AWAY: the file could not be written. */
 struct buf *reply_body(struct request *rq);
 MUST_USE rc reply_flush(struct request *rq, struct err *e);
 /* Bytes of the body so far, spilled ones included. */

@@ -2,15 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "common/base/scope.h"
 #include "common/web/ops.h"
 
-#define PEM_MAX ((off_t)1 << 20)
+#define FILES_BESIDE 1024 /* open files that are no connections */
+#define PEM_MAX      ((off_t)1 << 20)
 
 atomic_int web_queue_depth[2], web_connections[2];
 
@@ -245,8 +248,23 @@ static rc ios_start(struct server *s, struct err *e)
     return RC_OK;
 }
 
+/* Each connection is a file, and so are database handles; the soft limit is often 1024. */
+static void files_allow(const struct server *s)
+{
+    struct rlimit limit;
+    rlim_t need = (rlim_t)s->conf->connections + FILES_BESIDE;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= need)
+        return;
+    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > need ? need : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < need)
+        LOG(LOG_WARN, "fewer open files are allowed than connections",
+            LOG_I("files", (int64_t)limit.rlim_cur), LOG_I("connections", s->conf->connections));
+}
+
 static rc start(struct server *s, struct err *e)
 {
+    files_allow(s);
     TRY(proxies_parse(&s->conf->trusted_proxies, &s->proxies, e));
     TRY(tls_read(s, e));
     TRY(listener_open(s->conf->listen, s->conf->reuse_port, &s->listener, e));

@@ -290,7 +290,7 @@ static void a_body_that_cannot_be_spilled_is_a_failure_and_no_half_answer(void *
     buf_reserve(reply_body(&w->rq), REPLY_SPILL_BYTES + 1);
     memset(w->reply.body.p, 'x', REPLY_SPILL_BYTES + 1);
     w->reply.body.n = REPLY_SPILL_BYTES + 1;
-    assert_int_equal(reply_flush(&w->rq, &e), RC_BROKEN);
+    assert_int_equal(reply_flush(&w->rq, &e), RC_AWAY);
     assert_non_null(strstr(e.text, "/nonexistent/folder"));
     unsetenv("TMPDIR");
     web_request_free(w);
