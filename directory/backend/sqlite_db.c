@@ -132,7 +132,7 @@ static int migration_number(const char *name)
 
 static rc migrate_inside(sqlite3 *db, const char *path, struct err *e)
 {
-    int have, newest = 0;
+    int have = 0, newest = 0;
     TRY(version_of(db, &have, e));
     for (const struct embedded_sql *m = directory_schema; m->name; m++) {
         int n = migration_number(m->name);
