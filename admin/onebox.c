@@ -2,19 +2,30 @@
  * does over the network is a function call here: the node asks the directory about passwords, the directory tells the node whom to
  * forget. All else is the cluster's code. */
 #include <errno.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
-#include "common/base/rand.h"
+#include "common/base/mem.h"
 #include "common/web/ops.h"
 #include "common/web/program.h"
 #include "directory/directory.h"
 #include "node/node.h"
 
 #define TOKEN_SECRET_BYTES 32
+
+enum {
+    GROUP_DATA,
+    GROUP_PUBLIC,
+    GROUP_INTERNAL,
+    GROUP_NODE,
+    GROUP_LIMITS,
+    GROUP_STORE,
+    GROUP_CACHE,
+    GROUP_DIRECTORY,
+    N_GROUPS
+};
 
 /* Keys of [data]. */
 struct box_conf {
@@ -207,6 +218,15 @@ static rc start(void *arg, struct err *e)
     return RC_OK;
 }
 
+static void reload(void *arg, void *const *fresh)
+{
+    struct box *b = arg;
+    struct err e = ERR_NONE;
+    if (node_reload(b->node, fresh[GROUP_NODE], &e) != RC_OK)
+        LOG(LOG_ERROR, "reload refused, the old settings stay", LOG_S("why", e.text));
+    directory_reload(b->directory);
+}
+
 static void stop(void *arg)
 {
     struct box *b = arg;
@@ -229,28 +249,59 @@ static void stop(void *arg)
     sync_limits_done(&b->limits);
 }
 
+/* What suits a small machine differs from what suits a node of a cluster. */
+static const struct {
+    const char *key, *fallback;
+} box_defaults[] = {
+    { "public.workers", "4" },
+    { "internal.workers", "1" },
+    { "tokens.derived", "no" },
+    { "cache.driver", "memory" },
+};
+
+/* The same keys with our own defaults. Lives as long as the process. */
+static const struct conf_key *with_defaults(const struct conf_key *keys, size_t n)
+{
+    struct conf_key *own = mem_need(malloc(n * sizeof(*own)));
+    memcpy(own, keys, n * sizeof(*own));
+    for (size_t i = 0; i < n; i++)
+        for (size_t d = 0; d < sizeof(box_defaults) / sizeof(box_defaults[0]); d++)
+            if (strcmp(own[i].name, box_defaults[d].key) == 0)
+                own[i].fallback = box_defaults[d].fallback;
+    return own;
+}
+
 int main(int argc, char **argv)
 {
     static struct box box;
-    const struct program_group groups[] = {
-        { box_conf_keys, sizeof(box_conf_keys) / sizeof(box_conf_keys[0]), &box.data, sizeof(box.data) },
-        { server_conf_public, server_conf_public_n, &box.public, sizeof(box.public) },
-        { server_conf_internal, server_conf_internal_n, &box.internal, sizeof(box.internal) },
-        { node_conf_keys, node_conf_keys_n, &box.node_conf, sizeof(box.node_conf) },
-        { sync_limits_keys, sync_limits_keys_n, &box.limits, sizeof(box.limits) },
-        { store_conf_keys, store_conf_keys_n, &box.store, sizeof(box.store) },
-        { cache_conf_keys, cache_conf_keys_n, &box.cache, sizeof(box.cache) },
-        { directory_conf_keys, directory_conf_keys_n, &box.directory_conf, sizeof(box.directory_conf) },
+    struct program_group groups[N_GROUPS] = {
+        [GROUP_DATA] = { box_conf_keys, sizeof(box_conf_keys) / sizeof(box_conf_keys[0]), &box.data,
+                         sizeof(box.data) },
+        [GROUP_PUBLIC] = { server_conf_public, server_conf_public_n, &box.public, sizeof(box.public) },
+        [GROUP_INTERNAL] = { server_conf_internal, server_conf_internal_n, &box.internal,
+                             sizeof(box.internal) },
+        [GROUP_NODE] = { node_conf_keys, node_conf_keys_n, &box.node_conf, sizeof(box.node_conf) },
+        [GROUP_LIMITS] = { sync_limits_keys, sync_limits_keys_n, &box.limits, sizeof(box.limits) },
+        [GROUP_STORE] = { store_conf_keys, store_conf_keys_n, &box.store, sizeof(box.store) },
+        [GROUP_CACHE] = { cache_conf_keys, cache_conf_keys_n, &box.cache, sizeof(box.cache) },
+        [GROUP_DIRECTORY] = { directory_conf_keys, directory_conf_keys_n, &box.directory_conf,
+                              sizeof(box.directory_conf) },
     };
     const struct program program = {
         .name = "heddle",
         .purpose = "a whole Firefox Sync server in one process",
         .groups = groups,
-        .n_groups = sizeof(groups) / sizeof(groups[0]),
+        .n_groups = N_GROUPS,
         .arg = &box,
         .check = check,
         .start = start,
+        .reload = reload,
         .stop = stop,
     };
-    return program_main(&program, argc, argv);
+    for (size_t i = 0; i < N_GROUPS; i++)
+        groups[i].keys = with_defaults(groups[i].keys, groups[i].n);
+    int status = program_main(&program, argc, argv);
+    for (size_t i = 0; i < N_GROUPS; i++)
+        free((void *)(uintptr_t)groups[i].keys);
+    return status;
 }
