@@ -41,6 +41,11 @@ static rc settle_url(struct app *a, struct err *e)
             e, RC_BAD_INPUT, RESP_GENERIC,
             "public.url is \"%s\"%s: must be the address that clients use, like https://sync.example.net",
             url, a->public.url[0] != '\0' ? "" : " (made of public.listen)");
+    if (a->public.url[0] == '\0' && (view_eq(u.host, VIEW("0.0.0.0")) || view_eq(u.host, VIEW("[::]"))))
+        return fail(
+            e, RC_BAD_INPUT, RESP_GENERIC,
+            "listening at %s, at all addresses, needs the one that clients use and sign: set public.url",
+            a->public.listen);
     return RC_OK;
 }
 
