@@ -92,7 +92,8 @@ class Heddle(Process):
 
     def restart(self, **changes):
         """Stops and starts it on the same port, with settings changed (section__key=value)."""
-        self.stop()
+        code = self.stop()
+        assert code == 0, f"ended with {code}:\n{self.log_tail()}"
         self.write_settings(**changes)
         return self.start()
 

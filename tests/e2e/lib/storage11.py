@@ -1,6 +1,7 @@
 """A thin client of the Storage API 1.1 and of the User API 1.0, in the manner of storage15."""
 import base64
 import re
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from .storage15 import encode
@@ -25,6 +26,7 @@ def check_promises(r):
     assert re.fullmatch(r"\d+", r.header("X-Weave-Backoff") or "0"), f"{r!r}"
     for text in JSON_STAMP.findall(r.body.decode("utf-8", "replace")):
         assert STAMP.fullmatch(text), f"a stamp without exactly two decimals: {text}\n{r!r}"
+        assert Decimal(text) <= r.timestamp, f"newer than the answer's own time: {text}\n{r!r}"
     assert not r.header("Location"), f"never redirect\n{r!r}"
 
 
@@ -35,6 +37,7 @@ class Storage11:
         self.server, self.name, self.password = server, name, password
         self.email = email or f"{name}@example.com"
         self.version = "1.1"
+        self.prefix = ""  # path of the server's public URL, without a slash at its end
         self._connections = {}
 
     def close(self):
@@ -70,7 +73,7 @@ class Storage11:
     # -- User API --
 
     def account(self, method, rest="", body=None, **kw):
-        return self.request(method, f"/user/1.0/{self.name}{rest}", body, **kw)
+        return self.request(method, f"{self.prefix}/user/1.0/{self.name}{rest}", body, **kw)
 
     def register(self, **kw):
         """PUT of the account. The name need not be made of the address when the server is not strict about it."""
@@ -84,7 +87,7 @@ class Storage11:
 
     def storage(self, method, target, body=None, **kw):
         """target: below /1.1/<name>."""
-        return self.request(method, f"/{self.version}/{self.name}{target}", body, **kw)
+        return self.request(method, f"{self.prefix}/{self.version}/{self.name}{target}", body, **kw)
 
     def get(self, target, **kw):
         return self.storage("GET", target, **kw)
@@ -126,3 +129,29 @@ class Storage11:
         assert isinstance(out["success"], list) and isinstance(out["failed"], dict), f"{r!r}"
         assert all(isinstance(v, list) for v in out["failed"].values()), f"reasons are lists\n{r!r}"
         return out
+
+    def again(self):
+        """Another client (own connection) of the same account."""
+        out = Storage11(self.server, self.name, self.password, self.email)
+        out.version, out.prefix = self.version, self.prefix
+        return out
+
+    def missing(self, coll, id):
+        """Asserts that there is no such item."""
+        self.get(f"/storage/{coll}/{id}", expect=404)
+
+    def save_all(self, coll, items, **kw):
+        """POST of a list of which nothing may fail; gives the time of all of them, which header and body tell alike."""
+        r = self.post(f"/storage/{coll}", items, **kw)
+        out = r.json()
+        assert out["failed"] == {} and out["success"] == [str(i["id"]) for i in items], f"{r!r}"
+        assert out["modified"] == r.timestamp, f"clients take the time of a POST from the header\n{r!r}"
+        return out["modified"]
+
+    def since(self, stamp):
+        """Header: X-If-Unmodified-Since."""
+        return {"X-If-Unmodified-Since": str(stamp)}
+
+    def stamp(self, coll):
+        """The collection's time, or None when it is not listed."""
+        return self.info().get(coll)
