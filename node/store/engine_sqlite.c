@@ -16,8 +16,12 @@
 #define FILES_MOST      256
 #define PATH_TEXT_MAX   4096
 
+/* A file has one writer at a time, from BEGIN IMMEDIATE to the end. A flag and not a mutex held all the while, so that waiting for it
+ * has a limit that no step of the wall clock moves. Nobody holds two. */
 struct engine_file {
-    pthread_mutex_t lock; /* held from BEGIN IMMEDIATE to the end; the only lock a thread holds here */
+    pthread_mutex_t lock; /* of `taken`, for a moment */
+    pthread_cond_t freed;
+    bool taken;
 };
 
 struct engine_s {
@@ -195,17 +199,21 @@ static rc control(struct conn *c, struct stmt_s **kept, const char *sql, struct 
 
 static rc lock_file(struct conn_s *c, struct err *e)
 {
+    struct engine_file *f = c->file;
+    int64_t wait_s = engine_of(&c->base)->conf->lock_wait_s;
     struct timespec until;
+    int code = 0;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += engine_of(&c->base)->conf->lock_wait_s;
-    int code = pthread_mutex_clocklock(&c->file->lock, CLOCK_MONOTONIC, &until);
-    if (code == ETIMEDOUT)
-        return fail(e, RC_BUSY, RESP_GENERIC, "waited %d s for other writers of the file",
-                    (int)engine_of(&c->base)->conf->lock_wait_s);
-    if (code != 0)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "the lock of the file: %s", strerror(code));
-    c->has_lock = true;
-    return RC_OK;
+    until.tv_sec += wait_s;
+    pthread_mutex_lock(&f->lock);
+    while (f->taken && code == 0)
+        code = pthread_cond_timedwait(&f->freed, &f->lock, &until);
+    if (!f->taken)
+        f->taken = c->has_lock = true;
+    pthread_mutex_unlock(&f->lock);
+    if (c->has_lock)
+        return RC_OK;
+    return fail(e, RC_BUSY, RESP_GENERIC, "waited %lld s for other writers of the file", (long long)wait_s);
 }
 
 static void unlock_file(struct conn_s *c)
@@ -213,6 +221,9 @@ static void unlock_file(struct conn_s *c)
     if (!c->has_lock)
         return;
     c->has_lock = false;
+    pthread_mutex_lock(&c->file->lock);
+    c->file->taken = false;
+    pthread_cond_signal(&c->file->freed);
     pthread_mutex_unlock(&c->file->lock);
 }
 
@@ -437,11 +448,26 @@ static rc settle_files(struct engine_s *g, int64_t *out, struct err *e)
     return r;
 }
 
+static void files_init(struct engine_s *g, unsigned n)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    for (unsigned i = 0; i < n; i++) {
+        pthread_mutex_init(&g->files[i].lock, NULL);
+        pthread_cond_init(&g->files[i].freed, &attr);
+    }
+    pthread_condattr_destroy(&attr);
+    g->base.shards = n;
+}
+
 static void sqlite_close(struct engine *base)
 {
     struct engine_s *g = (struct engine_s *)base;
-    for (unsigned i = 0; g->files && i < g->base.shards; i++)
+    for (unsigned i = 0; i < g->base.shards; i++) {
+        pthread_cond_destroy(&g->files[i].freed);
         pthread_mutex_destroy(&g->files[i].lock);
+    }
     free(g->files);
     free(g);
 }
@@ -468,9 +494,7 @@ static rc sqlite_open(const struct store_conf *conf, struct engine **out, struct
         sqlite_close(&g->base);
         return r;
     }
-    for (unsigned i = 0; i < (unsigned)files; i++)
-        pthread_mutex_init(&g->files[i].lock, NULL);
-    g->base.shards = (unsigned)files;
+    files_init(g, (unsigned)files);
     *out = &g->base;
     return RC_OK;
 }
