@@ -132,10 +132,8 @@ rc user_api_delete(struct request *rq, struct err *e)
     view name = user_api_name(rq);
     struct account acc;
     TRY(identity_basic(rq, name, &acc, e));
-    rc r;
-    /* The uid changes only when a node is lost: then we look again and delete under the new one. */
-    while ((r = account_delete(worker(rq)->session, name, acc.uid, directory_now_ms(d), e)) == RC_CONFLICT)
-        TRY(account_get(worker(rq)->session, ACCOUNT_BY_NAME, name, rq->arena, &acc, e));
+    /* A lost race (the user was given another uid just now) is a 503: the name alone could be somebody else's by now. */
+    rc r = account_delete(worker(rq)->session, name, acc.uid, directory_now_ms(d), e);
     if (r == RC_NOT_FOUND)
         return fail(e, RC_DENIED, RESP_GENERIC, "deleted meanwhile");
     TRY(r);
@@ -195,14 +193,10 @@ rc user_api_email(struct request *rq, struct err *e)
 {
     view name = user_api_name(rq);
     struct account acc;
-    rc r;
     if (!mail_valid(rq->body))
         return fail(e, RC_BAD_INPUT, RESP_NO_EMAIL, "no usable mail address");
     TRY(identity_basic(rq, name, &acc, e));
-    while ((r = account_cas(worker(rq)->session, name, &(struct change){ ATTR_MAIL, acc.mail, rq->body }, 1,
-                            e)) == RC_CONFLICT)
-        TRY(account_get(worker(rq)->session, ACCOUNT_BY_NAME, name, rq->arena, &acc, e));
-    TRY(r);
+    TRY(account_cas(worker(rq)->session, name, &(struct change){ ATTR_MAIL, acc.mail, rq->body }, 1, e));
     return say(rq, rq->body);
 }
 
