@@ -9,38 +9,41 @@
 
 #include "common/auth/secrets.h"
 #include "common/base/buf.h"
+#include "common/base/scope.h"
 
-#define NAME_BYTES 16
+#define NAME_BYTES 8 /* of the digest in a page's name */
 
-/* The same text for the same store, whatever way leads to it. */
-static void identify(const struct store_conf *c, const char *driver, struct buf *out)
+static int open_in_folder(const char *folder)
 {
-    char real[PATH_MAX];
+    SCOPED(buf_done) struct buf path = { 0 };
+    buf_addf(&path, "%s/processes.lock", folder);
+    return open(buf_text(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
 
-    if (strcmp(driver, "sqlite") == 0)
-        buf_addf(out, "sqlite %s", realpath(c->path, real) ? real : c->path);
-    else if (c->socket && c->socket[0] != '\0')
-        buf_addf(out, "mysql %s %s", realpath(c->socket, real) ? real : c->socket, c->database);
+/* The same name for the same database, whatever way leads to its socket. */
+static int open_page(const struct store_conf *c)
+{
+    SCOPED(buf_done) struct buf id = { 0 };
+    uint8_t digest[SHA256_BYTES];
+    char real[PATH_MAX], name[64];
+
+    if (c->socket && c->socket[0] != '\0')
+        buf_addf(&id, "%s %s", realpath(c->socket, real) ? real : c->socket, c->database);
     else
-        buf_addf(out, "mysql %s:%lld %s", c->host, (long long)c->port, c->database);
+        buf_addf(&id, "%s:%lld %s", c->host, (long long)c->port, c->database);
+    sha256(buf_view(&id), digest);
+    size_t n = (size_t)snprintf(name, sizeof(name), "/heddle-store-%u-", (unsigned)geteuid());
+    for (size_t i = 0; i < NAME_BYTES; i++)
+        n += (size_t)snprintf(name + n, sizeof(name) - n, "%02x", digest[i]);
+    return shm_open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 }
 
 rc alone_lock(const struct store_conf *c, const char *driver, bool alone, int *out_fd, struct err *e)
 {
-    struct buf id = { 0 };
-    uint8_t digest[SHA256_BYTES];
-    char name[64];
+    int fd = strcmp(driver, "sqlite") == 0 ? open_in_folder(c->path) : open_page(c);
 
-    identify(c, driver, &id);
-    sha256(buf_view(&id), digest);
-    buf_done(&id);
-    size_t n = (size_t)snprintf(name, sizeof(name), "/heddle-store-%u-", (unsigned)geteuid());
-    for (size_t i = 0; i < NAME_BYTES / 2; i++)
-        n += (size_t)snprintf(name + n, sizeof(name) - n, "%02x", digest[i]);
-
-    int fd = shm_open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "cannot open shared memory %s: %s", name, strerror(errno));
+        return fail(e, RC_BROKEN, RESP_GENERIC, "cannot open the lock of the store: %s", strerror(errno));
     while (flock(fd, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
         if (errno == EINTR)
             continue;
