@@ -166,7 +166,7 @@ static void put_time(struct line *l)
     struct timespec now;
     char ms[8];
 
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
     if (now.tv_sec != last.second) {
         struct tm tm;
 

@@ -5,14 +5,12 @@
 /* DEFINE_SCOPED(struct thing *, thing_free) once, then
  *     SCOPED(thing_free) struct thing *t = NULL;
  * calls thing_free(t) when t leaves its scope. The function must take NULL. */
-/* NOLINTBEGIN(bugprone-macro-parentheses): a type cannot stand in parentheses */
 #define DEFINE_SCOPED(type, fn)                                                                              \
     static inline void fn##_scoped(type *p)                                                                  \
     {                                                                                                        \
         fn(*p);                                                                                              \
     }                                                                                                        \
     struct fn##_scoped_needs_a_semicolon
-/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define SCOPED(fn) __attribute__((cleanup(fn##_scoped)))
 

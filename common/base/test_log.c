@@ -65,20 +65,24 @@ static const char *member(const json_t *line, const char *name)
     return json_string_value(json_object_get(line, name));
 }
 
+static void assert_iso_time(const char *text)
+{
+    static const char shape[] = "20dd-dd-ddTdd:dd:dd.dddZ";
+
+    assert_int_equal(strlen(text), sizeof shape - 1);
+    for (size_t i = 0; shape[i]; i++)
+        assert_true(shape[i] == 'd' ? text[i] >= '0' && text[i] <= '9' : text[i] == shape[i]);
+}
+
 static void a_line_is_one_object_with_time_level_event_and_fields(void **state)
 {
     json_t *line;
-    int y, mo, d, h, mi, s, ms, end = 0;
 
     (void)state;
     log_setup(drain.in, LOG_JSON, LOG_INFO);
     LOG(LOG_WARN, "cache lost", LOG_S("driver", "redis"), LOG_I("retry_s", -5), LOG_V("nothing", VIEW_NONE));
     line = logged_json();
-    assert_int_equal(
-        sscanf(member(line, "time"), "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &y, &mo, &d, &h, &mi, &s, &ms, &end),
-        7);
-    assert_int_equal(end, 24);
-    assert_true(y >= 2024);
+    assert_iso_time(member(line, "time"));
     assert_string_equal(member(line, "level"), "warn");
     assert_string_equal(member(line, "event"), "cache lost");
     assert_string_equal(member(line, "driver"), "redis");
