@@ -224,7 +224,8 @@ static void reload(void *arg, void *const *fresh)
     struct err e = ERR_NONE;
     if (node_reload(b->node, fresh[GROUP_NODE], &e) != RC_OK)
         LOG(LOG_ERROR, "reload refused, the old settings stay", LOG_S("why", e.text));
-    directory_reload(b->directory);
+    if (directory_reload(b->directory, fresh[GROUP_DIRECTORY], &e) != RC_OK)
+        LOG(LOG_ERROR, "reload refused, the old settings stay", LOG_S("why", e.text));
 }
 
 static void stop(void *arg)

@@ -69,9 +69,10 @@ static rc signup_read(struct request *rq, view name, json_t **root, struct signu
 /* Not on the list is 400 with the code of a bad user name: not 503, which a client takes for a passing trouble. */
 static rc may_register(struct directory *d, view mail, struct err *e)
 {
-    if (registration_takes_mail(&d->registration, mail))
+    const struct registration r = directory_registration(d);
+    if (registration_takes_mail(&r, mail))
         return RC_OK;
-    if (d->registration.mode == REGISTRATION_CLOSED) {
+    if (r.mode == REGISTRATION_CLOSED) {
         LOG(LOG_WARN, "sign-up refused, new accounts are off; to take some: registration.mode = list and",
             LOG_V("registration.allow", mail));
         return fail(e, RC_BUSY, RESP_GENERIC, "new accounts are off");

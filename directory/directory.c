@@ -79,6 +79,14 @@ static rc open_sole(struct directory *d, const struct directory_options *o, stru
     return RC_OK;
 }
 
+/* Whether keys were found or not: without them new tokens are refused, everything else goes on. */
+static void read_key_files(struct directory *d)
+{
+    struct err why = ERR_NONE;
+    if (oauth_reload(d->oauth, &why) != RC_OK)
+        LOG(LOG_WARN, "oauth.jwks_file gives no usable key", LOG_S("why", why.text));
+}
+
 static rc open_oauth(struct directory *d, const struct directory_conf *c, struct err *e)
 {
     bool events = strcmp(c->webhook, "off") != 0;
@@ -96,7 +104,18 @@ static rc open_oauth(struct directory *d, const struct directory_conf *c, struct
                                          .timeout_s = c->oauth_timeout_s,
                                          .clock = d->clock },
                    &d->oauth, e));
-    directory_reload(d);
+    read_key_files(d);
+    return RC_OK;
+}
+
+static rc change_registration(struct directory *d, const struct directory_conf *c, struct err *e)
+{
+    struct registration r;
+    TRY(registration_read(c->registration, c->registration_allow, c->registration_secret,
+                          view_of(d->public_url), &r, e));
+    pthread_mutex_lock(&d->lock);
+    d->registration = r;
+    pthread_mutex_unlock(&d->lock);
     return RC_OK;
 }
 
@@ -105,8 +124,7 @@ static rc open_all(struct directory *d, const struct directory_options *o, struc
     const struct directory_conf *c = o->conf;
     if (!c->domain[0])
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.domain must not be empty");
-    TRY(registration_read(c->registration, &c->registration_allow, view_of(o->public_url), &d->registration,
-                          e));
+    TRY(change_registration(d, c, e));
     TRY(open_secrets(d, o, e));
     TRY(open_sole(d, o, e));
     TRY(open_oauth(d, c, e));
@@ -153,11 +171,18 @@ void directory_close(struct directory *d)
     free(d);
 }
 
-void directory_reload(struct directory *d)
+rc directory_reload(struct directory *d, const struct directory_conf *fresh, struct err *e)
 {
-    struct err why = ERR_NONE;
-    if (oauth_reload(d->oauth, &why) != RC_OK)
-        LOG(LOG_WARN, "oauth.jwks_file gives no usable key", LOG_S("why", why.text));
+    read_key_files(d);
+    return change_registration(d, fresh, e);
+}
+
+struct registration directory_registration(struct directory *d)
+{
+    pthread_mutex_lock(&d->lock);
+    struct registration r = d->registration;
+    pthread_mutex_unlock(&d->lock);
+    return r;
 }
 
 /* ---- workers ---- */

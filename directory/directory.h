@@ -55,8 +55,9 @@ struct directory_options {
 MUST_USE rc directory_open(const struct directory_options *o, struct directory **out, struct err *e);
 void directory_mount(struct directory *d, struct mount *out);
 void directory_close(struct directory *d);
-/* SIGHUP: reads key files again. Any thread. */
-void directory_reload(struct directory *d);
+/* SIGHUP: reads key files again and takes over the keys of [registration] that follow a reload; requests under way keep what they began
+ * with. fresh: only its texts and lists must live as long as d. Any thread. RC_BAD_INPUT: registration.mode; it stays as it was. */
+MUST_USE rc directory_reload(struct directory *d, const struct directory_conf *fresh, struct err *e);
 
 /* What a node asks with: RC_OK fills uid, epoch and the owner's URL; RC_DENIED for unknown, wrong, disabled alike (in the same time);
  * RC_AWAY. Thread-safe, blocking. */

@@ -29,7 +29,6 @@ struct directory {
     struct secrets *secrets; /* as configured: masters, or those of all nodes */
     char *metrics_key;
     struct oauth *oauth;
-    struct registration registration;
     struct limits *signups, *wrong_passwords;
     metric events; /* account events that were genuine */
 
@@ -41,6 +40,7 @@ struct directory {
     void *on_forget_arg;
 
     pthread_mutex_t lock;                          /* of what is below; nothing is called while it is held */
+    struct registration registration;              /* follows a reload */
     int64_t uid_first, uid_left;                   /* our block of account numbers */
     struct backend_session *spare[SPARE_SESSIONS]; /* for callers that are no workers of ours */
     size_t n_spare;
@@ -58,6 +58,8 @@ MUST_USE rc directory_uid(struct directory *d, struct backend_session *s, int64_
 /* Credentials of that name, and tokens of that uid if it is above 0, are void from now on. */
 void directory_forget(struct directory *d, view name, int64_t uid);
 int64_t directory_now_ms(const struct directory *d);
+/* Who may have an account, as of now: one answer for a whole request. */
+struct registration directory_registration(struct directory *d);
 /* Outgoing calls of a worker, for oauth. */
 struct oauth_http directory_http(struct directory_worker *w);
 

@@ -18,6 +18,9 @@ static const struct conf_key data_conf_keys[] = {
       "Folder of what is kept here: the SQLite file, keys that were not given." },
 };
 
+/* In the order of `groups` below. */
+enum group { GROUP_DATA, GROUP_PUBLIC, GROUP_INTERNAL, GROUP_DIRECTORY, N_GROUPS };
+
 struct app {
     struct data_conf data;
     struct server_conf public, internal;
@@ -86,8 +89,9 @@ static rc start(void *arg, struct err *e)
 static void reload(void *arg, void *const *fresh)
 {
     struct app *a = arg;
-    (void)fresh; /* no key of ours follows a reload, but the files they name do */
-    directory_reload(a->directory);
+    struct err e = ERR_NONE;
+    if (directory_reload(a->directory, fresh[GROUP_DIRECTORY], &e) != RC_OK)
+        LOG(LOG_ERROR, "reload refused, the old settings stay", LOG_S("why", e.text));
 }
 
 static void stop(void *arg)
@@ -104,17 +108,19 @@ static void stop(void *arg)
 int main(int argc, char **argv)
 {
     static struct app app;
-    const struct program_group groups[] = {
-        { data_conf_keys, sizeof(data_conf_keys) / sizeof(data_conf_keys[0]), &app.data, sizeof(app.data) },
-        { server_conf_public, server_conf_public_n, &app.public, sizeof(app.public) },
-        { server_conf_internal, server_conf_internal_n, &app.internal, sizeof(app.internal) },
-        { directory_conf_keys, directory_conf_keys_n, &app.conf, sizeof(app.conf) },
+    const struct program_group groups[N_GROUPS] = {
+        [GROUP_DATA] = { data_conf_keys, sizeof(data_conf_keys) / sizeof(data_conf_keys[0]), &app.data,
+                         sizeof(app.data) },
+        [GROUP_PUBLIC] = { server_conf_public, server_conf_public_n, &app.public, sizeof(app.public) },
+        [GROUP_INTERNAL] = { server_conf_internal, server_conf_internal_n, &app.internal,
+                             sizeof(app.internal) },
+        [GROUP_DIRECTORY] = { directory_conf_keys, directory_conf_keys_n, &app.conf, sizeof(app.conf) },
     };
     const struct program program = {
         .name = "heddle-directory",
         .purpose = "accounts, nodes and tokens of a Firefox Sync cluster",
         .groups = groups,
-        .n_groups = sizeof(groups) / sizeof(groups[0]),
+        .n_groups = N_GROUPS,
         .arg = &app,
         .check = check,
         .start = start,

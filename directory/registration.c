@@ -21,22 +21,23 @@ static bool is_loopback(view host)
            view_starts(host, VIEW("127."));
 }
 
-rc registration_read(const char *mode, const struct conf_list *allow, view public_url,
+rc registration_read(const char *mode, struct conf_list allow, const char *secret, view public_url,
                      struct registration *out, struct err *e)
 {
+    struct registration r = { .allow = allow, .secret = secret };
     struct url_parts u;
-    out->allow = allow;
     if (strcmp(mode, "open") == 0)
-        out->mode = REGISTRATION_OPEN;
+        r.mode = REGISTRATION_OPEN;
     else if (strcmp(mode, "closed") == 0)
-        out->mode = REGISTRATION_CLOSED;
+        r.mode = REGISTRATION_CLOSED;
     else if (strcmp(mode, "list") == 0)
-        out->mode = REGISTRATION_LIST;
+        r.mode = REGISTRATION_LIST;
     else if (mode[0] == '\0')
-        out->mode = url_cut(public_url, &u) && is_loopback(u.host) ? REGISTRATION_OPEN : REGISTRATION_CLOSED;
+        r.mode = url_cut(public_url, &u) && is_loopback(u.host) ? REGISTRATION_OPEN : REGISTRATION_CLOSED;
     else
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "registration.mode is \"%s\": must be open, closed or list", mode);
+    *out = r;
     return RC_OK;
 }
 
@@ -54,8 +55,8 @@ bool registration_takes_mail(const struct registration *r, view mail)
 {
     if (r->mode != REGISTRATION_LIST)
         return r->mode == REGISTRATION_OPEN;
-    for (size_t i = 0; i < r->allow->n; i++)
-        if (entry_takes(view_trim(view_of(r->allow->items[i])), mail))
+    for (size_t i = 0; i < r->allow.n; i++)
+        if (entry_takes(view_trim(view_of(r->allow.items[i])), mail))
             return true;
     return false;
 }
@@ -64,8 +65,8 @@ bool registration_takes_sub(const struct registration *r, view sub)
 {
     if (r->mode != REGISTRATION_LIST)
         return r->mode == REGISTRATION_OPEN;
-    for (size_t i = 0; i < r->allow->n; i++)
-        if (view_eq(view_trim(view_of(r->allow->items[i])), sub))
+    for (size_t i = 0; i < r->allow.n; i++)
+        if (view_eq(view_trim(view_of(r->allow.items[i])), sub))
             return true;
     return false;
 }

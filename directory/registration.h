@@ -8,13 +8,15 @@
 
 enum registration_mode { REGISTRATION_OPEN, REGISTRATION_CLOSED, REGISTRATION_LIST };
 
+/* Travels by copy. What it points at is borrowed, and lives as long as the configuration it was read from. */
 struct registration {
     enum registration_mode mode;
-    const struct conf_list *allow; /* borrowed */
+    struct conf_list allow;
+    const char *secret; /* X-Weave-Secret that stands for a solved captcha; "": none does */
 };
 
 /* mode: open, closed, list, or "": open if public_url is on loopback, else closed. */
-MUST_USE rc registration_read(const char *mode, const struct conf_list *allow, view public_url,
+MUST_USE rc registration_read(const char *mode, struct conf_list allow, const char *secret, view public_url,
                               struct registration *out, struct err *e);
 /* By the switch and the list: addresses and *@domain (or @domain), in any case of letters. */
 bool registration_takes_mail(const struct registration *r, view mail);

@@ -85,7 +85,7 @@ static void a_name_is_the_hash_of_its_address_in_either_way(void **state)
 static struct registration read_mode(const char *mode, const char *url, const struct conf_list *list)
 {
     struct registration r;
-    assert_int_equal(registration_read(mode, list, view_of(url), &r, NULL), RC_OK);
+    assert_int_equal(registration_read(mode, *list, "", view_of(url), &r, NULL), RC_OK);
     return r;
 }
 
@@ -108,7 +108,7 @@ static void without_a_word_only_loopback_is_open(void **state)
         assert_int_equal(registration_takes_sub(&r, VIEW("abc")), rows[i].open);
     }
     struct registration r;
-    assert_int_equal(registration_read("maybe", &none, VIEW("http://127.0.0.1"), &r, NULL), RC_BAD_INPUT);
+    assert_int_equal(registration_read("maybe", none, "", VIEW("http://127.0.0.1"), &r, NULL), RC_BAD_INPUT);
 }
 
 static void a_list_takes_addresses_domains_and_account_ids(void **state)

@@ -476,16 +476,22 @@ static void registration_closed_or_by_list(void **state)
     struct house *h = *state;
     house_open(h);
     int64_t uid = uid_of(get_g(h, 0, "1234-qqo"));
-    h->d->registration.mode = REGISTRATION_CLOSED;
+    struct directory_conf fresh = h->conf;
+    fresh.registration = text_of("closed");
+    assert_int_equal(directory_reload(h->d, &fresh, NULL), RC_OK);
     assert_int_equal(uid_of(get_g(h, 0, "1234-qqo")), uid); /* who is here stays */
     is_words(get(h, PATH, bearer_of(h, "new1", 0, OLDSYNC), "1234-qqo"), 403, "new-users-disabled", "body",
              "", "New users are not allowed");
-    h->d->registration.mode = REGISTRATION_LIST;
+    fresh.registration = text_of("list");
     h->allow[0] = text_of("new2");
-    h->conf.registration_allow.n = 1;
+    fresh.registration_allow.n = 1;
+    assert_int_equal(directory_reload(h->d, &fresh, NULL), RC_OK);
     is_words(get(h, PATH, bearer_of(h, "new1", 0, OLDSYNC), "1234-qqo"), 403, "new-users-disabled", "body",
              "", "New users are not allowed");
     assert_true(uid_of(get(h, PATH, bearer_of(h, "new2", 0, OLDSYNC), "1234-qqo")) > uid);
+    fresh.registration = text_of("maybe"); /* refused: the list stays */
+    assert_int_equal(directory_reload(h->d, &fresh, NULL), RC_BAD_INPUT);
+    assert_int_equal(get(h, PATH, bearer_of(h, "new1", 0, OLDSYNC), "1234-qqo").status, 403);
 }
 
 /* ---- many at once ---- */

@@ -162,8 +162,9 @@ static rc may_register(struct request *rq, const struct asked *q, struct err *e)
 {
     struct directory *d = ((struct directory_worker *)rq->worker)->d;
     unsigned wait_s = limits_wait(d->signups, rq->peer, clock_mono_us(d->clock) / 1000000);
-    if (!registration_takes_sub(&d->registration, q->user.sub)) {
-        if (d->registration.mode == REGISTRATION_CLOSED)
+    const struct registration allowed = directory_registration(d);
+    if (!registration_takes_sub(&allowed, q->user.sub)) {
+        if (allowed.mode == REGISTRATION_CLOSED)
             LOG(LOG_WARN, "sign-up refused, new accounts are off; to take some: registration.mode = list and",
                 LOG_V("registration.allow", q->user.sub));
         else
