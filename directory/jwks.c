@@ -161,13 +161,17 @@ rc jwks_reload(struct jwks *k, struct err *e)
 
 /* ---- the URL ---- */
 
-/* Asks the URL unless that was done within `gap_s`. Who comes while another asks waits for him and sees what he got. */
-static void fetch(struct jwks *k, const struct oauth_http *http, int64_t gap_s)
+/* Asks the URL unless that was done within `gap_s`. Who comes while another asks waits for him and sees what he got; or goes on
+ * with the keys at hand (wait: false). */
+static void fetch(struct jwks *k, const struct oauth_http *http, int64_t gap_s, bool wait)
 {
     struct answer got = { 0 };
     struct key_set *fresh;
     struct err why = ERR_NONE;
-    pthread_mutex_lock(&k->fetching);
+    if (wait)
+        pthread_mutex_lock(&k->fetching);
+    else if (pthread_mutex_trylock(&k->fetching) != 0)
+        return;
     int64_t now_us = clock_mono_us(k->clock);
     if (k->tried_us == INT64_MIN || now_us - k->tried_us >= gap_s * 1000000) {
         rc r = http->send(http->arg,
@@ -203,9 +207,9 @@ static bool has_keys(struct jwks *k)
 static void freshen(struct jwks *k, const struct oauth_http *http)
 {
     if (!has_keys(k))
-        fetch(k, http, NO_KEYS_S);
+        fetch(k, http, NO_KEYS_S, true);
     else if (clock_mono_us(k->clock) - k->fetched_us >= (int64_t)REFRESH_S * 1000000)
-        fetch(k, http, UNKNOWN_KID_S);
+        fetch(k, http, UNKNOWN_KID_S, false);
 }
 
 /* ---- proving ---- */
@@ -255,7 +259,7 @@ rc jwks_prove(struct jwks *k, const struct oauth_http *http, view compact, view 
         freshen(k, http);
     rc r = try_keys(k, compact, kid, &known);
     if (r == RC_DENIED && k->url && kid.n > 0 && !known) {
-        fetch(k, http, UNKNOWN_KID_S);
+        fetch(k, http, UNKNOWN_KID_S, true);
         r = try_keys(k, compact, kid, &known);
     }
     if (r == RC_AWAY)

@@ -59,6 +59,19 @@ static void an_account_is_made_found_and_deleted(void **state)
     said_is(with_password(h, "DELETE", "/user/1.0/" ALICE, "correct horse", ""), 401, "0");
 }
 
+static void credentials_are_good_for_their_own_user_alone(void **state)
+{
+    struct house *h = *state;
+    h->conf.strict_usernames = false;
+    house_open(h);
+    make_alice(h);
+    said_is(ask(h, "PUT", "/user/1.0/bob", NULL, VIEW(GOOD)), 200, "bob"); /* with the same password */
+    said_is(with_password(h, "DELETE", "/user/1.0/bob", "correct horse", ""), 401, "0");
+    said_is(with_password(h, "POST", "/user/1.0/bob/password", "correct horse", "a better one"), 401, "0");
+    said_is(with_password(h, "POST", "/user/1.0/bob/email", "correct horse", "new@example.org"), 401, "0");
+    said_is(ask(h, "GET", "/user/1.0/bob", NULL, VIEW("")), 200, "1");
+}
+
 static void bad_sign_ups_are_told_in_the_order_of_the_table(void **state)
 {
     struct house *h = *state;
@@ -365,6 +378,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_account_is_made_found_and_deleted),
+        TEST(credentials_are_good_for_their_own_user_alone),
         TEST(bad_sign_ups_are_told_in_the_order_of_the_table),
         TEST(good_passwords_of_the_tests_are_taken),
         TEST(a_password_is_changed),
