@@ -257,7 +257,7 @@ static const struct {
     { "public.workers", "4" },
     { "internal.workers", "1" },
     { "tokens.derived", "no" },
-    { "cache.driver", "memory" },
+
 };
 
 /* The same keys with our own defaults. Lives as long as the process. */
