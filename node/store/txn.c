@@ -155,8 +155,8 @@ rc store_commit(struct store_txn **txp, struct err *e)
 {
     struct store_txn *tx = *txp;
     *txp = NULL;
-    if (tx->arena
-            ->spent) { /* what was put together in it is to be answered 503, so it must not have happened */
+    /* What was put together in it is to be answered 503, so it must not have happened. */
+    if (tx->arena->spent) {
         store_rollback(tx);
         return fail(e, RC_BUSY, RESP_GENERIC, "the request needs more memory than it may have");
     }

@@ -140,9 +140,9 @@ static void own_names_get_numbers_of_their_own_for_ever(void **state)
 {
     (void)state;
     bool existed;
-    put("own.one", "a", "1");
-    put("own-two", "a", "2");
     put("bookmarks", "a", "3");
+    put("own.one", "a", "1");
+    put("own-two", "a", "2"); /* the last one: its number would be the next by counting */
     uint32_t one = head_coll_find(head_now(), VIEW("own.one"))->number;
     uint32_t two = head_coll_find(head_now(), VIEW("own-two"))->number;
     assert_true(one >= 100 && two >= 100 && one != two);
