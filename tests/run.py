@@ -30,23 +30,38 @@ def pytest(*args):
     return [PY, '-m', 'pytest', '-q', '-ra', '--color=no', '-p', 'no:cacheprovider', *args]
 
 
+def e2e(build, every=1):
+    """The end-to-end tests on one build: all of them, or a slice drawn by the seed."""
+    name = build.rsplit('/', 1)[-1]
+    env = {'HEDDLE_BUILD': build, 'HEDDLE_SLICE': str(every), 'PYTHONPATH': 'tests',
+           'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1', 'UBSAN_OPTIONS': 'print_stacktrace=1',
+           'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1'}
+    return Part('e2e' if name == 'coverage' else f'e2e-{name}',
+                pytest('-p', 'slice_plugin', 'tests/e2e', '-n', '2', '--dist', 'worksteal'),
+                slots=2, builds=(name,), env=env, timeout=7200)
+
+
 def parts(full, seed):
     """The table of all parts, in the order in which they start."""
-    e2e = ['tests/e2e', '-n', '2', '--dist', 'worksteal']
+    whole = {'HEDDLE_FULL': '1'} if full else {}
     yield Part('layers', [PY, 'tests/layers/run.py'])
-    yield Part('models', [PY, 'tests/models/run.py'])
-    yield Part('unit', ['ctest', '--test-dir', 'build/coverage', '-j2', '--output-on-failure'], builds=('coverage',))
+    yield Part('models', [PY, 'tests/models/run.py', *(['--full'] if full else [])], timeout=7200)
+    yield Part('docs', [PY, 'tests/docs.py', 'build/release'], builds=('release',))
+    yield Part('unit', ['ctest', '--test-dir', 'build/coverage', '-j2', '--output-on-failure'], slots=2, builds=('coverage',))
     yield Part('store', [PY, 'tests/conformance/run_store.py', 'build/coverage'], builds=('coverage',))
     yield Part('cache', [PY, 'tests/conformance/run_cache.py', 'build/coverage'], builds=('coverage',))
-    yield Part('unit-asan', ['ctest', '--test-dir', 'build/asan', '-j2', '--output-on-failure'], builds=('asan',))
-    yield Part('unit-tsan', ['ctest', '--test-dir', 'build/tsan', '-j2', '--output-on-failure'], builds=('tsan',))
-    yield Part('e2e', pytest(*e2e), slots=2, builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage'})
-    yield Part('coverage', [PY, 'tests/coverage.py', 'build/coverage'], builds=('coverage', 'unit', 'store', 'cache', 'e2e'))
-    yield Part('campaign', pytest('tests/campaign', '-n', '2', '--ignore=tests/campaign/test_memory.py'), slots=2, builds=('coverage',),
-               env={'HEDDLE_BUILD': 'build/coverage', **({'HEDDLE_FULL': '1'} if full else {})}, timeout=7200 if full else 1500)
+    yield Part('unit-asan', ['ctest', '--test-dir', 'build/asan', '-j2', '--output-on-failure'], slots=2, builds=('asan',))
+    yield Part('unit-tsan', ['ctest', '--test-dir', 'build/tsan', '-j2', '--output-on-failure'], slots=2, builds=('tsan',))
+    yield e2e('build/coverage')
+    yield Part('campaign', pytest('tests/campaign', '-n', '2', '--ignore=tests/campaign/test_memory.py'), slots=2,
+               builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=10800)
+    yield Part('coverage', [PY, 'tests/coverage.py', 'build/coverage'],
+               builds=('coverage', 'unit', 'store', 'cache', 'e2e', 'campaign'))
+    yield e2e('build/asan', 1 if full else 8)
+    yield e2e('build/tsan', 1 if full else 8)
     yield Part('memory', pytest('tests/campaign/test_memory.py'), slots=2, builds=('release',), env={'HEDDLE_BUILD': 'build/release'})
-    yield Part('fuzz', ['tests/fuzz/run.sh', '30'], slots=2)
-    yield Part('lint', ['tests/lint/run.sh'], builds=('release',))
+    yield Part('fuzz', ['tests/fuzz/run.sh', '600' if full else '30'], slots=2, timeout=7200)
+    yield Part('lint', ['tests/lint/run.sh'], slots=2, builds=('release',))
 
 
 def closing_counts(text):

@@ -1,0 +1,48 @@
+#!/usr/bin/python3
+"""docs/settings.md is what the programs say of their own settings. Without --write: fails where it is not.
+
+Run: tests/docs.py [--write] BUILD
+"""
+import difflib
+import os
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PAGE = os.path.join(ROOT, 'docs', 'settings.md')
+PROGRAMS = {'heddle': 'The one box: all keys of both sides. Where its default differs from that of the single programs, it is the one here.',
+            'heddle-node': 'A storage node.', 'heddle-directory': 'A directory.'}
+
+
+def table(build, program):
+    text = subprocess.run([os.path.join(build, program), '--help'], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    return text.split('Keys:\n', 1)[1].strip()
+
+
+def page(build):
+    out = ['# Settings', '',
+           'Made from the tables in the programs (`tests/docs.py --write build/release`). Set them in an INI file (`--config FILE`) or with',
+           '`--set section.key=value`; how lists, sizes and times are written stands in `common/base/conf.h`.', '']
+    for program, words in PROGRAMS.items():
+        out += [f'## {program}', '', words, '', table(build, program), '']
+    return '\n'.join(out)
+
+
+def main(args):
+    want = page(args[-1])
+    if '--write' in args:
+        with open(PAGE, 'w') as f:
+            f.write(want)
+        return 0
+    with open(PAGE) as f:
+        have = f.read()
+    if have == want:
+        print('1 passed, 0 failed')
+        return 0
+    sys.stdout.writelines(difflib.unified_diff(have.splitlines(True), want.splitlines(True), 'docs/settings.md', 'what the programs say'))
+    print('0 passed, 1 failed')
+    return 1
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
