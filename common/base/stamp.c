@@ -100,21 +100,40 @@ static bool exponent_read(view *text, int64_t *power)
     return true;
 }
 
-/* The hundredths in d * 10^shift; *out_rest is what was cut off, compared to a half: -1 below, 0 equal, 1 above;
- * -2: nothing was cut off. */
-static int64_t decimal_cs(const struct decimal *d, int64_t shift, int *out_rest)
+/* What was cut off behind the last hundredth. */
+enum rest { REST_NONE, REST_BELOW_HALF, REST_HALF, REST_ABOVE_HALF };
+
+static enum rest rest_first(int digit)
+{
+    return digit == 0 ? REST_NONE : digit < 5 ? REST_BELOW_HALF : digit == 5 ? REST_HALF : REST_ABOVE_HALF;
+}
+
+/* One more digit behind those that made `rest`. */
+static enum rest rest_next(enum rest rest, int digit)
+{
+    if (digit == 0)
+        return rest;
+    return rest == REST_NONE ? REST_BELOW_HALF : rest == REST_HALF ? REST_ABOVE_HALF : rest;
+}
+
+static int64_t append_digit(int64_t value, int digit)
+{
+    return value > CS_MAX / 10 ? CS_MAX : value * 10 + digit;
+}
+
+/* The hundredths in d * 10^shift. */
+static int64_t decimal_cs(const struct decimal *d, int64_t shift, enum rest *out_rest)
 {
     int64_t whole = d->before_point + shift + 2; /* digits that count whole hundredths */
     int64_t value = 0, taken = 0;
-    int rest = -2;
 
-    *out_rest = -2;
+    *out_rest = REST_NONE;
     if (d->digits.n == 0)
         return 0;
     if (whole > 19)
         return CS_MAX;
     if (whole < 0) {
-        *out_rest = -1;
+        *out_rest = REST_BELOW_HALF;
         return 0;
     }
     for (size_t i = 0; i < d->digits.n; i++) {
@@ -123,23 +142,20 @@ static int64_t decimal_cs(const struct decimal *d, int64_t shift, int *out_rest)
         if (d->digits.p[i] == '.')
             continue;
         if (taken < whole)
-            value = value > CS_MAX / 10 ? CS_MAX : value * 10 + digit;
-        else if (taken == whole)
-            rest = digit == 0 ? -2 : digit < 5 ? -1 : digit == 5 ? 0 : 1;
-        else if (digit != 0 && (rest == -2 || rest == 0))
-            rest = rest == 0 ? 1 : -1;
+            value = append_digit(value, digit);
+        else
+            *out_rest = taken == whole ? rest_first(digit) : rest_next(*out_rest, digit);
         taken++;
     }
     for (; taken < whole; taken++)
-        value = value > CS_MAX / 10 ? CS_MAX : value * 10;
-    *out_rest = rest;
+        value = append_digit(value, 0);
     return value > CS_MAX ? CS_MAX : value;
 }
 
 bool stamp_parse_15(view text, stamp *out)
 {
     struct decimal d;
-    int rest;
+    enum rest rest;
 
     if (!decimal_read(&text, &d) || text.n > 0)
         return false;
@@ -152,7 +168,7 @@ bool stamp_parse_11(view text, stamp *out)
     struct decimal d;
     int64_t power = 0, cs;
     bool negative = false;
-    int rest;
+    enum rest rest;
 
     text = view_trim(text);
     if (text.n > 0 && (text.p[0] == '+' || text.p[0] == '-')) {
@@ -167,7 +183,7 @@ bool stamp_parse_11(view text, stamp *out)
     if (text.n > 0)
         return false;
     cs = decimal_cs(&d, power, &rest);
-    if (cs < CS_MAX && (rest == 1 || (rest == 0 && cs % 2 == 1)))
+    if (cs < CS_MAX && (rest == REST_ABOVE_HALF || (rest == REST_HALF && cs % 2 == 1)))
         cs++;
     out->cs = negative ? -cs : cs;
     return true;

@@ -709,7 +709,7 @@ static void nothing_is_ever_there(void **state)
     world_close(&w);
 }
 
-int suite_run(const char *name, const char *socket)
+int suite_run(const char *driver, const char *socket)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest keeping[] = {
@@ -745,7 +745,7 @@ int suite_run(const char *name, const char *socket)
         TEST(no_interleaving_gives_an_old_value),
     };
 #undef TEST
-    driver_name = name;
+    driver_name = driver;
     redis_socket = socket;
     if (!caches())
         return cmocka_run_group_tests_name("none", empty, NULL, NULL);
@@ -758,7 +758,7 @@ int suite_run(const char *name, const char *socket)
         }
         failed += cmocka_run_group_tests_name("shared", shared, NULL, NULL);
     }
-    failed += cmocka_run_group_tests_name(name, keeping, NULL, NULL);
+    failed += cmocka_run_group_tests_name(driver, keeping, NULL, NULL);
     if (control)
         redisFree(control);
     return failed > 0;
