@@ -48,7 +48,6 @@ def parts(full, seed):
     yield Part('models', [PY, 'tests/models/run.py', *(['--full'] if full else [])], timeout=7200)
     yield Part('docs', [PY, 'tests/docs.py', 'build/release'], builds=('release',))
     yield Part('unit', ['ctest', '--test-dir', 'build/coverage', '-j2', '--output-on-failure'], slots=2, builds=('coverage',))
-    yield Part('store', [PY, 'tests/conformance/run_store.py', 'build/coverage'], builds=('coverage',))
     yield Part('cache', [PY, 'tests/conformance/run_cache.py', 'build/coverage'], builds=('coverage',))
     yield Part('unit-asan', ['ctest', '--test-dir', 'build/asan', '-j2', '--output-on-failure'], slots=2, builds=('asan',))
     yield Part('unit-tsan', ['ctest', '--test-dir', 'build/tsan', '-j2', '--output-on-failure'], slots=2, builds=('tsan',))
@@ -56,7 +55,7 @@ def parts(full, seed):
     yield Part('campaign', pytest('tests/campaign', '-n', '2', '--ignore=tests/campaign/test_memory.py'), slots=2,
                builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=10800)
     yield Part('coverage', [PY, 'tests/coverage.py', 'build/coverage'],
-               builds=('coverage', 'unit', 'store', 'cache', 'e2e', 'campaign'))
+               builds=('coverage', 'unit', 'cache', 'e2e', 'campaign'))
     yield e2e('build/asan', 1 if full else 8)
     yield e2e('build/tsan', 1 if full else 8)
     yield Part('memory', pytest('tests/campaign/test_memory.py'), slots=2, builds=('release',), env={'HEDDLE_BUILD': 'build/release'})
