@@ -33,7 +33,8 @@ CREATE TABLE items (
     payload       BLOB NOT NULL
 );
 CREATE UNIQUE INDEX items_key ON items (uid, coll, id);
-CREATE INDEX items_modified ON items (uid, coll, modified);
+-- With the id, so that orders by time need no sorting: ties are broken by it.
+CREATE INDEX items_modified ON items (uid, coll, modified, id);
 CREATE INDEX items_expires ON items (expires) WHERE expires IS NOT NULL;
 
 -- Parts of one upload, invisible until the commit.
