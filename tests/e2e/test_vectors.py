@@ -155,17 +155,14 @@ def _json_tokens():
             return False
     # `expires` equal to now is a matter of the second it arrives in; a damaged text is made below, from a good one
     skip = {"expired-exactly-now", "expired-grace-boundary", "bad-mac-last-bit", "tampered-payload-uid", "truncated-token",
-            "not-base64"}
+            "not-base64", "old-secret-still-accepted"}  # the last needs a server with two secrets: below
     return [v for v in TOKENS["tokens"] if v.get("payload_utf8") and is_json(v) and v["name"] not in skip]
 
 
 @pytest.mark.parametrize("v", named(_json_tokens()))
 def test_server_judges_token_like_vector(stack, v):
     m = members_now(stack, v)
-    index = v["accepted_secrets"].index(v["signing_secret"]) if v["signing_secret"] in v["accepted_secrets"] else None
-    if index is not None and index != len(v["accepted_secrets"]) - 1:
-        pytest.skip("the server of this test has one secret; see test_old_secret_is_still_accepted")
-    secret = SECRET if index is not None else v["signing_secret"]
+    secret = SECRET if v["signing_secret"] in v["accepted_secrets"] else v["signing_secret"]
     text = hawk.sign_payload(json.dumps(m).encode(), secret)
     uid = m["uid"] if isinstance(m.get("uid"), int) and m["uid"] >= 0 else 12345
     key = hawk.derive_key(text, secret, m.get("salt", ""))
@@ -229,39 +226,48 @@ def test_derived_secret_is_accepted_and_the_master_is_not(own_stack):
     assert present(stack, uid, *stack.mint(uid, secret=SECRET)).status == 401
 
 
+# a server has one scheme and one name; bodies: test_server_checks_payload_hash
+NOT_HERE = {"get-default-port", "http-default-port", "host-uppercase", "payload-hash-match", "payload-hash-mismatch"}
+
+
 def hawk_now(stack, v, user):
-    """A request vector's Authorization, made anew for this server, and damaged in the way of the vector."""
-    target, method, host, port = f"/1.5/{user.uid}/info/collections", "GET", "127.0.0.1", stack.heddle.port
+    """A request vector's target and Authorization, made anew for this server, and damaged in the way of the vector."""
+    name = v["name"]
+    method, host, port = "GET", "127.0.0.1", stack.heddle.port
+    target = f"/1.5/{user.uid}" + {"query-string": "/storage/bookmarks?full=1&newer=1767225000.12&ids=a%2Cb,c",
+                                   "percent-encoding-kept": "/storage/bookmarks/%7Bb%7d"}.get(name, "/info/collections")
     now = int(stack.heddle.now())
-    sign = lambda **kw: hawk.header(user.id, user.key, **{"method": method, "target": target, "host": host, "port": port,
-                                                          "ts": now, "nonce": "Kp3xQw9uRt0=", **kw})
+
+    def sign(**kw):
+        return hawk.header(user.id, user.key, **{"method": method, "target": target, "host": host, "port": port, "ts": now,
+                                                 "nonce": "Kp3xQw9uRt0=", **kw})
+
     good = sign()
+    no_hash = hawk.payload_hash("", b"")
     return target, {
-        "get-explicit-port": good, "method-lowercase": good, "with-ext": sign(ext="some-ext"),
-        "with-ext-quote": sign(ext='a "quoted" \\ word'),
-        "query-string": sign(), "bad-mac": re.sub(r'mac="(.)', lambda m: f'mac="{"B" if m[1] == "A" else "A"}', good),
+        "get-explicit-port": good, "method-lowercase": good, "query-string": good, "percent-encoding-kept": good,
+        "with-ext": sign(ext="some-ext"), "with-ext-quote": sign(ext='a "quoted" \\ word'),
+        "bad-mac": re.sub(r'mac="(.)', lambda m: f'mac="{"B" if m[1] == "A" else "A"}', good),
         "short-mac": re.sub(r'mac="[^"]*"', 'mac="AAAA"', good),
         "wrong-key": hawk.header(user.id, user.key[::-1], method, target, host, port, now),
         "wrong-method": sign(method="DELETE"), "wrong-path": sign(target=f"/1.5/{user.uid}/info/quota"),
         "query-added": sign(target=target + "?x=1"), "wrong-host": sign(host="localhost"), "wrong-port": sign(port=port + 1),
-        "wrong-scheme-port": sign(port=443), "ts-changed": re.sub(r'ts="[0-9]+"', f'ts="{now - 1}"', good),
+        "wrong-scheme-port": sign(port=443), "ts-changed": good.replace(f'ts="{now}"', f'ts="{now - 1}"'),
         "nonce-changed": good.replace("Kp3x", "Kp3y"), "ext-added": good + ', ext="x"',
         "ts-5-minutes-old": sign(ts=now - 300), "ts-2-years-old": sign(ts=now - 2 * 366 * 86400),
         "ts-not-integer": sign(ts=f"{now}.5"), "missing-mac": re.sub(r', mac="[^"]*"', "", good),
         "missing-ts": re.sub(r' ts="[^"]*",', "", good), "missing-nonce": re.sub(r' nonce="[^"]*",', "", good),
         "scheme-bearer": good.replace("Hawk ", "Bearer "), "scheme-lowercase": good.replace("Hawk ", "hawk "),
         "unclosed-quote": good[:-1], "no-attributes": "Hawk", "garbage": "Hawk garbage", "empty-header": " ",
-        "double-comma": good.replace(", ts", ",, ts"),
-        "payload-hash-altered": sign(hash=hawk.payload_hash("", b"")).replace('hash="', 'hash="A'),
-        "payload-hash-removed": re.sub(r', hash="[^"]*"', "", sign(hash=hawk.payload_hash("", b""))),
-    }.get(v["name"])
+        "double-comma": good.replace(", ts", ",, ts"), "payload-hash-altered": sign(hash=no_hash).replace('hash="', 'hash="A'),
+        "payload-hash-removed": re.sub(r', hash="[^"]*"', "", sign(hash=no_hash)),
+    }[name]
 
 
-@pytest.mark.parametrize("v", named(HAWK["request_vectors"]))
+@pytest.mark.parametrize("v", named([v for v in HAWK["request_vectors"] if v["name"] not in NOT_HERE]))
 def test_server_judges_hawk_like_vector(stack, user, v):
+    user.save("bookmarks", "%7Bb%7d", "x")
     target, header = hawk_now(stack, v, user)
-    if header is None:
-        pytest.skip("needs another scheme, port or body than this server's; see test_server_checks_payload_hash")
     r = user.connection.request("GET", target, {"Authorization": header})
     check_promises(r)
     assert r.status == v["expect"]["status"], repr(r)

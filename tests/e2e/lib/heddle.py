@@ -63,6 +63,8 @@ class Heddle(Process):
                   **self.settings}
         sections = {}
         for name, value in values.items():
+            if value is None:
+                continue
             section, _, key = name.partition(".")
             for one in value if isinstance(value, (list, tuple)) else [value]:
                 sections.setdefault(section, []).append(f"{key} = {one}")
@@ -204,7 +206,7 @@ class Backends:
         return self._shared[kind]
 
     def stack(self, engine, settings=None, own_redis=False, start=True):
-        """A server on this engine. `settings` override the defaults below; a value of None removes a key."""
+        """A server on this engine. `settings` override the defaults below; None leaves a key out."""
         number = len(self.stacks)
         folder = self.folder / f"s{number}"
         folder.mkdir(parents=True)
@@ -228,7 +230,7 @@ class Backends:
             assert engine == "sqlite+memory", engine
             values |= {"store.driver": "sqlite", "cache.driver": "memory"}
         values |= settings or {}
-        heddle = Heddle(folder, {k: v for k, v in values.items() if v is not None})
+        heddle = Heddle(folder, values)
         stack = Stack(engine, heddle, mariadb, redis, database, self.issuer)
         self.stacks.append(stack)
         self.processes.append(heddle)
