@@ -214,9 +214,12 @@ static void more_connections_than_allowed_wait_outside(void **state)
 
 /* ---- the end ---- */
 
+static atomic_bool drain_over;
+
 static void *drain_main(void *arg)
 {
     server_drain(arg);
+    atomic_store(&drain_over, true);
     return NULL;
 }
 
@@ -226,6 +229,7 @@ static void draining_finishes_what_runs_and_refuses_what_is_new(void **state)
 
     (void)state;
     conf.workers = 1;
+    atomic_store(&drain_over, false);
     start();
     struct client running = dial(), queued = dial(), idle = dial();
     client_expect(&idle, GET_("/quick"), 200, "ok");
@@ -241,6 +245,7 @@ static void draining_finishes_what_runs_and_refuses_what_is_new(void **state)
         client_done(&fresh);
     client_expect(&idle, GET_("/__lbheartbeat__"), 503, NULL);
     assert_true(client_ended(&idle));
+    assert_false(atomic_load(&drain_over));
     sem_post(&app.gate);
     struct said s = client_hear(&running);
     assert_int_equal(s.status, 200);
