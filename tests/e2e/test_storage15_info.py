@@ -1,4 +1,4 @@
-"""Storage API 1.5: info/*. The number in a test's name is that of the edge case in docs/protocol-notes.md."""
+"""Storage API 1.5: info/* (edge cases 1 to 14). Numbers: README.md."""
 from decimal import Decimal
 
 import pytest
@@ -172,3 +172,26 @@ def test_014_lookalikes_of_info_collections_get_no_grace(stack, user):
     late.get("/storage/info", expect=401, code=0)
     # a slash at the end is another path, which does not exist: 404 before the token is looked at, or 401, never 200
     late.get("/info/collections/", expect=(401, 404))
+
+
+def test_the_number_of_collections_has_no_limit(stack, user):
+    names = ["c" * 29 + f"{i:03d}" for i in range(400)] + ["A.b_c-9", "a.b_c-9", "-", "_", "0"]
+    written = {n: user.save(n, "a", n) for n in names}
+    assert user.info() == written
+    assert user.info("collection_counts") == {n: 1 for n in names}
+    assert set(user.info("collection_usage")) == set(names)
+    again = stack.again(user)
+    assert again.info() == written
+    assert all(again.item(n, "a")["payload"] == n for n in names[::40])
+    for n in names[:200]:
+        user.delete(f"/storage/{n}")
+    assert user.info() == {n: t for n, t in written.items() if n in names[200:]} == again.info()
+
+
+def test_parallel_first_requests_of_one_account_give_one_uid(stack):
+    from concurrent.futures import ThreadPoolExecutor
+    headers = {"Authorization": "Bearer " + stack.access_token("ab" * 16 + f"{stack.heddle.port}"),
+               "X-KeyID": "1700000000123-AQIDBAUGBwgJCgsMDQ4PEA"}
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: stack.heddle.get("/1.0/sync/1.5", headers), range(16)))
+    assert {r.status for r in replies} == {200} and len({r.json()["uid"] for r in replies}) == 1
