@@ -1,0 +1,56 @@
+"""What an operator sees of a running server: the internal listener's unix socket, metrics, and the log as objects."""
+import http.client
+import json
+import re
+import socket
+
+from .wire import Reply
+
+
+def internal_get(heddle, target, method="GET", headers=()):
+    """One request to the internal listener."""
+    connection = http.client.HTTPConnection("localhost", timeout=15)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(15)
+    try:
+        connection.sock.connect(str(heddle.folder / "data" / "internal.sock"))
+        connection.request(method, target, headers=dict(headers))
+        answer = connection.getresponse()
+        return Reply(method, target, answer.status, answer.getheaders(), answer.read())
+    finally:
+        connection.close()
+
+
+def metrics(heddle):
+    """All values, by name with labels as they are written."""
+    r = internal_get(heddle, "/metrics")
+    assert r.status == 200 and r.type == "text/plain", repr(r)
+    out = {}
+    for line in r.text.splitlines():
+        if not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            out[name] = float(value)
+    return out
+
+
+class Refusals:
+    """Counts of credentials refused, by reason: `since()` gives those of one kind ("hawk", "basic") that are new since the last
+    call."""
+
+    def __init__(self, heddle, kind="hawk"):
+        self.heddle, self.name = heddle, f"heddle_{kind}_refused_total"
+        self._seen = self._now()
+
+    def _now(self):
+        found = ((re.fullmatch(self.name + r'\{reason="([^"]+)"\}', n), v) for n, v in metrics(self.heddle).items())
+        return {m[1]: v for m, v in found if m}
+
+    def since(self):
+        before, self._seen = self._seen, self._now()
+        return {reason: int(v - before[reason]) for reason, v in self._seen.items() if v != before[reason]}
+
+
+def log_objects(heddle, event=None):
+    """The lines of the log, as objects; those of one event."""
+    lines = (json.loads(line) for line in heddle.log_text().splitlines() if line.startswith("{"))
+    return [line for line in lines if event is None or line["event"] == event]
