@@ -7,6 +7,7 @@
 import functools
 import os
 import random
+import re
 import signal
 import time
 from decimal import Decimal
@@ -51,6 +52,7 @@ class Heddle(Process):
         self.clock_file = self.folder / "clock"
         self.ahead_s = 0.0
         self.port = None
+        self.shared_memory = set()
 
     # -- life --
 
@@ -84,16 +86,27 @@ class Heddle(Process):
         if not self.clock_file.exists():
             self.clock_file.write_text("0\n")
         if self.port is not None:
-            self.write_settings()
-            return super().start(timeout_s)
+            return self._start(timeout_s)
         for tries_left in (2, 1, 0):
             self.port = free_port()
-            self.write_settings()
             try:
-                return super().start(timeout_s)
+                return self._start(timeout_s)
             except RuntimeError as e:
                 if not tries_left or "in use" not in str(e):
                     raise
+
+    def _start(self, timeout_s):
+        self.write_settings()
+        super().start(timeout_s)
+        maps = Path(f"/proc/{self.pid}/maps").read_text()
+        files = [os.readlink(fd.path) for fd in os.scandir(f"/proc/{self.pid}/fd") if os.path.islink(fd.path)]
+        self.shared_memory |= set(re.findall(r"/dev/shm/heddle-(?:era|store)-\S+", maps + "\n" + "\n".join(files)))
+        return self
+
+    def forget_shared_memory(self):
+        """Removes what processes of a node share and what outlives them on purpose: nobody will start this one again."""
+        for path in self.shared_memory:
+            Path(path).unlink(missing_ok=True)
 
     def ready(self):
         try:
@@ -236,7 +249,7 @@ class Backends:
             database = mariadb.create_database(f"heddle_{number}")
             values |= {"store.driver": "mysql", "store.socket": str(mariadb.socket), "store.user": "root",
                        "store.database": database, "cache.driver": "redis", "cache.redis_socket": str(redis.socket),
-                       "cache.scope": f"stack{number}"}
+                       "cache.scope": f"e2e-{os.urandom(6).hex()}"}
         else:
             assert engine == "sqlite+memory", engine
             values |= {"store.driver": "sqlite", "cache.driver": "memory"}
@@ -267,4 +280,6 @@ class Backends:
             else:
                 p.resume()
                 p.kill()
+            if isinstance(p, Heddle):
+                p.forget_shared_memory()
         return bad

@@ -45,9 +45,14 @@ def free_port():
 
 
 def make_temp_folder():
-    """A short, private folder; in memory where that is possible, because test databases are written durably."""
-    parent = os.environ.get("HEDDLE_E2E_TMP") or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
-    return Path(tempfile.mkdtemp(prefix="heddle-e2e-", dir=parent))
+    """A short, private folder; in memory where that is possible, because test databases are written durably. Its name holds our process
+    id, and folders of test runs that died are swept away."""
+    parent = Path(os.environ.get("HEDDLE_E2E_TMP") or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()))
+    for old in parent.glob("heddle-e2e-*-*"):
+        owner = old.name.split("-")[2]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and old.stat().st_uid == os.getuid():
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"heddle-e2e-{os.getpid()}-", dir=parent))
 
 
 class Process:
