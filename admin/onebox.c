@@ -257,6 +257,7 @@ static const struct {
     { "public.workers", "4" },
     { "internal.workers", "1" },
     { "tokens.derived", "no" },
+    { "store.files", "4" },
 
 };
 
@@ -294,6 +295,7 @@ int main(int argc, char **argv)
         .groups = groups,
         .n_groups = N_GROUPS,
         .arg = &box,
+        .small = true,
         .check = check,
         .start = start,
         .reload = reload,

@@ -38,7 +38,8 @@ struct program {
     const char *arguments; /* "COMMAND [ARGUMENT …]" for --help; NULL: takes none             */
     const struct program_group *groups; /* without [log]                                      */
     size_t n_groups;
-    void *arg; /* handed to the functions below                                               */
+    bool small; /* memory counts for more than speed: what is freed goes back to the system */
+    void *arg;  /* handed to the functions below                                               */
 
     /* Relations between keys, without touching the outside: also what --check-config runs. May be NULL.
      * RC_BAD_INPUT: err.text is a sentence for the person at the terminal. */

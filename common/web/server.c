@@ -19,10 +19,12 @@ atomic_int web_queue_depth[2], web_connections[2];
 
 /* ---- configuration ---- */
 
-#define KEY(section, field, type, fallback, least, most, unit, help)                                         \
+#define NAMED(section, name, field, type, fallback, least, most, unit, help)                                 \
     {                                                                                                        \
-        section "." #field, type, offsetof(struct server_conf, field), fallback, least, most, 0, unit, help  \
+        section "." name, type, offsetof(struct server_conf, field), fallback, least, most, 0, unit, help    \
     }
+#define KEY(section, field, type, fallback, least, most, unit, help)                                         \
+    NAMED(section, #field, field, type, fallback, least, most, unit, help)
 
 #define KEYS(s, at, url_help, io, work, depth, conns)                                                        \
     KEY(s, listen, CONF_TEXT, at, 0, 0, "", "HOST:PORT, [V6]:PORT, or the path of a unix socket."),          \
@@ -31,18 +33,20 @@ atomic_int web_queue_depth[2], web_connections[2];
         KEY(s, workers, CONF_INT, work, 0, 1024, "", "Threads that run handlers; 0: eight a core."),         \
         KEY(s, queue, CONF_INT, depth, 1, 1000000, "",                                                       \
             "Requests that may wait for a worker; more get 503."),                                           \
-        KEY(s, queue_wait_s, CONF_SECONDS, "20", 1, 600, "s",                                                \
-            "Who has waited longer for a worker gets 503."),                                                 \
+        NAMED(s, "queue_wait", queue_wait_s, CONF_SECONDS, "20", 1, 600, "s",                                \
+              "Who has waited longer for a worker gets 503."),                                               \
         KEY(s, connections, CONF_INT, conns, 1, 1000000, "", "Open connections at most."),                   \
-        KEY(s, connection_bytes, CONF_SIZE, "16k", 4096, 1 << 20, "bytes",                                   \
+        NAMED(                                                                                               \
+            s, "connection_memory", connection_bytes, CONF_SIZE, "16k", 4096, 1 << 20, "bytes",              \
             "Memory of each connection; request line and headers must fit into some three quarters of it."), \
-        KEY(s, idle_s, CONF_SECONDS, "75", 1, 3600, "s",                                                     \
-            "A silent connection is closed after this; a request's headers must come within it."),           \
-        KEY(s, body_bytes, CONF_SIZE, "256m", 1 << 16, (int64_t)1 << 40, "bytes",                            \
-            "All request bodies in memory together; beyond it 503."),                                        \
-        KEY(s, arena_bytes, CONF_SIZE, "8m", 1 << 16, (int64_t)1 << 30, "bytes",                             \
-            "Memory of one request beside its body; beyond it 503."),                                        \
-        KEY(s, drain_s, CONF_SECONDS, "30", 0, 3600, "s", "Time for running requests when stopping."),       \
+        NAMED(s, "idle", idle_s, CONF_SECONDS, "75", 1, 3600, "s",                                           \
+              "A silent connection is closed after this; a request's headers must come within it."),         \
+        NAMED(s, "bodies_memory", body_bytes, CONF_SIZE, "256m", 1 << 16, (int64_t)1 << 40, "bytes",         \
+              "All request bodies in memory together; beyond it 503."),                                      \
+        NAMED(s, "request_memory", arena_bytes, CONF_SIZE, "8m", 1 << 16, (int64_t)1 << 30, "bytes",         \
+              "Memory of one request beside its body; beyond it 503."),                                      \
+        NAMED(s, "drain", drain_s, CONF_SECONDS, "30", 0, 3600, "s",                                         \
+              "Time for running requests when stopping."),                                                   \
         KEY(s, tls_cert, CONF_TEXT, "", 0, 0, "", "PEM file with the certificate chain; empty: no TLS."),    \
         KEY(s, tls_key, CONF_TEXT, "", 0, 0, "", "PEM file with its private key."),                          \
         KEY(s, spool_dir, CONF_TEXT, "", 0, 0, "",                                                           \

@@ -68,9 +68,9 @@ struct url_parts {
 };
 bool url_cut(view url, struct url_parts *out);
 
-/* Blocks SIGINT, SIGTERM and SIGHUP in the calling thread (call before any thread starts), and waits for one:
- * gives the signal's number. */
+/* Blocks SIGINT, SIGTERM and SIGHUP in the calling thread (call before any thread starts), and waits for one, so many seconds at
+ * most: gives the signal's number, or 0. */
 void signals_block(void);
-int signals_wait(void);
+int signals_wait(int64_t seconds);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <time.h>
 
 static void wanted(sigset_t *set)
 {
@@ -20,14 +21,20 @@ void signals_block(void)
         abort();
 }
 
-int signals_wait(void)
+int signals_wait(int64_t seconds)
 {
+    const struct timespec most = { .tv_sec = seconds };
     sigset_t set;
-    int sig = 0;
+    int sig;
 
     wanted(&set);
-    while (sigwait(&set, &sig) != 0) /* EINVAL cannot be; a debugger may interrupt */
+    for (;;) {
+        sig = sigtimedwait(&set, NULL, &most);
+        if (sig > 0)
+            return sig;
+        if (errno == EAGAIN)
+            return 0;
         if (errno != EINTR)
             abort();
-    return sig;
+    }
 }

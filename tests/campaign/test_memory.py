@@ -44,6 +44,29 @@ def upload_batch(client, coll, count, size):
         batch = r.json().get("batch", batch)
 
 
+def many(stack, users=96, threads=12):
+    """Load of another kind: many users, so that every worker has been at every file of the store."""
+    errors = []
+
+    def work(n):
+        try:
+            for uid in range(3_400_001_000 + n, 3_400_001_000 + users, threads):
+                client = Client(stack, uid)
+                upload(client, "tabs", 100, 2000)
+                for target in ("/info/collections", "/storage/tabs?full=1", "/info/collection_usage", "/storage/tabs/r0000001"):
+                    assert client.request("GET", target).status == 200
+                client.close()
+        except BaseException as e:
+            errors.append(e)
+
+    running = [threading.Thread(target=work, args=(n,)) for n in range(threads)]
+    for t in running:
+        t.start()
+    for t in running:
+        t.join()
+    assert not errors, errors
+
+
 def test_the_one_box_stays_small(backends):
     stack = backends.stack("sqlite+memory")
     pid = stack.heddle.pid
@@ -75,6 +98,7 @@ def test_the_one_box_stays_small(backends):
     watch.join()
     assert not errors, errors
     assert watch.peak < 64 * MIB, f"under load: {watch.peak} KiB"
+    many(stack)
     wait_until(lambda: resident_kib(pid) < 20 * MIB, f"under 20 MiB again (is {resident_kib(pid)} KiB)", timeout_s=75, every_s=1)
     print(f"resident: fresh {fresh / MIB:.1f} MiB, at most {watch.peak / MIB:.1f} MiB under load, {resident_kib(pid) / MIB:.1f} MiB after it "
           f"({rounds[0]} reads of 100,000 records)")

@@ -12,7 +12,7 @@ PATIENCE_S = 1.0
 
 @pytest.fixture
 def stack(engine, backends):
-    return backends.stack(engine, {"public.idle_s": 3})
+    return backends.stack(engine, {"public.idle": 3})
 
 
 def serves(stack):

@@ -122,7 +122,7 @@ def test_e48_the_heartbeat_needs_nobody(stack):
 
 
 def test_e48_while_shutting_down_the_heartbeat_fails_and_requests_are_served(own_stack):
-    stack = own_stack({"public.drain_s": 20})
+    stack = own_stack({"public.drain": 20})
     user = stack.user11()
     written = user.save("xx", "a", "x")
     beat = stack.heddle.connection()

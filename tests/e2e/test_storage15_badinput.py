@@ -367,7 +367,7 @@ def test_a_request_that_is_no_http(kept, request_text):
 
 def test_a_client_that_leaves_in_the_middle_of_a_body(own_stack):
     """Nothing is written, and nothing of it stays: the server ends without waiting for those who have left."""
-    stack = own_stack({"public.drain_s": 60})
+    stack = own_stack({"public.drain": 60})
     user = stack.user()
     written = user.save("keep", "a", "x")
     target = user.base + "/storage/keep/a"
