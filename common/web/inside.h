@@ -194,6 +194,7 @@ struct web_conn {
     char peer[64];
     bool trusted;
     _Atomic int64_t deadline_us; /* of what is being received; 0: nothing is */
+    bool seen_left;              /* the watch's own: the client had left at its last tick */
 };
 
 struct watch;
