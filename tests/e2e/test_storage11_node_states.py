@@ -102,6 +102,13 @@ def test_e47_the_state_of_one_node_never_affects_another(own_stack):
     assert two.user11().get("/info/collections").header("X-Weave-Backoff") is None
 
 
+def test_a_storm_is_refused_with_times_that_differ(own_stack):
+    """All clients come at once after an outage: they shall not come back at once."""
+    user = own_stack({"backoff.refuse_percent": 100, "backoff.seconds": 1800}).user11(register=False)
+    waits = {int(user.get("/info/collections", expect=503).header("Retry-After")) for _ in range(30)}
+    assert len(waits) > 1 and all(1800 * 0.75 <= w <= 1800 * 1.25 for w in waits), waits
+
+
 @pytest.mark.parametrize("host", ["another.example.net", "localhost:1", "", "[::1]", "127.0.0.1"])
 def test_e47_any_host_is_answered(user11, host):
     """[R] A process is one node, known by several names perhaps."""
@@ -130,11 +137,20 @@ def test_e48_while_shutting_down_the_heartbeat_fails_and_requests_are_served(own
     target = f"/1.1/{user.name}/storage/xx/b"
     slow = _half_sent(stack, user, target)
     stack.heddle.child.send_signal(signal.SIGTERM)
+    wait_until(lambda: _fails(beat), "a heartbeat that fails")
     status, body = wait_until(lambda: _finished_put(slow), "the rest of a request that was under way")
     assert status == 200, body
     assert stack.heddle.child.wait(30) == 0
     stack.heddle.start()
     assert user.ids("xx") == ["a", "b"] and user.item("xx", "a")["modified"] == written
+
+
+def _fails(beat):
+    """A balancer sees 503, or that nobody takes connections any more."""
+    try:
+        return beat.request("GET", "/__heartbeat__").status == 503
+    except OSError:
+        return True
 
 
 def _half_sent(stack, user, target):
