@@ -61,10 +61,12 @@ rc json_read(view text, unsigned max_depth, enum json_read flags, json_t **out, 
         return fail(e, RC_BAD_INPUT, RESP_JSON, "JSON nested deeper than %u", max_depth);
     if (flags & JSON_READ_NO_DUPLICATES)
         how |= JSON_REJECT_DUPLICATES;
+    if (flags & JSON_READ_WIDE_INTEGERS)
+        how |= JSON_DECODE_INT_AS_REAL;
     value = json_loadb(text.p, text.n, how, &why);
     if (!value && json_error_code(&why) == json_error_out_of_memory)
         abort(); /* like any allocation: inputs are bounded instead */
-    if (!value) /* jansson's own text quotes the input, which may be a password or a payload */
+    if (!value)  /* jansson's own text quotes the input, which may be a password or a payload */
         return fail(e, RC_BAD_INPUT, out_of_range(&why) ? RESP_INVALID_WBO : RESP_JSON,
                     "not usable JSON at byte %d (code %d)", why.position, (int)json_error_code(&why));
     *out = value;

@@ -90,6 +90,19 @@ static void duplicates_are_an_error_only_where_asked(void **state)
     json_decref(value);
 }
 
+static void wide_integers_are_never_out_of_range(void **state)
+{
+    struct err e = ERR_NONE;
+    json_t *value = NULL;
+
+    (void)state;
+    assert_int_equal(json_read(VIEW("[9223372036854775808]"), 9, JSON_READ_WIDE_INTEGERS, &value, &e), RC_OK);
+    assert_true(json_is_real(json_array_get(value, 0)));
+    json_decref(value);
+    assert_int_equal(json_read(VIEW("1e400"), 9, JSON_READ_WIDE_INTEGERS, &value, &e), RC_BAD_INPUT);
+    assert_int_equal(e.respcode, RESP_INVALID_WBO);
+}
+
 static void a_million_brackets_are_refused_before_the_parser_sees_them(void **state)
 {
     size_t n = 1000000;
@@ -183,6 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reading_takes_json_and_nothing_else),
         cmocka_unit_test(duplicates_are_an_error_only_where_asked),
+        cmocka_unit_test(wide_integers_are_never_out_of_range),
         cmocka_unit_test(a_million_brackets_are_refused_before_the_parser_sees_them),
         cmocka_unit_test(the_text_of_a_string_keeps_its_nul),
         cmocka_unit_test(strings_are_escaped_where_json_demands_it),

@@ -246,6 +246,9 @@ static rc record(struct reader *r, view text, unsigned parts, unsigned max_depth
     }
     got = json_read(text, max_depth, JSON_READ_PLAIN, &root, &why);
     if (got != RC_OK &&
+        why.respcode == RESP_INVALID_WBO) /* an integer out of range: its field fails, not the list */
+        got = json_read(text, max_depth, JSON_READ_WIDE_INTEGERS, &root, &why);
+    if (got != RC_OK &&
         why.respcode == RESP_INVALID_WBO) { /* a number out of range, before the id could be read */
         r->nameless_record = true;
         return legacy ? RC_OK : condemn(r, RESP_INVALID_WBO, "a number out of range");

@@ -76,6 +76,8 @@ static void lists_of_1_5(void **state)
           ANSWER("\"a\",\"b\"", "") },
         { VIEW("[{\"id\":\"a\",\"sortindex\":\"FAIL\"},{\"id\":\"b\"}]"), OK, 1,
           ANSWER("\"b\"", "\"a\":\"invalid sortindex\"") },
+        { VIEW("[{\"id\":\"a\",\"sortindex\":99999999999999999999},{\"id\":\"b\"}]"), OK, 1,
+          ANSWER("\"b\"", "\"a\":\"invalid sortindex\"") },
         { VIEW("[{\"id\":\"a\",\"ttl\":1000000000},{\"id\":\"b\",\"ttl\":999999999}]"), OK, 1,
           ANSWER("\"b\"", "\"a\":\"invalid ttl\"") },
         { VIEW("[{\"id\":\"A\\nB\"},{\"id\":\"\"},{\"id\":\"A\\tB\",\"payload\":\"x\"}]"), OK, 0,
@@ -190,6 +192,8 @@ static void lists_of_1_1(void **state)
           ANSWER("\"a\"", "\"a\":[\"invalid ttl\"]") },
         { VIEW("[{\"id\":\"a\",\"ttl\":1e400},{\"id\":\"b\"}]"), OK, 1,
           ANSWER("\"b\"", "\"\":[\"invalid wbo\"]") },
+        { VIEW("[{\"id\":\"a\",\"ttl\":99999999999999999999},{\"id\":\"b\"}]"), OK, 1,
+          ANSWER("\"b\"", "\"a\":[\"invalid ttl\"]") },
 
         { VIEW("\"notalist\""), WBO, 0, "" },
         { VIEW("42"), WBO, 0, "" },
