@@ -37,7 +37,7 @@ def e2e(build, every=1):
            'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1', 'UBSAN_OPTIONS': 'print_stacktrace=1',
            'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1'}
     return Part('e2e' if name == 'coverage' else f'e2e-{name}',
-                pytest('-p', 'slice_plugin', 'tests/e2e', '-n', '2', '--dist', 'worksteal'),
+                pytest('-p', 'slice_plugin', 'tests/e2e', '-n', '2'),
                 slots=2, builds=(name,), env=env, timeout=7200)
 
 
@@ -54,7 +54,7 @@ def parts(full, seed):
     yield e2e('build/coverage')
     yield Part('campaign', pytest('tests/campaign', '-n', '2', '--ignore=tests/campaign/test_memory.py'), slots=2,
                builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=10800)
-    yield Part('coverage', [PY, 'tests/coverage.py', 'build/coverage'],
+    yield Part('line-coverage', [PY, 'tests/coverage.py', 'build/coverage'],
                builds=('coverage', 'unit', 'cache', 'e2e', 'campaign'))
     yield e2e('build/asan', 1 if full else 8)
     yield e2e('build/tsan', 1 if full else 8)
