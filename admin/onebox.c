@@ -101,11 +101,12 @@ static rc settle_url(struct box *b, struct err *e)
     b->url = NULL;
     if (b->public.url[0] != '\0') {
         if (!url_cut(view_of(b->public.url), &u))
-            return fail(
-                e, RC_BAD_INPUT, RESP_GENERIC,
-                "public.url is \"%s\": must be an address like https://sync.example.net, without a slash at its end",
-                b->public.url);
+            return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                        "public.url is \"%s\": must be an address like https://sync.example.net",
+                        b->public.url);
         b->url = text("%s%s", b->public.url, "");
+        for (size_t n = strlen(b->url); b->url[n - 1] == '/'; n--)
+            b->url[n - 1] = '\0';
         return RC_OK;
     }
     b->url = text("%s://%s", b->public.tls_cert[0] ? "https" : "http", b->public.listen);
@@ -117,10 +118,23 @@ static rc settle_url(struct box *b, struct err *e)
     return RC_OK;
 }
 
+/* The directory writes the node's own URL into tokens, the node compares it byte for byte. */
+static rc check_node_url(const char *url, struct err *e)
+{
+    struct url_parts u;
+    if (url[0] != '\0' && (!url_cut(view_of(url), &u) || url[strlen(url) - 1] == '/'))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "node.url is \"%s\": must be like https://node7.example.net, without a slash at its end",
+                    url);
+    return RC_OK;
+}
+
 static rc check(void *arg, struct err *e)
 {
     struct box *b = arg;
     TRY(settle_url(b, e));
+    TRY(check_node_url(b->node_conf.url, e));
+    TRY(directory_check(&b->directory_conf, b->url, e));
     return sync_limits_ready(&b->limits, e);
 }
 

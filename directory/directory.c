@@ -13,6 +13,33 @@ int64_t directory_now_ms(const struct directory *d)
 
 /* ---- opening ---- */
 
+rc directory_check(const struct directory_conf *c, const char *public_url, struct err *e)
+{
+    struct registration r;
+    bool events = strcmp(c->webhook, "off") != 0;
+    if (!backend_find(view_of(c->backend)))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.backend is \"%s\": must be sqlite", c->backend);
+    if (!c->domain[0])
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.domain must not be empty");
+    if (!c->oauth_scope[0])
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "oauth.scope must not be empty");
+    if (events && strcmp(c->webhook, "on") != 0 && strcmp(c->webhook, "count") != 0)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "oauth.webhook is \"%s\": must be off, count or on",
+                    c->webhook);
+    if (events && (!c->webhook_client[0] || !c->oauth_issuer[0]))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "oauth.webhook needs oauth.webhook_client and oauth.issuer");
+    if (c->token_secrets.n > 0) {
+        struct secrets *s;
+        struct err why = ERR_NONE;
+        if (secrets_new(&c->token_secrets, SECRET_LEAST, &s, &why) != RC_OK)
+            return fail(e, RC_BAD_INPUT, RESP_GENERIC, "tokens.secrets: %s", why.text);
+        secrets_free(s);
+    }
+    return registration_read(c->registration, c->registration_allow, c->registration_secret,
+                             view_of(public_url), &r, e);
+}
+
 static char *in_data_dir(const char *data_dir, const char *name)
 {
     char *path;
@@ -25,8 +52,6 @@ static rc open_backend(struct directory *d, const struct directory_options *o, s
 {
     const struct directory_conf *c = o->conf;
     const struct backend_driver *driver = backend_find(view_of(c->backend));
-    if (!driver)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.backend is \"%s\": must be sqlite", c->backend);
     char *path = c->path[0] ? mem_need(strdup(c->path)) : in_data_dir(o->data_dir, "directory.sqlite");
     rc r = backend_open(driver,
                         &(struct backend_conf){ .path = path,
@@ -89,13 +114,6 @@ static void read_key_files(struct directory *d)
 
 static rc open_oauth(struct directory *d, const struct directory_conf *c, struct err *e)
 {
-    bool events = strcmp(c->webhook, "off") != 0;
-    if (events && strcmp(c->webhook, "on") != 0 && strcmp(c->webhook, "count") != 0)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "oauth.webhook is \"%s\": must be off, count or on",
-                    c->webhook);
-    if (events && (!c->webhook_client[0] || !c->oauth_issuer[0]))
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
-                    "oauth.webhook needs oauth.webhook_client and oauth.issuer");
     TRY(oauth_open(&(struct oauth_conf){ .jwks_file = c->jwks_file,
                                          .jwks_url = c->jwks_url,
                                          .verify_url = c->verify_url,
@@ -122,8 +140,7 @@ static rc change_registration(struct directory *d, const struct directory_conf *
 static rc open_all(struct directory *d, const struct directory_options *o, struct err *e)
 {
     const struct directory_conf *c = o->conf;
-    if (!c->domain[0])
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.domain must not be empty");
+    TRY(directory_check(c, o->public_url, e));
     TRY(change_registration(d, c, e));
     TRY(open_secrets(d, o, e));
     TRY(open_sole(d, o, e));

@@ -52,6 +52,9 @@ struct directory_options {
     void *on_forget_arg;
 };
 
+/* Whether directory_open would take these settings, as far as they tell by themselves: no file is opened but those that lists name.
+ * RC_BAD_INPUT: a sentence that names the key. No token secret is no mistake here: the one box makes one. */
+MUST_USE rc directory_check(const struct directory_conf *c, const char *public_url, struct err *e);
 MUST_USE rc directory_open(const struct directory_options *o, struct directory **out, struct err *e);
 void directory_mount(struct directory *d, struct mount *out);
 void directory_close(struct directory *d);

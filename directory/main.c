@@ -52,7 +52,9 @@ static rc settle_url(struct app *a, struct err *e)
 
 static rc check(void *arg, struct err *e)
 {
-    return settle_url(arg, e);
+    struct app *a = arg;
+    TRY(settle_url(a, e));
+    return directory_check(&a->conf, a->url, e);
 }
 
 static rc make_data_dir(const char *path, struct err *e)

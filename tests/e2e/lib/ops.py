@@ -3,7 +3,9 @@ import http.client
 import json
 import re
 import socket
+import subprocess
 
+from .heddle import build_folder
 from .wire import Reply
 
 
@@ -54,3 +56,10 @@ def log_objects(heddle, event=None):
     """The lines of the log, as objects; those of one event."""
     lines = (json.loads(line) for line in heddle.log_text().splitlines() if line.startswith("{"))
     return [line for line in lines if event is None or line["event"] == event]
+
+
+def run(*options, program="heddle"):
+    """(exit code, output, errors) of a program that ends by itself."""
+    done = subprocess.run([build_folder() / program, *map(str, options)], capture_output=True, text=True, timeout=30,
+                          stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout, done.stderr
