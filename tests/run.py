@@ -33,7 +33,7 @@ def pytest(*args):
 def e2e(build, every=1):
     """The end-to-end tests on one build: all of them, or a slice drawn by the seed."""
     name = build.rsplit('/', 1)[-1]
-    env = {'HEDDLE_BUILD': build, 'HEDDLE_SLICE': str(every), 'PYTHONPATH': 'tests',
+    env = {'HEDDLE_BUILD': build, 'HEDDLE_PATIENCE_S': '1' if name == 'coverage' else '5', 'HEDDLE_SLICE': str(every), 'PYTHONPATH': 'tests',
            'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1', 'UBSAN_OPTIONS': 'print_stacktrace=1',
            'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1'}
     return Part('e2e' if name == 'coverage' else f'e2e-{name}',

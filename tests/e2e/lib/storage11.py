@@ -5,13 +5,14 @@ from decimal import Decimal
 from urllib.parse import urlsplit
 
 from .storage15 import encode
-from .wire import STAMP, JSON_STAMP, Connection
+from .wire import JSON_STAMP, STAMP, Connection, check_prompt
 
 STATUSES = {200, 400, 401, 404, 405, 412, 413, 503}
 
 
 def check_promises(r):
     """What holds for every answer of 1.1, of the storage and of the User API."""
+    check_prompt(r)
     assert r.status in STATUSES, f"a status that is never sent\n{r!r}"
     assert STAMP.fullmatch(r.header("X-Weave-Timestamp") or ""), f"no X-Weave-Timestamp\n{r!r}"
     assert not re.search(rb"[\r\n]", r.body) or r.type in ("application/newlines", "text/html", "application/whoisi"), \

@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 
 from . import hawk
-from .wire import JSON_STAMP, STAMP
+from .wire import JSON_STAMP, STAMP, check_prompt
 
 STATUSES = {200, 202, 304, 400, 401, 403, 404, 405, 406, 412, 413, 415, 431, 503}
 NO_TYPE = object()
@@ -31,6 +31,7 @@ def _decimal(value):
 
 def check_promises(r):
     """What holds for every answer of the storage protocol, good or bad."""
+    check_prompt(r)
     assert r.status in STATUSES, f"a status that is never sent\n{r!r}"
     now = r.timestamp
     if r.status < 300 or r.status in (304, 412):

@@ -5,12 +5,24 @@ for byte. `Reply` reads stamps as decimal.Decimal, so that 1767225600.10 stays w
 """
 import http.client
 import json
+import os
 import re
 import socket
+import time
 from decimal import Decimal
 
 STAMP = re.compile(r"\d+\.\d\d")
 JSON_STAMP = re.compile(r'"modified":\s*(-?[0-9.eE+]+)')
+
+
+# A refusal takes no longer; slow builds and busy machines may be given more.
+PATIENCE_S = float(os.environ.get("HEDDLE_PATIENCE_S", "1"))
+
+
+def check_prompt(r):
+    """What is refused is refused at once."""
+    if 400 <= r.status < 500:
+        assert r.seconds < PATIENCE_S, f"refused only after {r.seconds:.2f} s\n{r!r}"
 
 
 class Reply:
@@ -19,6 +31,7 @@ class Reply:
     def __init__(self, method, target, status, headers, body):
         self.method, self.target = method, target
         self.status, self.headers, self.body = status, headers, body
+        self.seconds = 0.0  # from the first byte sent to the last one read
 
     def __repr__(self):
         lines = [f"{self.method} {self.target} -> {self.status}"]
