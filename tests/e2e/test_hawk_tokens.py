@@ -16,7 +16,7 @@ import time
 import pytest
 
 from lib import hawk
-from lib.heddle import SECRET
+from lib.heddle import SECRET, has_hooks
 from lib.ops import Refusals
 from lib.processes import ROOT
 from lib.storage15 import Storage15, check_promises
@@ -60,6 +60,8 @@ def refusals(shared_stacks, engine):
 @pytest.fixture(scope="session")
 def published(worker):
     """secrets, public URL -> a server with that name, at the time of the vectors."""
+    if not has_hooks():
+        pytest.skip("a build without test hooks has the time of today")
     running = {}
 
     def get(secrets, url, now):
