@@ -98,10 +98,17 @@ class Heddle(Process):
     def _start(self, timeout_s):
         self.write_settings()
         super().start(timeout_s)
-        maps = Path(f"/proc/{self.pid}/maps").read_text()
-        files = [os.readlink(fd.path) for fd in os.scandir(f"/proc/{self.pid}/fd") if os.path.islink(fd.path)]
-        self.shared_memory |= set(re.findall(r"/dev/shm/heddle-(?:era|store)-\S+", maps + "\n" + "\n".join(files)))
+        self.shared_memory |= set(re.findall(r"/dev/shm/heddle-(?:era|store)-\S+", "\n".join(self._open_files())))
         return self
+
+    def _open_files(self):
+        """Everything it has mapped or open; it goes on opening and closing while we look."""
+        yield Path(f"/proc/{self.pid}/maps").read_text()
+        for fd in os.scandir(f"/proc/{self.pid}/fd"):
+            try:
+                yield os.readlink(fd.path)
+            except FileNotFoundError:
+                pass
 
     def forget_shared_memory(self):
         """Removes what processes of a node share and what outlives them on purpose: nobody will start this one again."""
