@@ -114,17 +114,20 @@ static int tcp_try(const struct addrinfo *ai, bool reuse_port)
 /* For people: what was bound; every address is shown as loopback, where one can click on it. */
 static void tcp_describe(struct listener *l)
 {
-    struct sockaddr_storage sa = { .ss_family = AF_UNSPEC };
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } sa = { .v6 = { .sin6_family = AF_UNSPEC } };
     socklen_t n = sizeof sa;
     struct address a;
     char text[64];
     static const uint8_t any6[16], any4[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
-    if (getsockname(l->fd, (struct sockaddr *)&sa, &n) != 0)
+    if (getsockname(l->fd, &sa.any, &n) != 0)
         abort();
-    l->port = ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&sa)->sin6_port
-                                             : ((struct sockaddr_in *)(void *)&sa)->sin_port);
-    address_of((struct sockaddr *)&sa, &a);
+    l->port = ntohs(sa.any.sa_family == AF_INET6 ? sa.v6.sin6_port : sa.v4.sin_port);
+    address_of(&sa.any, &a);
     if (memcmp(a.bytes, any4, 16) == 0 || memcmp(a.bytes, any6, 16) == 0)
         snprintf(text, sizeof text, "127.0.0.1");
     else

@@ -51,7 +51,7 @@ static bool host_cut(view *rest, view *out_host)
 
 bool url_cut(view url, struct url_parts *out)
 {
-    struct url_parts u = { .port = 0 };
+    struct url_parts u;
     view rest;
 
     if (view_starts(url, VIEW("http://")))

@@ -2,6 +2,7 @@
  * process's lock of the file before BEGIN IMMEDIATE: SQLite itself would make him poll. WAL, so readers wait for nobody. */
 #include "node/store/engine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -76,9 +77,8 @@ static rc failed(struct conn *c, const char *what, struct err *e)
     sqlite3 *db = conn_of(c)->db;
     int code = sqlite3_extended_errcode(db);
     rc r = RC_BROKEN;
-    if (no_room(db, code))
-        r = RC_BUSY;
-    else if ((code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED || (code & 0xff) == SQLITE_NOMEM)
+    if (no_room(db, code) || (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED ||
+        (code & 0xff) == SQLITE_NOMEM)
         r = RC_BUSY;
     else if ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR)
         r = RC_AWAY;
@@ -358,6 +358,7 @@ static rc read_number(struct conn *c, const char *sql, bool *out_found, int64_t 
     struct stmt *st = NULL;
     bool row = false;
     TRY(sqlite_prepare(c, sql, &st, e));
+    assert(st);
     rc r = sqlite_step(st, &row, e);
     if (r == RC_OK && row)
         *out = sqlite_col_int(st, 0);

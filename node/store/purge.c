@@ -150,6 +150,7 @@ static rc purge(struct store_session *ss, bool batches, int64_t age_s, unsigned 
     unsigned shards = ss->store->engine->shards;
     uint64_t n = 0;
     rc r = RC_OK;
+    assert(shards > 0);
     p->batches = batches;
     p->until_ms = clock_now_us(ss->store->clock) / 1000 - age_s * 1000;
     for (unsigned i = 0; i < shards && n < limit && r == RC_OK; i++)

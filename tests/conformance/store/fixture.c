@@ -1,6 +1,8 @@
 #include "tests/conformance/store/fixture.h"
 
+#include <errno.h>
 #include <ftw.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,10 +50,13 @@ bool fixture_is_mysql(void)
 
 void fixture_control(const char *verb)
 {
-    char line[600];
-    int n = snprintf(line, sizeof line, "%s %s", env("HEDDLE_TEST_CONTROL"), verb);
-    assert_true(n > 0 && n < (int)sizeof line);
-    int status = system(line);
+    char *control = env("HEDDLE_TEST_CONTROL");
+    char *argv[] = { control, (char *)(uintptr_t)verb, NULL };
+    pid_t child = -1;
+    int status = -1;
+    assert_int_equal(posix_spawn(&child, control, NULL, NULL, argv, environ), 0);
+    while (waitpid(child, &status, 0) < 0)
+        assert_int_equal(errno, EINTR);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 

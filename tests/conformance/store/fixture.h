@@ -26,7 +26,7 @@ extern struct err err; /* of the last failure */
 /* The engine of this run; the connection comes from the environment (HEDDLE_TEST_SOCKET), the folder is a new one. */
 void fixture_conf(const char *driver);
 bool fixture_is_mysql(void);
-/* Runs "<HEDDLE_TEST_CONTROL> verb": kill, start. The tests that need it are for mysql. */
+/* Runs the program HEDDLE_TEST_CONTROL with a verb: kill, start. The tests that need it are for mysql. */
 void fixture_control(const char *verb);
 void fixture_remove_folder(const char *path);
 
