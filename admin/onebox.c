@@ -10,6 +10,7 @@
 #include "common/base/mem.h"
 #include "common/web/ops.h"
 #include "common/web/program.h"
+#include "directory/backend/ldap_conf.h"
 #include "directory/directory.h"
 #include "node/node.h"
 
@@ -24,6 +25,7 @@ enum {
     GROUP_STORE,
     GROUP_CACHE,
     GROUP_DIRECTORY,
+    GROUP_LDAP,
     N_GROUPS
 };
 
@@ -45,6 +47,7 @@ struct box {
     struct store_conf store;
     struct cache_conf cache;
     struct directory_conf directory_conf;
+    struct ldap_conf ldap;
 
     char *url; /* public URL */
     char *store_path, *directory_path, *internal_path;
@@ -135,6 +138,8 @@ static rc check(void *arg, struct err *e)
     TRY(settle_url(b, e));
     TRY(check_node_url(b->node_conf.url, e));
     TRY(directory_check(&b->directory_conf, b->url, e));
+    if (strcmp(b->directory_conf.backend, "ldap") == 0)
+        TRY(ldap_conf_check(&b->ldap, e));
     return sync_limits_ready(&b->limits, e);
 }
 
@@ -182,6 +187,7 @@ static rc open_both(struct box *b, struct err *e)
 {
     const char *own = b->node_conf.url[0] ? b->node_conf.url : b->url;
     TRY(directory_open(&(struct directory_options){ .conf = &b->directory_conf,
+                                                    .ldap = &b->ldap,
                                                     .public_url = b->url,
                                                     .data_dir = b->data.dir,
                                                     .clock = clock_system(),
@@ -302,6 +308,7 @@ int main(int argc, char **argv)
         [GROUP_CACHE] = { cache_conf_keys, cache_conf_keys_n, &box.cache, sizeof(box.cache) },
         [GROUP_DIRECTORY] = { directory_conf_keys, directory_conf_keys_n, &box.directory_conf,
                               sizeof(box.directory_conf) },
+        [GROUP_LDAP] = { ldap_conf_keys, ldap_conf_keys_n, &box.ldap, sizeof(box.ldap) },
     };
     const struct program program = {
         .name = "heddle",

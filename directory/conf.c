@@ -4,7 +4,7 @@
 
 const struct conf_key directory_conf_keys[] = {
     { "directory.backend", CONF_TEXT, AT(backend), "sqlite", 0, 0, 0, "",
-      "Where accounts are kept: sqlite." },
+      "Where accounts are kept: sqlite, or ldap (then see the keys of [ldap])." },
     { "directory.path", CONF_TEXT, AT(path), "", 0, 0, 0, "",
       "sqlite: the database file; empty: directory.sqlite in data.dir." },
     { "directory.domain", CONF_TEXT, AT(domain), "api.accounts.firefox.com", 0, 0, 0, "",

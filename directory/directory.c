@@ -18,7 +18,8 @@ rc directory_check(const struct directory_conf *c, const char *public_url, struc
     struct registration r;
     bool events = strcmp(c->webhook, "off") != 0;
     if (!backend_find(view_of(c->backend)))
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.backend is \"%s\": must be sqlite", c->backend);
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.backend is \"%s\": must be sqlite or ldap",
+                    c->backend);
     if (!c->domain[0])
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.domain must not be empty");
     if (!c->oauth_scope[0])
@@ -55,6 +56,7 @@ static rc open_backend(struct directory *d, const struct directory_options *o, s
     char *path = c->path[0] ? mem_need(strdup(c->path)) : in_data_dir(o->data_dir, "directory.sqlite");
     rc r = backend_open(driver,
                         &(struct backend_conf){ .path = path,
+                                                .ldap = o->ldap,
                                                 .cost = { .kib = (uint32_t)c->argon2_kib,
                                                           .passes = (uint32_t)c->argon2_passes,
                                                           .lanes = (uint32_t)c->argon2_lanes },

@@ -8,7 +8,7 @@
 
 /* Keys of [directory], [tokens], [oauth], [registration]. */
 struct directory_conf {
-    char *backend;                  /* "sqlite" ("ldap" comes with the cluster) */
+    char *backend;                  /* "sqlite", "ldap"   */
     char *path;                     /* sqlite: file                             */
     char *domain;                   /* account names of 1.5: <sub>@<domain>     */
     struct conf_list token_secrets; /* tokens.secrets */
@@ -37,9 +37,11 @@ extern const struct conf_key directory_conf_keys[];
 extern const size_t directory_conf_keys_n;
 
 struct directory;
+struct ldap_conf;
 
 struct directory_options {
     const struct directory_conf *conf;
+    const struct ldap_conf *ldap; /* for directory.backend = ldap; may be NULL without */
     const char *public_url; /* of this service, no slash at its end */
     const char *data_dir;
     const struct clock *clock;

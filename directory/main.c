@@ -1,4 +1,4 @@
-/* The program heddle-directory: who you are, where you live. */
+/* The program heddle-directory: who you are, where you live. `heddle-directory ldap-init` prepares an LDAP server for it. */
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -6,6 +6,8 @@
 #include "common/base/mem.h"
 #include "common/base/scope.h"
 #include "common/web/program.h"
+#include "directory/backend/ldap_conf.h"
+#include "directory/backend/ldap_init.h"
 #include "directory/directory.h"
 
 /* Keys of [data]. */
@@ -18,13 +20,16 @@ static const struct conf_key data_conf_keys[] = {
       "Folder of what is kept here: the SQLite file, keys that were not given." },
 };
 
+#define LDAP_INIT "ldap-init"
+
 /* In the order of `groups` below. */
-enum group { GROUP_DATA, GROUP_PUBLIC, GROUP_INTERNAL, GROUP_DIRECTORY, N_GROUPS };
+enum group { GROUP_DATA, GROUP_PUBLIC, GROUP_INTERNAL, GROUP_DIRECTORY, GROUP_LDAP, N_GROUPS };
 
 struct app {
     struct data_conf data;
     struct server_conf public, internal;
     struct directory_conf conf;
+    struct ldap_conf ldap;
 
     char *url; /* public URL */
     struct directory *directory;
@@ -54,6 +59,8 @@ static rc check(void *arg, struct err *e)
 {
     struct app *a = arg;
     TRY(settle_url(a, e));
+    if (strcmp(a->conf.backend, "ldap") == 0)
+        TRY(ldap_conf_check(&a->ldap, e));
     return directory_check(&a->conf, a->url, e);
 }
 
@@ -73,10 +80,12 @@ static rc start(void *arg, struct err *e)
     struct app *a = arg;
     struct mount mount;
     TRY(make_data_dir(a->data.dir, e));
-    TRY(directory_open(
-        &(struct directory_options){
-            .conf = &a->conf, .public_url = a->url, .data_dir = a->data.dir, .clock = clock_system() },
-        &a->directory, e));
+    TRY(directory_open(&(struct directory_options){ .conf = &a->conf,
+                                                    .ldap = &a->ldap,
+                                                    .public_url = a->url,
+                                                    .data_dir = a->data.dir,
+                                                    .clock = clock_system() },
+                       &a->directory, e));
     directory_mount(a->directory, &mount);
     if (a->internal.listen[0] != '\0') {
         TRY(server_open(&a->internal, true, &mount, 1, clock_system(), &a->internal_server, e));
@@ -107,6 +116,79 @@ static void stop(void *arg)
     free(a->url);
 }
 
+/* ---- heddle-directory ldap-init ---- */
+
+static const char ldap_init_usage[] =
+    "heddle-directory: ldap-init takes --check, --as DN (\"\": this Unix user, over ldapi) and --password-file FILE\n";
+
+/* The words behind "ldap-init". */
+struct ldap_init_words {
+    struct ldap_init_options options;
+    const char *password_file;
+};
+
+static bool read_words(int argc, char **argv, struct ldap_init_words *out)
+{
+    for (int i = 1; i < argc; i++) {
+        bool more = i + 1 < argc;
+        if (strcmp(argv[i], "--check") == 0)
+            out->options.check_only = true;
+        else if (strcmp(argv[i], "--as") == 0 && more)
+            out->options.as_dn = argv[++i];
+        else if (strcmp(argv[i], "--password-file") == 0 && more)
+            out->password_file = argv[++i];
+        else
+            return false;
+    }
+    const char *dn = out->options.as_dn;
+    return (dn && dn[0]) == (out->password_file != NULL);
+}
+
+static int ldap_init_run(void *arg, int argc, char **argv)
+{
+    struct app *a = arg;
+    struct ldap_init_words w = { .options.out = stdout };
+    struct err e = ERR_NONE;
+    char password[512] = "", *one = password;
+    if (argc < 1 || strcmp(argv[0], LDAP_INIT) != 0 || !read_words(argc, argv, &w)) {
+        fputs(ldap_init_usage, stderr);
+        return PROGRAM_MISUSED;
+    }
+    if (w.password_file) {
+        FILE *f = fopen(w.password_file, "re");
+        bool got = f && fgets(password, sizeof(password), f);
+        if (f)
+            fclose(f);
+        password[strcspn(password, "\n")] = '\0';
+        if (!got || !password[0]) {
+            fprintf(stderr, "heddle-directory: %s cannot be read, or is empty\n", w.password_file);
+            return PROGRAM_FAILED;
+        }
+        w.options.as_password = (struct conf_list){ .items = &one, .n = 1 };
+    }
+    const struct backend_conf conf = { .ldap = &a->ldap,
+                                       .cost = { .kib = (uint32_t)a->conf.argon2_kib,
+                                                 .passes = (uint32_t)a->conf.argon2_passes,
+                                                 .lanes = (uint32_t)a->conf.argon2_lanes },
+                                       .clock = clock_system() };
+    rc r = ldap_tree_init(&conf, &w.options, &e);
+    explicit_bzero(password, sizeof(password));
+    if (r != RC_OK) {
+        fprintf(stderr, "heddle-directory: %s\n", e.text);
+        return PROGRAM_FAILED;
+    }
+    puts("ok       LDAP is ready for Heddle");
+    return PROGRAM_DONE;
+}
+
+static bool wants_ldap_init(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], LDAP_INIT) == 0)
+            return true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     static struct app app;
@@ -117,6 +199,16 @@ int main(int argc, char **argv)
         [GROUP_INTERNAL] = { server_conf_internal, server_conf_internal_n, &app.internal,
                              sizeof(app.internal) },
         [GROUP_DIRECTORY] = { directory_conf_keys, directory_conf_keys_n, &app.conf, sizeof(app.conf) },
+        [GROUP_LDAP] = { ldap_conf_keys, ldap_conf_keys_n, &app.ldap, sizeof(app.ldap) },
+    };
+    const struct program init = {
+        .name = "heddle-directory",
+        .purpose = "lays Heddle's tree in an LDAP server, and checks it",
+        .arguments = "ldap-init [--check] [--as DN --password-file FILE]",
+        .groups = groups,
+        .n_groups = N_GROUPS,
+        .arg = &app,
+        .run = ldap_init_run,
     };
     const struct program program = {
         .name = "heddle-directory",
@@ -129,5 +221,5 @@ int main(int argc, char **argv)
         .reload = reload,
         .stop = stop,
     };
-    return program_main(&program, argc, argv);
+    return program_main(wants_ldap_init(argc, argv) ? &init : &program, argc, argv);
 }

@@ -16,7 +16,7 @@ static const char *const state_names[] = { "open", "closed", "draining", "down" 
 
 const struct backend_driver *backend_find(view name)
 {
-    static const struct backend_driver *const drivers[] = { &backend_sqlite };
+    static const struct backend_driver *const drivers[] = { &backend_sqlite, &backend_ldap };
     for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
         if (view_eq(name, view_of(drivers[i]->name)))
             return drivers[i];

@@ -5,7 +5,9 @@
  * A `struct backend` belongs to the process, any thread may open sessions of it; a session belongs to one thread at a time.
  * Views in results live in the arena that was given. Absent text is VIEW_NONE, an absent number 0; empty texts and zeros are
  * never stored but left out, as LDAP would have it.
- * rc of all: RC_AWAY, RC_BUSY: the backend does not answer, later it may; RC_UNSURE: a write may have happened; RC_BROKEN. */
+ * rc of all: RC_AWAY, RC_BUSY: the backend does not answer, later it may; RC_UNSURE: a write may have happened; RC_BROKEN;
+ * RC_BAD_INPUT: a text that the backend cannot keep (LDAP: not UTF-8; an address that is not ASCII).
+ * RC_FORBIDDEN: passwords are kept elsewhere and only read here (LDAP, guest layout). */
 #ifndef HEDDLE_BACKEND_H
 #define HEDDLE_BACKEND_H
 
@@ -110,8 +112,10 @@ typedef bool account_visitor(void *arg, const struct account *acc);  /* false st
 typedef bool node_visitor(void *arg, const struct node_entry *node); /* false stops */
 typedef bool erase_visitor(void *arg, const struct erase *x);        /* false stops */
 
+struct ldap_conf;
 struct backend_conf {
-    const char *path; /* SQLite: the file */
+    const char *path;             /* SQLite: the file                         */
+    const struct ldap_conf *ldap; /* LDAP: must live as long as the backend   */
     struct password_cost cost;
     const struct clock *clock;
 };
@@ -156,7 +160,7 @@ struct backend_driver {
     rc (*seats_take)(struct backend_session *s, view node, int64_t want, int64_t *out_got, struct err *e);
     rc (*uid_next)(struct backend_session *s, int64_t count, int64_t *out_first, struct err *e);
 };
-extern const struct backend_driver backend_sqlite;
+extern const struct backend_driver backend_sqlite, backend_ldap;
 const struct backend_driver *backend_find(view name); /* NULL: no such driver */
 
 MUST_USE rc backend_open(const struct backend_driver *d, const struct backend_conf *c, struct backend **out,

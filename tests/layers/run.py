@@ -20,7 +20,7 @@ ROOMS = {
     'cache':    ('node/cache',        ['base'],                   ['hiredis']),
     'sync':     ('node/sync',         ['store', 'cache', 'web'],  []),
     'nodelib':  ('node',              ['sync'],                   []),
-    'backend':  ('directory/backend', ['auth'],                   ['ldap', 'sqlite', 'argon2']),
+    'backend':  ('directory/backend', ['auth'],                   ['ldap', 'sqlite', 'argon2', 'crypt']),
     'mail':     ('directory/mail',    ['base'],                   ['curl']),
     'dirlib':   ('directory',         ['backend', 'mail', 'web'], ['cjose', 'idn2']),
     'adminlib': ('admin',             ['web'],                    []),
@@ -47,7 +47,7 @@ LIBRARY_OF_LINK = {
     'PkgConfig::LIBMICROHTTPD': 'microhttpd', 'PkgConfig::LIBCURL': 'curl', 'PkgConfig::MARIADB': 'mysql',
     'PkgConfig::SQLITE3': 'sqlite', 'PkgConfig::HIREDIS': 'hiredis', 'PkgConfig::LIBARGON2': 'argon2',
     'PkgConfig::CJOSE': 'cjose', 'PkgConfig::LIBIDN2': 'idn2', 'Threads::Threads': 'threads', 'm': 'm', 'ldap': 'ldap',
-    'lber': 'ldap', 'PkgConfig::LDAP': 'ldap', 'cmocka': 'cmocka',
+    'lber': 'ldap', 'PkgConfig::LDAP': 'ldap', 'crypt': 'crypt', 'cmocka': 'cmocka',
 }
 # Libraries whose values travel through our headers: whoever may use the room may use them.
 OPEN_LIBRARIES = {'jansson', 'openssl'}

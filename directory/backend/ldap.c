@@ -1,0 +1,370 @@
+/* Accounts in LDAP. Connections are in ldap_conn.c, which server is asked what in ldap_session.c, entries in ldap_pack.c; passwords are
+ * checked in ldap_login.c, nodes and counters kept in ldap_nodes.c. */
+#include <inttypes.h>
+
+#include "common/base/scope.h"
+#include "directory/backend/ldap_pack.h"
+#include "directory/backend/ldap_session.h"
+#include "directory/backend/ldap_text.h"
+
+/* OpenLDAP's back-mdb keeps a name twice in one key of 511 bytes; what is longer it answers with "other error". */
+enum { DELETE_TRIES = 8, ACCOUNT_BYTES = 256 * 1024, NAME_MAX_IN_DN = 235 };
+
+#define ACCOUNT_FILTER "(objectClass=heddleAccount)"
+
+/* ---- life ---- */
+
+static void driver_close(struct backend *b)
+{
+    ldap_backend_free((struct ldap_backend *)b);
+}
+
+static void ldap_session_shut(struct backend_session *s)
+{
+    ldap_session_free(ldap_own(s));
+}
+
+static rc ldap_session_start(struct backend *b, struct backend_session **out, struct err *e)
+{
+    (void)e;
+    *out = &ldap_session_make((struct ldap_backend *)b)->base; /* connects when it is first used */
+    return RC_OK;
+}
+
+static rc found(void *arg, const struct ldap_entry *x, struct err *e)
+{
+    (void)arg, (void)x, (void)e;
+    return RC_OK;
+}
+
+/* Can anything be looked up? With the provider away it can, as long as there is a replica. */
+static rc ldap_ping(struct backend_session *bs, struct err *e)
+{
+    static const char *const none[] = { LDAP_NO_ATTRS, NULL };
+    struct ldap_session *s = ldap_own(bs);
+    const struct ldap_fetching f = {
+        .how = LDAP_READ_NEWEST,
+        .query = { s->backend->counters.p, LDAP_SCOPE_BASE, "(objectClass=*)", none, 1 },
+        .unpack = found,
+    };
+    rc r = ldap_fetch(s, &f, NULL, e);
+    if (r == RC_NOT_FOUND)
+        return fail(e, RC_BROKEN, RESP_GENERIC,
+                    "%s is not there, or %s may not read it: run heddle-directory ldap-init",
+                    s->backend->counters.p, s->backend->conf->bind_dn);
+    return r;
+}
+
+/* A server that is away now may be back when the first user comes; one without our tree will not have it then either. */
+static rc driver_open(const struct backend_conf *c, struct backend **out, struct err *e)
+{
+    struct ldap_backend *b;
+    TRY(ldap_backend_make(c, &b, e));
+    struct ldap_session *s = ldap_session_make(b);
+    rc r = ldap_ping(&s->base, e);
+    ldap_session_free(s);
+    if (r != RC_OK && r != RC_AWAY) {
+        ldap_backend_free(b);
+        return RC_BAD_INPUT;
+    }
+    *out = &b->base;
+    return RC_OK;
+}
+
+/* ---- reading ---- */
+
+struct account_fetch {
+    view name;
+    struct arena *a;
+    struct account *out;
+};
+
+static rc unpack_account(void *arg, const struct ldap_entry *x, struct err *e)
+{
+    const struct account_fetch *f = arg;
+    return account_unpack(x, f->name, f->a, f->out, e);
+}
+
+/* By name, at the DN that is made of it. */
+static rc fetch_by_name(struct ldap_session *s, enum ldap_freshness how, view name, struct arena *a,
+                        struct account *out, struct err *e)
+{
+    struct account acc;
+    struct account_fetch to = { name, a, &acc };
+    const struct ldap_fetching f = {
+        .how = how,
+        .name = name,
+        .query = { ldap_account_dn(s, a, name).p, LDAP_SCOPE_BASE, ACCOUNT_FILTER, account_attrs, 1 },
+        .unpack = unpack_account,
+        .arg = &to,
+    };
+    TRY(ldap_fetch(s, &f, NULL, e));
+    acc.has_password = acc.has_password || ldap_person_possible(s, name);
+    *out = acc;
+    return RC_OK;
+}
+
+static rc fetch_by_value(struct ldap_session *s, const char *attr, view value, struct arena *a,
+                         struct account *out, struct err *e)
+{
+    struct account acc;
+    struct account_fetch to = { VIEW_NONE, a, &acc };
+    const view parts[] = { VIEW(ACCOUNT_FILTER), filter_equals(a, attr, value) };
+    const struct ldap_fetching f = {
+        .how = LDAP_READ_NEWEST,
+        .query = { s->backend->users.p, LDAP_SCOPE_ONELEVEL, filter_and(a, parts, 2).p, account_attrs, 2 },
+        .unpack = unpack_account,
+        .arg = &to,
+    };
+    TRY(ldap_fetch(s, &f, NULL, e));
+    acc.has_password = acc.has_password || ldap_person_possible(s, acc.name);
+    *out = acc;
+    return RC_OK;
+}
+
+/* In a guest tree somebody whom we meet for the first time gets his entry here. */
+static rc fetch_or_adopt(struct ldap_session *s, view name, struct arena *a, struct account *out,
+                         struct err *e)
+{
+    struct person p;
+    rc r = fetch_by_name(s, LDAP_READ_ANY, name, a, out, e);
+    if (r != RC_NOT_FOUND || !ldap_person_possible(s, name))
+        return r;
+    TRY(ldap_person_find(s, name, a, &p, e));
+    r = ldap_person_adopt(s, name, &p, e);
+    if (r != RC_OK && r != RC_CONFLICT)
+        return r;
+    return fetch_by_name(s, LDAP_READ_TRUTH, name, a, out, e);
+}
+
+rc ldap_account_get(struct backend_session *bs, enum account_key by, view key, struct arena *a,
+                    struct account *out, struct err *e)
+{
+    struct ldap_session *s = ldap_own(bs);
+    uint64_t uid;
+    switch (by) {
+    case ACCOUNT_BY_NAME:
+        return fetch_or_adopt(s, key, a, out, e);
+    case ACCOUNT_BY_UID:
+        if (!view_to_u64(key, INT64_MAX, &uid))
+            return fail(e, RC_NOT_FOUND, RESP_USERNAME, "no account has such a number");
+        return fetch_by_value(s, "uidNumber", key, a, out, e);
+    case ACCOUNT_BY_MAIL:
+        return fetch_by_value(s, "mail", key, a, out, e);
+    }
+    return fail(e, RC_BROKEN, RESP_GENERIC, "no such key of an account");
+}
+
+/* ---- life of an account ---- */
+
+rc ldap_account_add(struct backend_session *bs, const struct account_new *n, struct err *e)
+{
+    struct ldap_session *s = ldap_own(bs);
+    SCOPED(buf_done) struct buf hash = { 0 };
+    struct mods m;
+    if (n->password.p && s->backend->guest)
+        return fail(e, RC_FORBIDDEN, RESP_GENERIC, "people are made in their own tree, not here");
+    if (dn_value_length(n->name) > NAME_MAX_IN_DN)
+        return fail(e, RC_BAD_INPUT, RESP_USERNAME, "a name of %zu bytes is too long for LDAP", n->name.n);
+    if (n->password.p)
+        TRY(password_scheme_hash(s->backend->scheme, n->password, &s->backend->cost, &hash, e));
+    arena_reset(&s->scratch);
+    mods_init(&m, &s->scratch);
+    account_pack(&m, n, n->password.p ? buf_view(&hash) : VIEW_NONE);
+    rc r = ldap_write_to(s, n->name,
+                         &(struct ldap_write){ .kind = LDAP_WRITE_ADD,
+                                               .dn = ldap_account_dn(s, &s->scratch, n->name).p,
+                                               .mods = m.list },
+                         NULL, e);
+    if (e && r == RC_CONFLICT)
+        e->respcode = RESP_OVERWRITE;
+    if (e && r == RC_BAD_INPUT)
+        e->respcode = RESP_USERNAME;
+    return r;
+}
+
+/* Over what an earlier attempt left there, if it did. */
+static rc leave_erase(struct ldap_session *s, struct arena *a, const struct erase *x, struct err *e)
+{
+    struct mods m;
+    const char *dn = ldap_erase_dn(s, a, x->uid).p;
+    mods_init(&m, a);
+    erase_pack(&m, x, LDAP_MOD_ADD);
+    rc r = ldap_write_to(s, VIEW_NONE,
+                         &(struct ldap_write){ .kind = LDAP_WRITE_ADD, .dn = dn, .mods = m.list }, NULL, e);
+    if (r != RC_CONFLICT)
+        return r;
+    mods_init(&m, a);
+    erase_pack(&m, x, LDAP_MOD_REPLACE);
+    return ldap_write_to(
+        s, VIEW_NONE, &(struct ldap_write){ .kind = LDAP_WRITE_MODIFY, .dn = dn, .mods = m.list }, NULL, e);
+}
+
+static rc leave_erases(struct ldap_session *s, struct arena *a, const struct account *acc, int64_t since_ms,
+                       struct err *e)
+{
+    for (size_t i = 0; i < acc->n_erases; i++) {
+        struct erase x;
+        if (!erase_parse(acc->erases[i], &x))
+            return fail(e, RC_BROKEN, RESP_GENERIC, "an heddleErase of account %" PRId64 " cannot be read",
+                        acc->uid);
+        if (x.uid != acc->uid)
+            TRY(leave_erase(s, a, &x, e));
+    }
+    if (!acc->node.p)
+        return RC_OK;
+    const struct erase now = {
+        .node = acc->node, .uid = acc->uid, .epoch = acc->epoch, .since_ms = since_ms
+    };
+    return leave_erase(s, a, &now, e);
+}
+
+/* The entry, if it still is what the erases were made of. */
+static view unchanged_filter(struct arena *a, const struct account *acc)
+{
+    const view parts[] = {
+        name_filter(a, acc->name),
+        arena_text(a, "(uidNumber=%" PRId64 ")", acc->uid),
+        arena_text(a, "(heddleEpoch=%" PRId64 ")", acc->epoch),
+        acc->node.p ? filter_equals(a, "syncNode", acc->node) : VIEW("(!(syncNode=*))"),
+    };
+    return filter_and(a, parts, sizeof(parts) / sizeof(parts[0]));
+}
+
+static rc delete_once(struct ldap_session *s, view name, int64_t uid, int64_t since_ms, bool *out_moved,
+                      struct err *e)
+{
+    struct account acc;
+    SCOPED(arena_done) struct arena a;
+    arena_init(&a, ACCOUNT_BYTES);
+    TRY(fetch_by_name(s, LDAP_READ_TRUTH, name, &a, &acc, e));
+    if (acc.uid != uid)
+        return fail(e, RC_CONFLICT, RESP_GENERIC, "the account has another uid by now");
+    TRY(leave_erases(s, &a, &acc, since_ms, e));
+    if (a.spent)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "account %" PRId64 " has too many values", uid);
+    return ldap_write_to(s, name,
+                         &(struct ldap_write){ .kind = LDAP_WRITE_DELETE,
+                                               .dn = ldap_account_dn(s, &a, name).p,
+                                               .only_if = unchanged_filter(&a, &acc).p },
+                         out_moved, e);
+}
+
+/* The erases come first: should we end in between, they name an account that lives, and settle leaves its data alone. */
+static rc ldap_account_delete(struct backend_session *bs, view name, int64_t uid, int64_t since_ms,
+                              struct err *e)
+{
+    for (int i = 0; i < DELETE_TRIES; i++) {
+        bool moved = false;
+        rc r = delete_once(ldap_own(bs), name, uid, since_ms, &moved, e);
+        if (r != RC_CONFLICT || !moved)
+            return r;
+    }
+    return fail(e, RC_BUSY, RESP_GENERIC, "the account is changed all the time");
+}
+
+/* ---- compare and set ---- */
+
+static rc ldap_account_cas(struct backend_session *bs, view name, const struct change *changes, size_t n,
+                           struct err *e)
+{
+    struct ldap_session *s = ldap_own(bs);
+    struct mods m;
+    view only_if;
+    bool refused = false;
+    arena_reset(&s->scratch);
+    mods_init(&m, &s->scratch);
+    cas_pack(&m, name, changes, n, &only_if);
+    rc r = ldap_write_to(s, name,
+                         &(struct ldap_write){ .kind = LDAP_WRITE_MODIFY,
+                                               .dn = ldap_account_dn(s, &s->scratch, name).p,
+                                               .mods = m.list,
+                                               .only_if = only_if.p },
+                         &refused, e);
+    if (r != RC_CONFLICT || !refused)
+        return r;
+    /* It may be that the entry has another name, which servers take for the same. */
+    struct account acc;
+    rc there = fetch_by_name(s, LDAP_READ_TRUTH, name, &s->scratch, &acc, NULL);
+    return there == RC_NOT_FOUND ? RC_NOT_FOUND : RC_CONFLICT;
+}
+
+/* ---- walking ---- */
+
+struct accounts_walk {
+    struct ldap_session *s;
+    const struct account_filter *f;
+    account_visitor *visit;
+    void *arg;
+    struct arena a;
+};
+
+/* What the filter asked for may be gone by the time the whole entry is read. */
+static bool still_wanted(const struct account_filter *f, const struct account *acc)
+{
+    return f->all || (f->node.p && view_eq(f->node, acc->node)) || (f->with_intent && acc->intent.p) ||
+           (f->with_erase && acc->n_erases > 0);
+}
+
+static rc walk_account(void *arg, view name, bool *out_on, struct err *e)
+{
+    struct accounts_walk *w = arg;
+    struct account acc;
+    arena_reset(&w->a);
+    rc r = fetch_by_name(w->s, LDAP_READ_NEWEST, name, &w->a, &acc, e);
+    if (r == RC_NOT_FOUND || (r == RC_OK && !still_wanted(w->f, &acc)))
+        return RC_OK;
+    TRY(r);
+    if (w->a.spent)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "an account with too many values");
+    *out_on = w->visit(w->arg, &acc);
+    return RC_OK;
+}
+
+static rc ldap_accounts_each(struct backend_session *bs, const struct account_filter *f,
+                             account_visitor *visit, void *arg, struct err *e)
+{
+    struct accounts_walk w = { .s = ldap_own(bs), .f = f, .visit = visit, .arg = arg };
+    SCOPED(arena_done) struct arena a;
+    arena_init(&a, 4096);
+    const view parts[] = {
+        VIEW(ACCOUNT_FILTER),
+        f->node.p        ? filter_equals(&a, "syncNode", f->node)
+        : f->with_intent ? VIEW("(heddleIntent=*)")
+        : f->with_erase  ? VIEW("(heddleErase=*)")
+                         : VIEW(""),
+    };
+    arena_init(&w.a, ACCOUNT_BYTES);
+    rc r = ldap_walk_names(w.s,
+                           &(struct ldap_walk){ .base = w.s->backend->users.p,
+                                                .filter = filter_and(&a, parts, 2).p,
+                                                .attr = "uid",
+                                                .after = f->after },
+                           walk_account, &w, e);
+    arena_done(&w.a);
+    return r;
+}
+
+const struct backend_driver backend_ldap = {
+    .name = "ldap",
+    .open = driver_open,
+    .close = driver_close,
+    .session_open = ldap_session_start,
+    .session_close = ldap_session_shut,
+    .ping = ldap_ping,
+    .account_get = ldap_account_get,
+    .account_add = ldap_account_add,
+    .account_delete = ldap_account_delete,
+    .account_check_password = ldap_account_check_password,
+    .account_set_password = ldap_account_set_password,
+    .account_cas = ldap_account_cas,
+    .accounts_each = ldap_accounts_each,
+    .erases_each = ldap_erases_each,
+    .erase_done = ldap_erase_done,
+    .node_get = ldap_node_get,
+    .nodes_each = ldap_nodes_each,
+    .node_put = ldap_node_put,
+    .node_delete = ldap_node_delete,
+    .seats_take = ldap_seats_take,
+    .uid_next = ldap_uid_next,
+};

@@ -1,0 +1,133 @@
+/* Inside of the LDAP driver: a worker's connections, which server is asked what, and walking over many entries.
+ *
+ * Whatever decides something reads and writes the provider. Looking an account or a node up by its name may be answered by a replica,
+ * with two exceptions that keep a replica's lag from being seen: what this process changed, or lost a race for, is read from the provider
+ * for ldap.replica_lag; and that something does not exist is never taken from a replica. While the provider is away replicas answer for
+ * it, except for that last question. */
+#ifndef HEDDLE_BACKEND_LDAP_SESSION_H
+#define HEDDLE_BACKEND_LDAP_SESSION_H
+
+#include "directory/backend/backend.h"
+#include "directory/backend/ldap_conf.h"
+#include "directory/backend/ldap_conn.h"
+#include "directory/backend/ldap_password.h"
+
+#define LDAP_CHANGED_SLOTS 4096
+
+struct ldap_backend {
+    struct backend base; /* first */
+    const struct ldap_conf *conf;
+    const struct clock *clock;
+    struct password_cost cost;
+    enum password_scheme scheme;
+    bool guest;
+    struct ldap_servers provider, replicas, logins, people; /* logins: for checking passwords */
+    struct arena names;                                     /* of the DNs below */
+    view users, nodes, erase, counters;
+    _Atomic size_t sessions; /* ever opened: spreads them over the replicas */
+    _Atomic int64_t changed_until_us
+        [LDAP_CHANGED_SLOTS]; /* by hash of a name; names that share one read the provider more often */
+};
+
+struct ldap_session {
+    struct backend_session base; /* first */
+    struct ldap_backend *backend;
+    struct ldap_conn provider, replica, login, people;
+    struct arena scratch; /* of one operation */
+};
+
+static inline struct ldap_session *ldap_own(struct backend_session *s)
+{
+    return (struct ldap_session *)s;
+}
+
+/* The driver's connections without a tree to check: for ldap-init. */
+MUST_USE rc ldap_backend_make(const struct backend_conf *c, struct ldap_backend **out, struct err *e);
+void ldap_backend_free(struct ldap_backend *b);
+struct ldap_session *ldap_session_make(struct ldap_backend *b);
+void ldap_session_free(struct ldap_session *s);
+
+view ldap_account_dn(const struct ldap_session *s, struct arena *a, view name);
+view ldap_node_dn(const struct ldap_session *s, struct arena *a, view name);
+view ldap_erase_dn(const struct ldap_session *s, struct arena *a, int64_t uid);
+view ldap_counter_dn(const struct ldap_session *s, struct arena *a, const char *name);
+
+/* Remembers that what is called so was changed a moment ago, perhaps by somebody else. */
+void ldap_changed(struct ldap_session *s, view name);
+
+enum ldap_freshness {
+    LDAP_READ_ANY,    /* a replica, if there is one and `name` was not changed lately */
+    LDAP_READ_NEWEST, /* the provider; a replica while it is away                     */
+    LDAP_READ_TRUTH   /* the provider                                                 */
+};
+
+struct ldap_reading {
+    enum ldap_freshness how;
+    view name; /* for LDAP_READ_ANY */
+    struct ldap_query query;
+    void (*begin)(void *arg); /* before each server that is tried: forget what came so far */
+    ldap_entry_visitor *visit;
+    void *arg;
+};
+/* *out_n: as ldap_conn_search. *out_secondhand: a replica said so. */
+MUST_USE rc ldap_read(struct ldap_session *s, const struct ldap_reading *r, size_t *out_n,
+                      bool *out_secondhand, struct err *e);
+/* The one entry at a DN, through `unpack` (which copies). RC_NOT_FOUND: the provider says so, or unpack does. */
+typedef rc ldap_unpacker(void *arg, const struct ldap_entry *x, struct err *e);
+struct ldap_fetching {
+    enum ldap_freshness how;
+    view name;
+    struct ldap_query query; /* limit: 1; with 2, two matches are RC_CONFLICT */
+    ldap_unpacker *unpack;
+    void *arg;
+};
+MUST_USE rc ldap_fetch(struct ldap_session *s, const struct ldap_fetching *f, bool *out_secondhand,
+                       struct err *e);
+/* A write at the provider. `name` is remembered as changed. */
+MUST_USE rc ldap_write_to(struct ldap_session *s, view name, const struct ldap_write *w, bool *out_refused,
+                          struct err *e);
+
+/* Names in their order, however many: in memory are WALK_BYTES of them at a time, and a tree with more is gone through several times. */
+struct ldap_walk {
+    const char *base, *filter, *attr;
+    bool by_number; /* decimal numbers, by their value */
+    view after;
+};
+typedef rc ldap_walk_visitor(void *arg, view name, bool *out_on, struct err *e); /* may use the session */
+MUST_USE rc ldap_walk_names(struct ldap_session *s, const struct ldap_walk *w, ldap_walk_visitor *visit,
+                            void *arg, struct err *e);
+
+/* ldap_guest.c: people in another tree. */
+struct person {
+    view dn, mail;
+};
+/* RC_NOT_FOUND: no such person, or several. */
+MUST_USE rc ldap_person_find(struct ldap_session *s, view name, struct arena *a, struct person *out,
+                             struct err *e);
+/* Makes the entry of ours for somebody who is in that tree. RC_CONFLICT: somebody else just did. */
+MUST_USE rc ldap_person_adopt(struct ldap_session *s, view name, const struct person *p, struct err *e);
+/* Names of the other kind (<sub>@<domain>) are never looked for among people. */
+bool ldap_person_possible(const struct ldap_session *s, view name);
+
+/* ldap_login.c */
+rc ldap_account_check_password(struct backend_session *bs, view name, view password, struct arena *a,
+                               struct account *out, struct err *e);
+rc ldap_account_set_password(struct backend_session *bs, view name, view password, struct err *e);
+
+/* ldap.c */
+rc ldap_account_get(struct backend_session *bs, enum account_key by, view key, struct arena *a,
+                    struct account *out, struct err *e);
+rc ldap_account_add(struct backend_session *bs, const struct account_new *n, struct err *e);
+
+/* ldap_nodes.c */
+rc ldap_erases_each(struct backend_session *bs, erase_visitor *visit, void *arg, struct err *e);
+rc ldap_erase_done(struct backend_session *bs, int64_t uid, struct err *e);
+rc ldap_node_get(struct backend_session *bs, view name, struct arena *a, struct node_entry *out,
+                 struct err *e);
+rc ldap_nodes_each(struct backend_session *bs, node_visitor *visit, void *arg, struct err *e);
+rc ldap_node_put(struct backend_session *bs, const struct node_entry *n, struct err *e);
+rc ldap_node_delete(struct backend_session *bs, view name, struct err *e);
+rc ldap_seats_take(struct backend_session *bs, view node, int64_t want, int64_t *out_got, struct err *e);
+rc ldap_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first, struct err *e);
+
+#endif
