@@ -1,9 +1,13 @@
 #include "fixture.h"
 
 #include <dirent.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include "fixture_ldap.h"
+
 const struct backend_driver *fixture_driver = &backend_sqlite;
+bool fixture_guest, fixture_restart;
 
 int fixture_setup(void **state)
 {
@@ -15,12 +19,23 @@ int fixture_setup(void **state)
     snprintf(f->path, sizeof(f->path), "%s/directory.sqlite", f->folder);
     clock_fake_init(&f->clock, START_US);
     arena_init(&f->arena, 1 << 20);
+    signal(SIGPIPE, SIG_IGN); /* as programs do: a lost connection is an error, not an end */
+    if (fixture_driver == &backend_ldap) {
+        f->ldap = calloc(1, sizeof(*f->ldap));
+        fixture_ldap_conf(f->ldap);
+    }
     const struct backend_conf conf = { .path = f->path,
+                                       .ldap = f->ldap,
                                        .cost = { .kib = 64, .passes = 1, .lanes = 1 },
                                        .clock = &f->clock.clock };
     if (backend_open(fixture_driver, &conf, &f->backend, &e) != RC_OK ||
         backend_session_open(f->backend, &f->s, &e) != RC_OK)
         fail_msg("%s", e.text);
+    if (fixture_restart) {
+        assert_int_equal(backend_ping(f->s, &e), RC_OK);
+        fixture_ldap_control("kill", "provider");
+        fixture_ldap_control("start", "provider");
+    }
     *state = f;
     return 0;
 }
@@ -37,6 +52,7 @@ int fixture_teardown(void **state)
             unlinkat(dirfd(d), x->d_name, 0);
     closedir(d);
     rmdir(f->folder);
+    free(f->ldap);
     free(f);
     return 0;
 }
@@ -64,10 +80,20 @@ struct account_new fixture_synced(const char *name, int64_t uid)
                                  .keys_changed = 1200 };
 }
 
+rc fixture_try_add(struct fixture *f, const struct account_new *n, struct err *e)
+{
+    struct account_new ours = *n;
+    if (!fixture_guest || !n->password.p)
+        return account_add(f->s, n, e);
+    fixture_ldap_person(f->ldap, n->name, n->password, n->mail);
+    ours.password = VIEW_NONE;
+    return account_add(f->s, &ours, e);
+}
+
 void fixture_add(struct fixture *f, const struct account_new *n)
 {
     struct err e = ERR_NONE;
-    if (account_add(f->s, n, &e) != RC_OK)
+    if (fixture_try_add(f, n, &e) != RC_OK)
         fail_msg("%s", e.text);
 }
 

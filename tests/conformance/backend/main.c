@@ -1,4 +1,4 @@
-/* backend_suite DRIVER */
+/* backend_suite sqlite | ldap | ldap-guest [restart] */
 #include <stdio.h>
 
 #include "fixture.h"
@@ -6,9 +6,12 @@
 
 int main(int argc, char **argv)
 {
-    fixture_driver = argc == 2 ? backend_find(view_of(argv[1])) : NULL;
-    if (!fixture_driver) {
-        fprintf(stderr, "usage: %s sqlite\n", argv[0]);
+    const char *name = argc >= 2 ? argv[1] : "";
+    fixture_guest = strcmp(name, "ldap-guest") == 0;
+    fixture_restart = argc == 3 && strcmp(argv[2], "restart") == 0;
+    fixture_driver = backend_find(view_of(fixture_guest ? "ldap" : name));
+    if (!fixture_driver || argc > 3 || (argc == 3 && !fixture_restart)) {
+        fprintf(stderr, "usage: %s sqlite|ldap|ldap-guest [restart]\n", argv[0]);
         return 2;
     }
     return suite_run();

@@ -57,7 +57,7 @@ static void what_was_not_given_is_absent(void **state)
     assert_true(same(a.client_state, NULL));
     assert_int_equal(a.generation, 0);
     assert_int_equal(a.keys_changed, 0);
-    assert_int_equal(a.password_since_ms, START_MS);
+    assert_int_equal(a.password_since_ms, fixture_guest ? 0 : START_MS); /* nobody tells us there */
 }
 
 static void accounts_are_found_by_name_uid_and_mail(void **state)
@@ -98,7 +98,7 @@ static void an_account_is_never_written_over_another(void **state)
     struct account_new n = fixture_user("alice", 7), m = fixture_user("alice", 8);
     m.password = VIEW("another one");
     fixture_add(f, &n);
-    assert_int_equal(account_add(f->s, &m, NULL), RC_CONFLICT);
+    assert_int_equal(fixture_try_add(f, &m, NULL), RC_CONFLICT);
     struct account a;
     assert_int_equal(fixture_get(f, "alice").uid, 7);
     assert_int_equal(account_check_password(f->s, VIEW("alice"), VIEW("correct horse"), &f->arena, &a, NULL),
@@ -140,6 +140,11 @@ static void a_new_password_replaces_the_old_at_once(void **state)
     struct account_new n = fixture_user("alice", 7);
     fixture_add(f, &n);
     f->clock.wall_us += 5000000;
+    if (fixture_guest) {
+        assert_int_equal(account_set_password(f->s, VIEW("alice"), VIEW("another one"), NULL), RC_FORBIDDEN);
+        assert_int_equal(account_add(f->s, &n, NULL), RC_FORBIDDEN);
+        return;
+    }
     assert_int_equal(account_set_password(f->s, VIEW("alice"), VIEW("caf\xc3\xa9 noir"), NULL), RC_OK);
     assert_int_equal(account_check_password(f->s, VIEW("alice"), VIEW("correct horse"), &f->arena, &a, NULL),
                      RC_DENIED);
@@ -149,6 +154,84 @@ static void a_new_password_replaces_the_old_at_once(void **state)
     assert_int_equal(a.uid, 7);
     assert_int_equal(account_set_password(f->s, VIEW("carol"), VIEW("whatever 1"), NULL), RC_NOT_FOUND);
     assert_int_equal(account_set_password(f->s, VIEW("alice"), VIEW(""), NULL), RC_BAD_INPUT);
+}
+
+/* ---- hostile names ---- */
+
+static char long_name[231]; /* what LDAP servers take */
+static const char *const hostile[] = {
+    "*",
+    "a*",
+    "(uid=*)",
+    "a)(uid=*",
+    "a,b=c",
+    "uid=a,ou=users",
+    "a+uid=b",
+    "a\\2a",
+    "a\\",
+    "#a",
+    "a b",
+    "=",
+    ";<>\"",
+    "'; --",
+    "%s%n",
+    "\n",
+    "a\x01\x7f",
+    "\xc3\xa9",
+    "\xef\xac\x81",
+    "\xf0\x9f\x90\x91",
+    "../../x@y.z",
+    "cn=x,dc=y@z",
+    "a&b",
+    "{SSHA256}AAAA@x.y",
+    "-1",
+    "0",
+    long_name,
+};
+
+static void any_text_is_a_name_and_nothing_else(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = sizeof(hostile) / sizeof(hostile[0]) };
+    memset(long_name, 'x', sizeof(long_name) - 1);
+    for (int i = 0; i < N; i++) {
+        struct account_new n = fixture_synced(hostile[i], 100 + i);
+        fixture_add(f, &n);
+    }
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(fixture_get(f, hostile[i]).uid, 100 + i);
+        assert_int_equal(cas1(f, hostile[i], ATTR_EPOCH, "1", "2"), RC_OK);
+    }
+    for (int i = 0; i < N; i++) {
+        struct account a;
+        assert_int_equal(fixture_get(f, hostile[i]).epoch, 2); /* once each, so each was its own */
+        assert_int_equal(account_check_password(f->s, view_of(hostile[i]), VIEW("x"), &f->arena, &a, NULL),
+                         RC_DENIED);
+        assert_int_equal(account_delete(f->s, view_of(hostile[i]), 100 + i, 1, NULL), RC_OK);
+        if (i + 1 < N)
+            assert_int_equal(fixture_get(f, hostile[i + 1]).epoch, 2);
+    }
+}
+
+static void hostile_texts_are_values_and_nothing_else(void **state)
+{
+    struct fixture *f = *state;
+    struct account a;
+    struct account_new n = fixture_synced("x@y", 8);
+    fixture_add(f, &n);
+    static const char *const values[] = {
+        "*", "a)(b=*", "\\", "a\\2a", "'; DROP", "\xc3\xa9", "a\nb", "{x}"
+    };
+    const char *last = NULL;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        assert_int_equal(cas1(f, "x@y", ATTR_INTENT, last, values[i]), RC_OK);
+        assert_true(same(fixture_get(f, "x@y").intent, values[i]));
+        assert_int_equal(account_get(f->s, ACCOUNT_BY_MAIL, view_of(values[i]), &f->arena, &a, NULL),
+                         RC_NOT_FOUND);
+        assert_int_equal(account_get(f->s, ACCOUNT_BY_UID, view_of(values[i]), &f->arena, &a, NULL),
+                         RC_NOT_FOUND);
+        last = values[i];
+    }
 }
 
 /* ---- compare and set ---- */
@@ -569,6 +652,8 @@ int suite_run(void)
         TEST(an_account_is_never_written_over_another),
         TEST(only_the_right_password_of_an_enabled_account_passes),
         TEST(a_new_password_replaces_the_old_at_once),
+        TEST(any_text_is_a_name_and_nothing_else),
+        TEST(hostile_texts_are_values_and_nothing_else),
         TEST(a_change_happens_only_over_what_was_expected),
         TEST(all_changes_happen_or_none),
         TEST(old_states_come_oldest_first),
