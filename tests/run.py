@@ -56,8 +56,8 @@ def parts(full, seed):
                builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=10800)
     yield Part('line-coverage', [PY, 'tests/coverage.py', 'build/coverage'],
                builds=('coverage', 'unit', 'cache', 'e2e', 'campaign'))
-    yield e2e('build/asan', 1 if full else 8)
-    yield e2e('build/tsan', 1 if full else 8)
+    yield e2e('build/asan', 1 if full else 2)
+    yield e2e('build/tsan', 1 if full else 4)
     yield Part('memory', pytest('tests/campaign/test_memory.py'), slots=2, builds=('release',), env={'HEDDLE_BUILD': 'build/release'})
     yield Part('fuzz', ['tests/fuzz/run.sh', '600' if full else '30'], slots=2, timeout=7200)
     yield Part('lint', ['tests/lint/run.sh'], slots=2, builds=('release',))
