@@ -23,17 +23,20 @@ enum sql {
     N_SQL
 };
 
+static const char put_text[] =
+    "INSERT INTO items (coll, id, modified, sortindex, payload) VALUES (?1, ?2, ?3, ?4, ?5)"
+    " ON CONFLICT (coll, id) DO UPDATE SET modified = excluded.modified,"
+    " sortindex = excluded.sortindex, payload = excluded.payload";
+static const char stamp_text[] = "INSERT INTO colls (coll, modified) VALUES (?1, ?2)"
+                                 " ON CONFLICT (coll) DO UPDATE SET modified = excluded.modified";
+
 static const char *const texts[N_SQL] = {
     [SQL_INFO] = "SELECT coll, modified FROM colls",
     [SQL_FIND] = "SELECT id, modified, sortindex, payload FROM items WHERE coll = ?1 AND modified > ?2",
     [SQL_GET] = "SELECT id, modified, sortindex, payload FROM items WHERE coll = ?1 AND id = ?2",
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
-    [SQL_PUT] =
-        "INSERT INTO items (coll, id, modified, sortindex, payload) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT"
-        " (coll, id) DO UPDATE SET modified = excluded.modified, sortindex = excluded.sortindex,"
-        " payload = excluded.payload",
-    [SQL_STAMP] = "INSERT INTO colls (coll, modified) VALUES (?1, ?2) ON CONFLICT (coll) DO UPDATE SET"
-                  " modified = excluded.modified",
+    [SQL_PUT] = put_text,
+    [SQL_STAMP] = stamp_text,
     [SQL_COMMIT] = "COMMIT",
     [SQL_DROP] = "DELETE FROM items WHERE coll = ?1",
     [SQL_DROP_STAMP] = "DELETE FROM colls WHERE coll = ?1",

@@ -77,15 +77,16 @@ static bool slurp(int pid, const char *name, char *out, size_t size)
 bool process_cpu_us(int pid, int64_t *out)
 {
     char text[1024];
-    long long user = 0, kernel = 0;
+    char *rest;
 
     if (!slurp(pid, "stat", text, sizeof text))
         return false;
     const char *p = strrchr(text, ')');
     for (int field = 2; p && field < 14; field++)
         p = strchr(p + 1, ' ');
-    if (!p || sscanf(p, " %lld %lld", &user, &kernel) != 2)
+    if (!p)
         return false;
+    long long user = strtoll(p, &rest, 10), kernel = strtoll(rest, &rest, 10);
     *out = (user + kernel) * 1000000 / sysconf(_SC_CLK_TCK);
     return true;
 }

@@ -98,9 +98,10 @@ class Node(Subject):
         if cache == "redis":
             self.settings |= {"cache.redis_socket": str(redis.socket), "cache.scope": f"bench{self.port}"}
         self.settings |= settings or {}
+        self.build = BUILD
 
     def argv(self):
-        return [str(BUILD / "heddle-node")] + [a for k, v in self.settings.items() for a in ("--set", f"{k}={v}")]
+        return [str(self.build / "heddle-node")] + [a for k, v in self.settings.items() for a in ("--set", f"{k}={v}")]
 
 
 class Machine:

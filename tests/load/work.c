@@ -7,7 +7,7 @@
 
 enum coll { BOOKMARKS, HISTORY, PASSWORDS, FORMS, PREFS, ADDONS, TABS, CLIENTS, META, CRYPTO, N_COLLS };
 
-/* What a record of each collection is like: bytes, life, whether it has a sortindex. As Firefox writes them. */
+/* What a record of each collection is like: bytes, life (of P alone), whether it has a sortindex. As Firefox writes them. */
 static const struct {
     const char *name;
     size_t payload_bytes;
@@ -233,9 +233,10 @@ static void put_coll(struct ask *out, const struct session *s, const struct step
 
 static size_t pareto_bytes(struct work *w)
 {
-    double n = 300 / cbrt(chance_unit(&w->chance)); /* Pareto(3) has the quantile (1 - u) ^ (-1/3) */
+    size_t n =
+        (size_t)(300 / cbrt(chance_unit(&w->chance))); /* Pareto(3) has the quantile (1 - u) ^ (-1/3) */
 
-    return n > RECORD_MOST / 2 ? RECORD_MOST / 2 : (size_t)n;
+    return n < RECORD_MOST ? n : RECORD_MOST;
 }
 
 /* B, C, D, E speak of records of one size; F of its own distribution; P and the small collections of S of what each holds. */
@@ -275,7 +276,8 @@ static void put_record(struct work *w, struct ask *out, const struct step *step,
                                      : (view){ .p = id, .n = sizeof id },
         .payload_bytes = payload_of(w, step->coll),
         .sortindex = colls[step->coll].sorted ? (int)chance_below(&w->chance, 10000) : -1,
-        .ttl_s = colls[step->coll].ttl_s,
+        .ttl_s = w->conf->scenario == 'P' ? colls[step->coll].ttl_s
+                                          : 0, /* the load test sends none, nor do B and E */
     };
 
     record_id(number, id);
