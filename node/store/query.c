@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <math.h>
 
+#include "common/base/encode.h"
+
 /* ---- pages ---- */
 
 static bool by_time(enum item_order o)
@@ -17,6 +19,23 @@ static int64_t ms_of(stamp t) /* bounds may come from clients: far off is as goo
     return t.cs < INT64_MIN / 10 ? INT64_MIN : stamp_ms(t);
 }
 
+static bool parse_id_token(view token, struct page *p)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (token.n < 3 || token.p[0] != 'i' || token.n % 2 == 0 || token.n / 2 > sizeof p->after_id)
+        return false;
+    for (size_t i = 1; i < token.n; i++) {
+        const char *digit = memchr(digits, token.p[i], 16);
+        if (!digit)
+            return false;
+        size_t at = (i - 1) / 2, value = (size_t)(digit - digits);
+        p->after_id[at] = (char)(i % 2 ? value << 4 : (size_t)(unsigned char)p->after_id[at] | value);
+    }
+    p->after_n = token.n / 2;
+    p->resumes = true;
+    return true;
+}
+
 static bool parse_token(view token, struct page *p)
 {
     const uint64_t most = INT64_MAX / 4;
@@ -24,6 +43,8 @@ static bool parse_token(view token, struct page *p)
     size_t mark = 0;
     while (mark < token.n && token.p[mark] != '_' && token.p[mark] != ':')
         mark++;
+    if (p->by_id)
+        return parse_id_token(token, p);
     if (!p->by_time)
         return view_to_u64(token, most, &p->passed);
     if (mark == token.n)
@@ -40,12 +61,12 @@ static bool parse_token(view token, struct page *p)
 
 rc page_open(const struct item_query *q, struct page *out, struct err *e)
 {
-    struct page p = { .by_time = by_time(q->order), .at_ms = -1 };
+    struct page p = { .by_time = by_time(q->order), .by_id = q->order == ORDER_ID, .at_ms = -1 };
     if (q->offset.p) {
         if (!parse_token(q->offset, &p))
             return fail(e, RC_BAD_INPUT, RESP_GENERIC, "offset \"%.*s\" is not one of ours",
                         VIEW_ARG(q->offset));
-        if (p.resumes &&
+        if (p.resumes && p.by_time &&
             ((q->has_newer && p.at_ms < ms_of(q->newer)) || (q->has_older && p.at_ms > ms_of(q->older))))
             return fail(e, RC_BAD_INPUT, RESP_GENERIC, "offset %.*s is outside newer and older",
                         VIEW_ARG(q->offset));
@@ -55,8 +76,12 @@ rc page_open(const struct item_query *q, struct page *out, struct err *e)
     return RC_OK;
 }
 
-void page_pass(struct page *p, int64_t modified_ms)
+void page_pass(struct page *p, view id, int64_t modified_ms)
 {
+    if (p->by_id) {
+        p->last_n = id.n <= sizeof p->last_id ? id.n : 0;
+        memcpy(p->last_id, id.p, p->last_n);
+    }
     if (p->by_time && p->at_ms != modified_ms) {
         p->at_ms = modified_ms;
         p->passed = 0;
@@ -68,6 +93,12 @@ view page_token(const struct page *p, struct arena *a)
 {
     if (p->by_time)
         return arena_text(a, "%lld_%llu", (long long)p->at_ms, (unsigned long long)p->passed);
+    if (p->by_id) {
+        SCOPED(buf_done) struct buf text = { 0 };
+        buf_addc(&text, 'i');
+        hex_put(&text, (view){ .p = p->last_id, .n = p->last_n });
+        return arena_copy(a, buf_view(&text));
+    }
     return arena_text(a, "%llu", (unsigned long long)p->passed);
 }
 
@@ -85,6 +116,7 @@ enum query_param {
     P_PREDECESSORID,
     P_LIMIT,
     P_SKIP,
+    P_AFTER,
     P_IDS
 };
 
@@ -96,14 +128,14 @@ static const unsigned id_sizes[] = { 1, 4, 16, 64, 128, 1024, QUERY_IDS_MAX };
 struct shape {
     enum item_order order;
     enum query_want want;
-    bool payload, newer, older, above, below, parentid, predecessorid, limit;
+    bool payload, newer, older, above, below, parentid, predecessorid, limit, after;
     unsigned ids; /* 0: none; else 1 + index into id_sizes */
 };
 
 static uint32_t shape_key(const struct shape *s)
 {
-    const bool bits[] = { s->payload, s->newer,    s->older,         s->above,
-                          s->below,   s->parentid, s->predecessorid, s->limit };
+    const bool bits[] = { s->payload,  s->newer,         s->older, s->above, s->below,
+                          s->parentid, s->predecessorid, s->limit, s->after };
     uint32_t key = ((uint32_t)s->order << 4 | (uint32_t)s->want) << 4 | s->ids;
     for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++)
         key = key << 1 | bits[i];
@@ -146,6 +178,7 @@ static void build(const struct shape *s, struct buf *b)
     add_condition(b, s->below, "sortindex <", P_BELOW);
     add_condition(b, s->parentid, "parentid =", P_PARENTID);
     add_condition(b, s->predecessorid, "predecessorid =", P_PREDECESSORID);
+    add_condition(b, s->after, "id >", P_AFTER);
     if (s->ids) {
         buf_addf(b, " AND id IN (?%d", P_IDS);
         for (unsigned i = 1; i < id_sizes[s->ids - 1]; i++)
@@ -194,9 +227,9 @@ static void bind_times(struct stmt *st, const struct shape *s, const struct item
 {
     int64_t newer = q->has_newer ? ms_of(q->newer) : INT64_MIN;
     int64_t older = q->has_older ? ms_of(q->older) : INT64_MAX;
-    if (p->resumes && q->order == ORDER_OLDEST)
+    if (p->resumes && p->by_time && q->order == ORDER_OLDEST)
         newer = p->at_ms - 1 > newer ? p->at_ms - 1 : newer;
-    else if (p->resumes)
+    else if (p->resumes && p->by_time)
         older = p->at_ms + 1 < older ? p->at_ms + 1 : older;
     bind_number(st, P_NEWER, s->newer, newer);
     bind_number(st, P_OLDER, s->older, older);
@@ -205,18 +238,20 @@ static void bind_times(struct stmt *st, const struct shape *s, const struct item
 rc query_statement(struct store_txn *tx, const struct item_query *q, uint32_t coll, const struct page *p,
                    enum query_want want, uint64_t limit, struct stmt **out, struct err *e)
 {
-    bool resume_up = p->resumes && q->order == ORDER_OLDEST;
+    bool resume_up = p->resumes && q->order == ORDER_OLDEST,
+         resume_down = p->resumes && p->by_time && !resume_up;
     struct shape s = {
         .order = q->order,
         .want = want,
         .payload = q->with_payload && want == WANT_ITEMS,
         .newer = q->has_newer || resume_up,
-        .older = q->has_older || (p->resumes && !resume_up),
+        .older = q->has_older || resume_down,
         .above = q->has_index_above,
         .below = q->has_index_below,
         .parentid = q->parentid.p != NULL,
         .predecessorid = q->predecessorid.p != NULL,
         .limit = limit > 0 || p->skip > 0,
+        .after = p->resumes && p->by_id,
     };
     if (q->has_ids) {
         assert(q->n_ids > 0);
@@ -242,6 +277,7 @@ rc query_statement(struct store_txn *tx, const struct item_query *q, uint32_t co
     bind_text(st, P_PREDECESSORID, s.predecessorid, q->predecessorid);
     bind_number(st, P_LIMIT, s.limit, limit > 0 && limit < INT64_MAX / 4 ? (int64_t)limit : INT64_MAX / 4);
     bind_number(st, P_SKIP, s.limit, (int64_t)p->skip);
+    bind_text(st, P_AFTER, s.after, (view){ .p = p->after_id, .n = p->after_n });
     if (s.ids)
         bind_ids(st, q, id_sizes[s.ids - 1]);
     *out = st;

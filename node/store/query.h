@@ -6,19 +6,22 @@
 
 #define QUERY_IDS_MAX 8192 /* in one statement */
 
-/* Where a reading stands. Orders by time resume at a stamp and skip those already seen with it ("<ms>_<n>"), the others count from
- * the beginning ("<n>"). */
+/* Where a reading stands. Orders by time resume at a stamp and skip those already seen with it ("<ms>_<n>"), the order by id behind
+ * the last one seen ("i<hex>"), those by sortindex count from the beginning ("<n>"). */
 struct page {
-    bool by_time;
-    bool resumes;    /* at_ms is a bound */
+    bool by_time, by_id;
+    bool resumes;    /* at_ms or after_id is a bound */
     int64_t at_ms;   /* the stamp of the last item passed */
     uint64_t passed; /* how many: by time, with at_ms; else in all */
     uint64_t skip;   /* rows to leave out at the beginning */
+    size_t after_n, last_n;
+    char after_id[ITEM_ID_MAX]; /* by id: the bound, which stays what it is while its statement runs */
+    char last_id[ITEM_ID_MAX];  /* by id: the last one passed                                         */
 };
 
 /* Protocol: Storage API 1.5 "offset". RC_BAD_INPUT: not a token of ours, or outside newer and older. */
 MUST_USE rc page_open(const struct item_query *q, struct page *out, struct err *e);
-void page_pass(struct page *p, int64_t modified_ms);
+void page_pass(struct page *p, view id, int64_t modified_ms);
 view page_token(const struct page *p, struct arena *a);
 
 enum query_want {

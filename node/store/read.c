@@ -35,9 +35,9 @@ static void keep_item(struct arena *a, const struct item *row, struct item *out)
 
 /* ---- many ---- */
 
-/* Nothing can match, as the head alone tells. */
-static bool selects_nothing(const struct item_query *q, const struct head_coll *c)
+bool head_selects_nothing(const struct head *h, const struct item_query *q)
 {
+    const struct head_coll *c = head_coll_find(h, q->coll);
     return !c || (q->has_ids && q->n_ids == 0) || (q->has_limit && q->limit == 0) ||
            (q->has_newer && c->modified.cs <= q->newer.cs);
 }
@@ -61,7 +61,7 @@ static rc read_rows(struct store_txn *tx, const struct item_query *q, uint32_t c
             item_from_row(st, 0, &it);
         else
             it = (struct item){ .id = col_bytes(st, 0), .modified = stamp_from_ms(col_int(st, 1)) };
-        page_pass(page, stamp_ms(it.modified));
+        page_pass(page, it.id, stamp_ms(it.modified));
         if (!visit(&it, arg))
             return RC_OK;
     }
@@ -73,9 +73,8 @@ rc store_items_find(struct store_txn *tx, const struct item_query *q, item_visit
     struct page page;
     bool more = false;
     TRY(page_open(q, &page, e));
-    const struct head_coll *c = head_coll_find(tx->head, q->coll);
-    if (!selects_nothing(q, c))
-        TRY(read_rows(tx, q, c->number, &page, visit, arg, &more, e));
+    if (!head_selects_nothing(tx->head, q))
+        TRY(read_rows(tx, q, head_coll_find(tx->head, q->coll)->number, &page, visit, arg, &more, e));
     if (out_next)
         *out_next = more && q->skip == 0 ? page_token(&page, tx->arena) : VIEW_NONE;
     return RC_OK;

@@ -143,10 +143,10 @@ struct item_patch {
 };
 
 enum item_order {
-    ORDER_NEWEST,        /* modified desc, id desc  (1.5, and its default) */
+    ORDER_NEWEST,        /* modified desc, id desc  (1.5)                  */
     ORDER_OLDEST,        /* modified asc,  id asc   (both)                 */
     ORDER_INDEX,         /* sortindex desc, null last, id desc (1.5)       */
-    ORDER_ID,            /* id asc (1.1's default)                         */
+    ORDER_ID,            /* id asc: as they lie in MariaDB (both)          */
     ORDER_NEWEST_ID_ASC, /* 1.1 */
     ORDER_INDEX_ID_ASC   /* 1.1 */
 };
@@ -168,6 +168,9 @@ struct item_query {
     uint64_t skip;     /* 1.1's offset */
     view offset;       /* 1.5's token; VIEW_NONE: from the beginning */
 };
+
+/* Nothing can match, as the head alone tells: an empty choice, or a collection that has not changed since `newer`. */
+bool head_selects_nothing(const struct head *h, const struct item_query *q);
 
 /* false stops the reading (and is no error). Views are valid only during the call. Rows come straight from the database: the visitor
  * must not use the session. */

@@ -8,7 +8,7 @@
 /* Both protocols. */
 handler_fn info_collections, info_counts, info_usage, info_quota, info_configuration;
 handler_fn collection_get, item_get;
-warm_fn info_collections_warm, item_get_warm;
+warm_fn info_collections_warm, item_get_warm, collection_get_warm;
 
 /* 1.5 */
 handler_fn collection_post, collection_delete, item_put, item_delete, user_delete;

@@ -79,6 +79,8 @@ static inline void sync_abort_scoped(struct sync_txn *t)
 
 /* The head for a read: cache, else store (and fills the cache). The fence is checked. *out lives in the request's arena. */
 MUST_USE rc sync_head(struct request *rq, struct head *out, struct err *e);
+/* The same from the cache alone, of whatever kind: false where it does not know. */
+bool sync_head_cached(struct request *rq, struct head *out);
 /* The same from process memory alone, for warm functions. false: not there, or the fence says no (the parked way tells why). */
 bool sync_head_warm(struct request *rq, struct head *out);
 

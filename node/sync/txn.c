@@ -97,6 +97,11 @@ rc sync_head(struct request *rq, struct head *out, struct err *e)
     return head_admits(out, rq->who.epoch, e);
 }
 
+bool sync_head_cached(struct request *rq, struct head *out)
+{
+    return head_cached(rq, NULL, out);
+}
+
 bool sync_head_warm(struct request *rq, struct head *out)
 {
     struct sync_worker *w = rq->worker;
