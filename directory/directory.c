@@ -1,7 +1,7 @@
 /* The context of the directory: opening, workers' sessions, closing, and what nodes ask. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "directory/inside.h"
+#include "directory/internal.h"
 
 enum { UID_BLOCK = 16, SECRET_LEAST = 8, METRICS_KEY_BYTES = 32, ARENA_BYTES = 256 * 1024 };
 enum { SIGNUP_WINDOW_S = 3600, WRONG_PASSWORD_WINDOW_S = 600 };
@@ -147,6 +147,8 @@ static rc open_all(struct directory *d, const struct directory_options *o, struc
     TRY(open_secrets(d, o, e));
     TRY(open_sole(d, o, e));
     TRY(open_oauth(d, c, e));
+    if (o->internal_keys)
+        TRY(internal_open(d, o->internal_keys, e));
     return open_backend(d, o, e);
 }
 
@@ -178,6 +180,7 @@ void directory_close(struct directory *d)
     for (size_t i = 0; i < d->n_spare; i++)
         backend_session_close(d->spare[i]);
     backend_close(d->backend);
+    internal_close(d);
     oauth_close(d->oauth);
     secrets_free(d->sole_secrets);
     secrets_free(d->secrets);
@@ -305,6 +308,10 @@ void directory_forget(struct directory *d, view name, int64_t uid)
     int64_t until_s = clock_now_s(d->clock) + d->conf->token_life_s + d->conf->token_late_s;
     if (d->on_forget)
         d->on_forget(d->on_forget_arg, name, uid, until_s);
+    if (d->internal && name.n > 0 && name.n <= ACCOUNT_NAME_MAX)
+        news_forget(d->internal->news, name);
+    if (d->internal && uid > 0)
+        news_refuse(d->internal->news, uid, until_s);
 }
 
 /* ---- what nodes ask ---- */
@@ -333,8 +340,8 @@ static void spare_give(struct directory *d, struct backend_session *s)
     backend_session_close(s);
 }
 
-static rc verify(struct directory *d, struct backend_session *s, view name, view password,
-                 struct directory_verdict *out, struct err *e)
+rc directory_verify_in(struct directory *d, struct backend_session *s, view name, view password,
+                       struct directory_verdict *out, struct err *e)
 {
     SCOPED(arena_done) struct arena a;
     struct account acc;
@@ -354,7 +361,7 @@ rc directory_verify(struct directory *d, view name, view password, struct direct
 {
     struct backend_session *s;
     TRY(spare_take(d, &s, e));
-    rc r = verify(d, s, name, password, out, e);
+    rc r = directory_verify_in(d, s, name, password, out, e);
     spare_give(d, s);
     return r;
 }

@@ -48,6 +48,8 @@ struct directory_options {
     /* The one box: the only node, always there. NULL in a cluster. */
     const char *sole_node_url;     /* own URL: in tokens       */
     const char *sole_node_address; /* public address: in answers */
+    /* A cluster: who may use the internal routes (common/web/internal.h). NULL: there are none. */
+    const struct conf_list *internal_keys;
     /* Called after a change that makes remembered credentials void (password changed, account disabled or deleted, client state
      * replaced): name for passwords; uid > 0: tokens of that uid too, until until_s. May be NULL. */
     void (*on_forget)(void *arg, view name, int64_t uid, int64_t until_s);
@@ -59,6 +61,8 @@ struct directory_options {
 MUST_USE rc directory_check(const struct directory_conf *c, const char *public_url, struct err *e);
 MUST_USE rc directory_open(const struct directory_options *o, struct directory **out, struct err *e);
 void directory_mount(struct directory *d, struct mount *out);
+/* What nodes and the admin ask; for an internal listener, beside the other mount. Needs internal_keys. */
+void directory_internal_mount(struct directory *d, struct mount *out);
 void directory_close(struct directory *d);
 /* SIGHUP: reads key files again and takes over the keys of [registration] that follow a reload; requests under way keep what they began
  * with. fresh: only its texts and lists must live as long as d. Any thread. RC_BAD_INPUT: registration.mode; it stays as it was. */

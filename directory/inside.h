@@ -38,6 +38,7 @@ struct directory {
 
     void (*on_forget)(void *arg, view name, int64_t uid, int64_t until_s);
     void *on_forget_arg;
+    struct internal *internal; /* internal.h; NULL: no node but our own asks (the one box) */
 
     pthread_mutex_t lock;                          /* of what is below; nothing is called while it is held */
     struct registration registration;              /* follows a reload */
@@ -55,6 +56,9 @@ struct directory_worker {
 
 /* The next account number nobody else has. */
 MUST_USE rc directory_uid(struct directory *d, struct backend_session *s, int64_t *out, struct err *e);
+/* directory_verify with the caller's session. */
+MUST_USE rc directory_verify_in(struct directory *d, struct backend_session *s, view name, view password,
+                                struct directory_verdict *out, struct err *e);
 /* Credentials of that name, and tokens of that uid if it is above 0, are void from now on. */
 void directory_forget(struct directory *d, view name, int64_t uid);
 int64_t directory_now_ms(const struct directory *d);

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/scope.h"
+#include "common/web/internal.h"
 #include "common/web/program.h"
 #include "directory/backend/ldap_conf.h"
 #include "directory/backend/ldap_init.h"
@@ -23,11 +24,12 @@ static const struct conf_key data_conf_keys[] = {
 #define LDAP_INIT "ldap-init"
 
 /* In the order of `groups` below. */
-enum group { GROUP_DATA, GROUP_PUBLIC, GROUP_INTERNAL, GROUP_DIRECTORY, GROUP_LDAP, N_GROUPS };
+enum group { GROUP_DATA, GROUP_PUBLIC, GROUP_INTERNAL, GROUP_CALLERS, GROUP_DIRECTORY, GROUP_LDAP, N_GROUPS };
 
 struct app {
     struct data_conf data;
     struct server_conf public, internal;
+    struct internal_conf callers;
     struct directory_conf conf;
     struct ldap_conf ldap;
 
@@ -78,20 +80,22 @@ static rc make_data_dir(const char *path, struct err *e)
 static rc start(void *arg, struct err *e)
 {
     struct app *a = arg;
-    struct mount mount;
+    struct mount mounts[2];
     TRY(make_data_dir(a->data.dir, e));
     TRY(directory_open(&(struct directory_options){ .conf = &a->conf,
                                                     .ldap = &a->ldap,
                                                     .public_url = a->url,
                                                     .data_dir = a->data.dir,
-                                                    .clock = clock_system() },
+                                                    .clock = clock_system(),
+                                                    .internal_keys = &a->callers.keys },
                        &a->directory, e));
-    directory_mount(a->directory, &mount);
+    directory_mount(a->directory, &mounts[0]);
+    directory_internal_mount(a->directory, &mounts[1]);
     if (a->internal.listen[0] != '\0') {
-        TRY(server_open(&a->internal, true, &mount, 1, clock_system(), &a->internal_server, e));
+        TRY(server_open(&a->internal, true, mounts, 2, clock_system(), &a->internal_server, e));
         LOG(LOG_INFO, "listening", LOG_S("what", "internal"), LOG_S("url", server_url(a->internal_server)));
     }
-    TRY(server_open(&a->public, false, &mount, 1, clock_system(), &a->public_server, e));
+    TRY(server_open(&a->public, false, mounts, 1, clock_system(), &a->public_server, e));
     LOG(LOG_INFO, "listening", LOG_S("what", "public"), LOG_S("url", server_url(a->public_server)),
         LOG_I("port", server_port(a->public_server)));
     return RC_OK;
@@ -198,6 +202,7 @@ int main(int argc, char **argv)
         [GROUP_PUBLIC] = { server_conf_public, server_conf_public_n, &app.public, sizeof(app.public) },
         [GROUP_INTERNAL] = { server_conf_internal, server_conf_internal_n, &app.internal,
                              sizeof(app.internal) },
+        [GROUP_CALLERS] = { internal_conf_keys, internal_conf_keys_n, &app.callers, sizeof(app.callers) },
         [GROUP_DIRECTORY] = { directory_conf_keys, directory_conf_keys_n, &app.conf, sizeof(app.conf) },
         [GROUP_LDAP] = { ldap_conf_keys, ldap_conf_keys_n, &app.ldap, sizeof(app.ldap) },
     };

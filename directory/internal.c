@@ -1,0 +1,211 @@
+#include "directory/internal.h"
+
+#include <inttypes.h>
+
+#include "common/base/mem.h"
+
+enum { SMALL_BODY = 16 * 1024, OWNERS_BODY = 256 * 1024, OWNERS_MOST = 1000, BODY_DEPTH = 8 };
+
+/* ---- bodies ---- */
+
+static bool is_member(const char *const *members, const char *name)
+{
+    for (; *members; members++)
+        if (strcmp(*members, name) == 0)
+            return true;
+    return false;
+}
+
+rc internal_body(const struct request *rq, const char *const *members, json_t **out, struct err *e)
+{
+    json_t *o = NULL;
+    const char *name;
+    json_t *value;
+    TRY(json_read(rq->body, BODY_DEPTH, JSON_READ_NO_DUPLICATES, &o, e));
+    rc r = json_is_object(o) ? RC_OK : fail(e, RC_BAD_INPUT, RESP_GENERIC, "the body is no object");
+    json_object_foreach (o, name, value)
+        if (r == RC_OK && !is_member(members, name))
+            r = fail(e, RC_BAD_INPUT, RESP_GENERIC, "an unknown member \"%.60s\"", name);
+    if (r != RC_OK) {
+        json_decref(o);
+        return r;
+    }
+    *out = o;
+    return RC_OK;
+}
+
+rc internal_text(const json_t *o, const char *name, view *out, struct err *e)
+{
+    const json_t *v = json_object_get(o, name);
+    if (!v)
+        return RC_OK;
+    if (!json_is_string(v))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "%s must be a text", name);
+    *out = json_text(v);
+    return RC_OK;
+}
+
+rc internal_number(const json_t *o, const char *name, int64_t least, int64_t *out, struct err *e)
+{
+    const json_t *v = json_object_get(o, name);
+    if (!v)
+        return RC_OK;
+    if (!json_is_integer(v) || json_integer_value(v) < least)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "%s must be a whole number of at least %" PRId64, name,
+                    least);
+    *out = json_integer_value(v);
+    return RC_OK;
+}
+
+/* ---- who is this? ---- */
+
+static rc verify(struct request *rq, struct err *e)
+{
+    static const char *const members[] = { "name", "password", NULL };
+    struct directory_worker *w = rq->worker;
+    SCOPED(json_decref) json_t *body = NULL;
+    struct directory_verdict v;
+    view name = VIEW_NONE, password = VIEW_NONE;
+    struct buf *b = reply_body(rq);
+
+    TRY(internal_body(rq, members, &body, e));
+    TRY(internal_text(body, "name", &name, e));
+    TRY(internal_text(body, "password", &password, e));
+    if (!name.p || !password.p)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "name and password are needed");
+    rc r =
+        name.n > ACCOUNT_NAME_MAX ? RC_DENIED : directory_verify_in(w->d, w->session, name, password, &v, e);
+    if (r == RC_DENIED) { /* not a failure of this call: 401 would say that the node itself is refused */
+        rq->log_reason = "refused";
+        buf_add(b, VIEW("{\"refused\":true}"));
+        return RC_OK;
+    }
+    TRY(r);
+    buf_addf(b, "{\"uid\":%" PRId64 ",\"epoch\":%" PRId64 ",\"node\":", v.uid, v.epoch);
+    json_put_string(b, view_of(v.node));
+    buf_addc(b, '}');
+    return RC_OK;
+}
+
+/* ---- who has left? ---- */
+
+/* [uid, epoch] as the node has it. */
+static rc read_head(const json_t *pair, int64_t *out_uid, int64_t *out_epoch, struct err *e)
+{
+    const json_t *uid = json_array_get(pair, 0), *epoch = json_array_get(pair, 1);
+    if (json_array_size(pair) != 2 || !json_is_integer(uid) || !json_is_integer(epoch) ||
+        json_integer_value(uid) <= 0 || json_integer_value(uid) > UID_MAX || json_integer_value(epoch) < 0)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "a head must be [uid, epoch]");
+    *out_uid = json_integer_value(uid);
+    *out_epoch = json_integer_value(epoch);
+    return RC_OK;
+}
+
+/* A uid that nobody has (any more) is not named: what is to become of its data is told by an erase, not by silence. */
+static rc owner_check(struct request *rq, const json_t *pair, struct buf *out, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    struct account acc;
+    int64_t uid, epoch;
+    TRY(read_head(pair, &uid, &epoch, e));
+    rc r =
+        account_get(w->session, ACCOUNT_BY_UID, arena_text(rq->arena, "%" PRId64, uid), rq->arena, &acc, e);
+    if (r == RC_NOT_FOUND || (r == RC_OK && !acc.node.p))
+        return RC_OK;
+    TRY(r);
+    if (view_eq(acc.node, internal_caller(rq)->name) && acc.epoch <= epoch)
+        return RC_OK;
+    buf_addf(out, "%s[%" PRId64 ",%" PRId64 "]", out->p[out->n - 1] == '[' ? "" : ",", uid, acc.epoch);
+    return RC_OK;
+}
+
+static rc owners(struct request *rq, struct err *e)
+{
+    static const char *const members[] = { "heads", NULL };
+    SCOPED(json_decref) json_t *body = NULL;
+    struct buf *b = reply_body(rq);
+    size_t i;
+    json_t *pair;
+
+    TRY(internal_body(rq, members, &body, e));
+    const json_t *heads = json_object_get(body, "heads");
+    if (!json_is_array(heads) || json_array_size(heads) > OWNERS_MOST)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "heads must be a list of at most %d", OWNERS_MOST);
+    buf_add(b, VIEW("{\"left\":["));
+    json_array_foreach (heads, i, pair)
+        TRY(owner_check(rq, pair, b, e));
+    buf_add(b, VIEW("]}"));
+    return RC_OK;
+}
+
+/* ---- the table ---- */
+
+#define FOR(who) .auth = AUTH_INTERNAL, .dialect = DIALECT_INTERNAL, .flags = ROUTE_INTERNAL, .callers = who
+
+static const struct route routes[] = {
+    { .methods = POST,
+      .path = "/internal/v1/verify",
+      .handler = verify,
+      .body_max = SMALL_BODY,
+      FOR("node admin") },
+    { .methods = POST,
+      .path = "/internal/v1/owners",
+      .handler = owners,
+      .body_max = OWNERS_BODY,
+      FOR("node") },
+    { .methods = POST,
+      .path = "/internal/v1/pulse",
+      .handler = internal_pulse,
+      .body_max = SMALL_BODY,
+      FOR("node") },
+    { .methods = GET, .path = "/internal/v1/loads", .handler = internal_loads, FOR("admin") },
+    { .methods = GET, .path = "/internal/v1/nodes", .handler = internal_node_list, FOR("admin") },
+    { .methods = GET, .path = "/internal/v1/nodes/{any}", .handler = internal_node_get, FOR("admin node") },
+    { .methods = PUT,
+      .path = "/internal/v1/nodes/{any}",
+      .handler = internal_node_put,
+      .body_max = SMALL_BODY,
+      FOR("admin") },
+    { .methods = DELETE, .path = "/internal/v1/nodes/{any}", .handler = internal_node_delete, FOR("admin") },
+};
+
+/* ---- life ---- */
+
+rc internal_open(struct directory *d, const struct conf_list *keys, struct err *e)
+{
+    struct internal *x = mem_need(calloc(1, sizeof(*x)));
+    d->internal = x;
+    x->news = news_new();
+    x->loads = loads_new();
+    return callers_new(keys, d->clock, &x->callers, e);
+}
+
+void internal_close(struct directory *d)
+{
+    struct internal *x = d->internal;
+    if (!x)
+        return;
+    callers_free(x->callers);
+    loads_free(x->loads);
+    news_free(x->news);
+    free(x);
+    d->internal = NULL;
+}
+
+static rc admit(struct request *rq, bool *out_late, struct err *e)
+{
+    const struct directory *d = rq->app;
+    (void)out_late;
+    return internal_admit(d->internal->callers, rq, e);
+}
+
+void directory_internal_mount(struct directory *d, struct mount *out)
+{
+    directory_mount(d, out);
+    out->name = "internal";
+    out->routes = routes;
+    out->n_routes = sizeof(routes) / sizeof(routes[0]);
+    out->admit = admit;
+    out->admit_body = internal_admit_body;
+    out->health = NULL; /* the other mount tells it */
+}

@@ -1,0 +1,152 @@
+/* The table of nodes: what is decided about each. */
+#include <inttypes.h>
+
+#include "common/base/log.h"
+#include "directory/internal.h"
+
+static void put_member(struct buf *b, const char *name, view value)
+{
+    buf_addf(b, ",\"%s\":", name);
+    json_put_string(b, value.p ? value : VIEW(""));
+}
+
+static void node_put_json(struct buf *b, const struct node_entry *n)
+{
+    buf_add(b, VIEW("{\"name\":"));
+    json_put_string(b, n->name);
+    put_member(b, "url", n->url);
+    put_member(b, "address", n->address);
+    put_member(b, "node_type", n->node_type);
+    put_member(b, "pools", n->pools);
+    put_member(b, "state", view_of(node_state_name(n->state)));
+    buf_addf(b, ",\"capacity\":%" PRId64 ",\"seats\":%" PRId64 ",\"opened\":%" PRId64 "}", n->capacity,
+             n->seats, n->opened_ms);
+}
+
+/* ---- reading ---- */
+
+static bool put_line(void *arg, const struct node_entry *n)
+{
+    struct buf *b = arg;
+    node_put_json(b, n);
+    buf_addc(b, '\n');
+    return true;
+}
+
+rc internal_node_list(struct request *rq, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    reply_type(rq, "application/x-ndjson");
+    return nodes_each(w->session, put_line, reply_body(rq), e);
+}
+
+rc internal_node_get(struct request *rq, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    struct node_entry n;
+    TRY(node_get(w->session, rq->params[0], rq->arena, &n, e));
+    node_put_json(reply_body(rq), &n);
+    return RC_OK;
+}
+
+/* ---- writing ---- */
+
+/* A node's name is host[:port] of its own URL: so nobody can mistake one for another, in tokens, keys and entries. */
+static rc check_url(view name, view url, struct err *e)
+{
+    struct url_parts u;
+    if (!url.p || !url_cut(url, &u) || url.p[url.n - 1] == '/')
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "url must be the node's own, like https://node7.example.net, without a slash at its end");
+    size_t from = u.scheme.n + strlen("://");
+    view host = { .p = url.p + from, .n = url.n - from - u.base.n };
+    if (!view_eq(name, host))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "the name of the node at %.*s is %.*s", VIEW_ARG(url),
+                    VIEW_ARG(host));
+    return RC_OK;
+}
+
+static rc check_address(view address, struct err *e)
+{
+    struct url_parts u;
+    if (!url_cut(address, &u) || address.p[address.n - 1] == '/')
+        return fail(
+            e, RC_BAD_INPUT, RESP_GENERIC,
+            "address must be what clients use, like https://sync.example.net, without a slash at its end");
+    return RC_OK;
+}
+
+/* What the body says over what was there. */
+static rc read_entry(const json_t *body, struct node_entry *n, struct err *e)
+{
+    view state = VIEW_NONE;
+    int64_t seats = -1;
+    TRY(internal_text(body, "url", &n->url, e));
+    TRY(check_url(n->name, n->url, e));
+    TRY(internal_text(body, "address", &n->address, e));
+    if (n->address.n == 0)
+        n->address = n->url;
+    TRY(check_address(n->address, e));
+    TRY(internal_text(body, "node_type", &n->node_type, e));
+    TRY(internal_text(body, "pools", &n->pools, e));
+    TRY(internal_text(body, "state", &state, e));
+    if (state.p && !node_state_parse(state, &n->state))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "state must be open, closed, draining or down");
+    TRY(internal_number(body, "capacity", 0, &n->capacity, e));
+    TRY(internal_number(body, "seats", 0, &seats, e));
+    if (seats >= 0)
+        n->seats = seats;
+    else if (n->opened_ms == 0) /* a new one */
+        n->seats = n->capacity;
+    if (n->seats > n->capacity)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "more seats (%" PRId64 ") than its capacity (%" PRId64 ")",
+                    n->seats, n->capacity);
+    return RC_OK;
+}
+
+rc internal_node_put(struct request *rq, struct err *e)
+{
+    static const char *const members[] = { "url",   "address",  "node_type", "pools",
+                                           "state", "capacity", "seats",     NULL };
+    struct directory_worker *w = rq->worker;
+    SCOPED(json_decref) json_t *body = NULL;
+    struct node_entry n = { .state = NODE_OPEN };
+
+    TRY(internal_body(rq, members, &body, e));
+    rc r = node_get(w->session, rq->params[0], rq->arena, &n, e);
+    if (r == RC_NOT_FOUND)
+        n = (struct node_entry){ .name = rq->params[0], .state = NODE_OPEN };
+    else
+        TRY(r);
+    TRY(read_entry(body, &n, e));
+    if (n.opened_ms == 0)
+        n.opened_ms = directory_now_ms(w->d);
+    TRY(node_put(w->session, &n, e));
+    LOG(LOG_INFO, "node set", LOG_V("node", n.name), LOG_S("state", node_state_name(n.state)),
+        LOG_I("capacity", n.capacity), LOG_I("seats", n.seats), LOG_V("by", internal_caller(rq)->name),
+        LOG_V("id", rq->id));
+    node_put_json(reply_body(rq), &n);
+    return RC_OK;
+}
+
+static bool stop_at_first(void *arg, const struct account *acc)
+{
+    (void)acc;
+    *(bool *)arg = true;
+    return false;
+}
+
+/* Not while it has users: without an entry of their node they would begin anew elsewhere, with nothing. */
+rc internal_node_delete(struct request *rq, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    bool any = false;
+    TRY(accounts_each(w->session, &(struct account_filter){ .node = rq->params[0] }, stop_at_first, &any, e));
+    if (any)
+        return fail(e, RC_CONFLICT, RESP_GENERIC, "users live on %.*s", VIEW_ARG(rq->params[0]));
+    TRY(node_delete(w->session, rq->params[0], e));
+    LOG(LOG_INFO, "node removed", LOG_V("node", rq->params[0]), LOG_V("by", internal_caller(rq)->name),
+        LOG_V("id", rq->id));
+    buf_add(reply_body(rq), VIEW("{}"));
+    return RC_OK;
+}

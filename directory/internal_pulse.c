@@ -1,0 +1,199 @@
+/* The pulse: a node tells how it is, and hears whom to forget. Protocol: docs/internal-api.md, "Pulse". */
+#include <inttypes.h>
+
+#include "common/base/mem.h"
+#include "directory/internal.h"
+
+enum { LOADS_MAX = 1024, LOAD_TEXT = 1024, BOOT_TEXT = 64 };
+
+/* The last pulse of one node. */
+struct load {
+    char name[INTERNAL_NAME_MAX + 1], boot[BOOT_TEXT + 1];
+    int64_t seen_us; /* steady clock                              */
+    int64_t clock_ms;
+    char text[LOAD_TEXT]; /* "loads" of its last full pulse, JSON; "" */
+};
+
+struct loads {
+    pthread_mutex_t lock;
+    size_t n;
+    struct load items[LOADS_MAX];
+};
+
+struct loads *loads_new(void)
+{
+    struct loads *l = mem_need(calloc(1, sizeof(*l)));
+    pthread_mutex_init(&l->lock, NULL);
+    return l;
+}
+
+void loads_free(struct loads *l)
+{
+    if (!l)
+        return;
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
+/* Names come from the list of callers, so a table as large as that of nodes holds them all. */
+static struct load *load_of(struct loads *l, view name)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (view_eq(name, view_of(l->items[i].name)))
+            return &l->items[i];
+    if (l->n == LOADS_MAX)
+        return NULL;
+    struct load *new = &l->items[l->n++];
+    memcpy(new->name, name.p, name.n);
+    return new;
+}
+
+/* ---- what the node says ---- */
+
+struct pulse {
+    view node, boot, heard;
+    int64_t cursor, clock_ms;
+    const json_t *loads;
+};
+
+static rc read_pulse(const struct request *rq, const json_t *body, struct pulse *out, struct err *e)
+{
+    *out = (struct pulse){ .heard = VIEW("") };
+    TRY(internal_text(body, "node", &out->node, e));
+    TRY(internal_text(body, "boot", &out->boot, e));
+    TRY(internal_text(body, "heard", &out->heard, e));
+    TRY(internal_number(body, "cursor", 0, &out->cursor, e));
+    TRY(internal_number(body, "clock", 0, &out->clock_ms, e));
+    out->loads = json_object_get(body, "loads");
+    if (!out->node.p || out->boot.n == 0 || out->boot.n > BOOT_TEXT)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "node and boot are needed");
+    if (out->loads && !json_is_object(out->loads))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "loads must be an object");
+    if (!view_eq(out->node, internal_caller(rq)->name))
+        return fail(e, RC_FORBIDDEN, RESP_GENERIC, "%.*s speaks for %.*s",
+                    VIEW_ARG(internal_caller(rq)->name), VIEW_ARG(out->node));
+    return RC_OK;
+}
+
+static rc keep_load(const struct request *rq, const struct pulse *p, struct err *e)
+{
+    const struct directory *d = rq->app;
+    struct loads *l = d->internal->loads;
+    SCOPED(buf_done) struct buf text = { 0 };
+    if (p->loads)
+        json_put_members(&text, p->loads);
+    if (text.n >= LOAD_TEXT)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "loads of more than %d bytes", LOAD_TEXT - 1);
+    pthread_mutex_lock(&l->lock);
+    struct load *x = load_of(l, p->node);
+    if (x) {
+        x->seen_us = clock_mono_us(d->clock);
+        x->clock_ms = p->clock_ms;
+        memcpy(x->boot, p->boot.p, p->boot.n);
+        x->boot[p->boot.n] = '\0';
+        if (p->loads)
+            memcpy(x->text, buf_text(&text), text.n + 1);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return x ? RC_OK : fail(e, RC_BUSY, RESP_GENERIC, "more than %d nodes", LOADS_MAX);
+}
+
+/* ---- what it hears ---- */
+
+struct refusals {
+    struct buf *out;
+    int64_t life_ms, now_ms;
+    bool any;
+};
+
+/* Who left an erase behind had tokens until that moment. */
+static bool put_erase(void *arg, const struct erase *x)
+{
+    struct refusals *r = arg;
+    if (x->since_ms + r->life_ms < r->now_ms)
+        return true;
+    if (r->any)
+        buf_addc(r->out, ',');
+    r->any = true;
+    news_put_refusal(r->out, 0, x->uid, (x->since_ms + r->life_ms) / 1000 + 1);
+    return true;
+}
+
+/* All refusals that are still in force; from the backend, so that a restart of either side loses none. */
+static rc put_refusals(struct request *rq, struct buf *out, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    const struct directory_conf *c = w->d->conf;
+    struct refusals r = { .out = out,
+                          .life_ms = (c->token_life_s + c->token_late_s) * 1000,
+                          .now_ms = directory_now_ms(w->d) };
+    return erases_each(w->session, put_erase, &r, e);
+}
+
+/* What was decided about this node; with a full pulse alone, since it costs a look into the backend. */
+static rc put_state(struct request *rq, const struct pulse *p, struct buf *out, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    struct node_entry n;
+    rc r = node_get(w->session, p->node, rq->arena, &n, e);
+    if (r != RC_OK && r != RC_NOT_FOUND)
+        return r;
+    buf_addf(out, ",\"state\":\"%s\"", r == RC_OK ? node_state_name(n.state) : "unknown");
+    return RC_OK;
+}
+
+rc internal_pulse(struct request *rq, struct err *e)
+{
+    static const char *const members[] = { "node", "boot", "heard", "cursor", "clock", "loads", NULL };
+    const struct directory *d = rq->app;
+    struct news *news = d->internal->news;
+    SCOPED(json_decref) json_t *body = NULL;
+    SCOPED(buf_done) struct buf told = { 0 };
+    struct pulse p;
+    int64_t cursor;
+    bool more;
+
+    TRY(internal_body(rq, members, &body, e));
+    TRY(read_pulse(rq, body, &p, e));
+    TRY(keep_load(rq, &p, e));
+    /* First the cursor, then the backend: what happens in between is told twice rather than never. */
+    bool known = news_since(news, p.heard, p.cursor, &told, &cursor, &more);
+    if (!known)
+        TRY(put_refusals(rq, &told, e));
+    struct buf *b = reply_body(rq);
+    buf_addf(b, "{\"boot\":\"%s\",\"cursor\":%" PRId64, news_boot(news), cursor);
+    if (p.loads)
+        TRY(put_state(rq, &p, b, e));
+    if (!known)
+        buf_add(b, VIEW(",\"all\":true"));
+    if (more)
+        buf_add(b, VIEW(",\"more\":true"));
+    buf_add(b, VIEW(",\"news\":["));
+    buf_add(b, buf_view(&told));
+    buf_add(b, VIEW("]}"));
+    return RC_OK;
+}
+
+/* ---- what the admin sees of it ---- */
+
+rc internal_loads(struct request *rq, struct err *e)
+{
+    const struct directory *d = rq->app;
+    struct loads *l = d->internal->loads;
+    struct buf *b = reply_body(rq);
+    int64_t now_us = clock_mono_us(d->clock);
+    (void)e;
+    reply_type(rq, "application/x-ndjson");
+    pthread_mutex_lock(&l->lock);
+    for (size_t i = 0; i < l->n; i++) {
+        const struct load *x = &l->items[i];
+        buf_add(b, VIEW("{\"node\":"));
+        json_put_string(b, view_of(x->name));
+        buf_add(b, VIEW(",\"boot\":"));
+        json_put_string(b, view_of(x->boot));
+        buf_addf(b, ",\"age_ms\":%" PRId64 ",\"clock\":%" PRId64 ",\"loads\":%s}\n",
+                 (now_us - x->seen_us) / 1000, x->clock_ms, x->text[0] ? x->text : "{}");
+    }
+    pthread_mutex_unlock(&l->lock);
+    return RC_OK;
+}
