@@ -13,7 +13,7 @@ struct row {
     struct row *next;                               /* in its bucket                                   */
     struct row *newer, *older;                      /* in the order of making: all live equally long   */
     uint8_t name[SHA256_BYTES], both[SHA256_BYTES]; /* HMAC of the name; of name and password */
-    int64_t ends_us;                                /* steady clock                                    */
+    int64_t made_us;                                /* steady clock                                    */
     struct verdict verdict;
 };
 
@@ -25,14 +25,16 @@ struct refusal {
 struct authority {
     struct authority_driver driver;
     const struct clock *clock;
-    int64_t keep_us;
-    uint8_t key[SHA256_BYTES]; /* of this process: what is in memory tells nothing elsewhere */
+    int64_t keep_us, outage_us; /* verdicts live; … while nobody can be asked */
+    uint8_t key[SHA256_BYTES];  /* of this process: what is in memory tells nothing elsewhere */
 
     pthread_mutex_t lock; /* of all below; never held while the driver is asked */
     struct row **buckets;
     size_t n_buckets, n_rows, capacity;
     struct row *newest, *oldest;
     uint64_t generation; /* counts what was forgotten */
+    enum authority_hears hears;
+    int64_t hears_since_us; /* when hears became what it is */
 
     pthread_mutex_t refusals_lock;
     struct refusal *refusals; /* sorted by uid */
@@ -98,9 +100,7 @@ static void row_add(struct authority *a, const uint8_t name[SHA256_BYTES], const
         row_remove(a, row_find(a, a->oldest->name));
     struct row *r = mem_need(malloc(sizeof(*r)));
     struct row **slot = slot_of(a, name);
-    *r = (struct row){
-        .next = *slot, .older = a->newest, .ends_us = clock_mono_us(a->clock) + a->keep_us, .verdict = *v
-    };
+    *r = (struct row){ .next = *slot, .older = a->newest, .made_us = clock_mono_us(a->clock), .verdict = *v };
     memcpy(r->name, name, SHA256_BYTES);
     memcpy(r->both, both, SHA256_BYTES);
     *slot = r;
@@ -144,21 +144,86 @@ void authority_free(struct authority *a)
     free(a);
 }
 
+/* ---- how long; the lock is held ---- */
+
+#define UNSURE_US (AUTHORITY_UNSURE_S * INT64_C(1000000))
+
+static int64_t longest_us(const struct authority *a)
+{
+    return a->keep_us > a->outage_us ? a->keep_us : a->outage_us;
+}
+
+static int64_t unsure_us(const struct authority *a)
+{
+    return a->keep_us < UNSURE_US ? a->keep_us : UNSURE_US;
+}
+
+/* out_of_reach: whoever wants to know has just asked, and nobody answered. */
+static int64_t life_us(const struct authority *a, bool out_of_reach)
+{
+    if (a->hears == AUTHORITY_HEARS_SOME)
+        return unsure_us(a);
+    return a->hears == AUTHORITY_HEARS_NONE || out_of_reach ? longest_us(a) : a->keep_us;
+}
+
+/* Some directories have been silent while others went on, and not only for the moment in which all of them go: what is void may
+ * have been missed for good. */
+static bool in_doubt(const struct authority *a, int64_t now_us)
+{
+    return a->hears == AUTHORITY_HEARS_SOME && now_us - a->hears_since_us >= UNSURE_US;
+}
+
+/* Older ones are of no use any more, whatever happens. */
+static int64_t kept_us(const struct authority *a, int64_t now_us)
+{
+    return in_doubt(a, now_us) ? unsure_us(a) : longest_us(a);
+}
+
+static void forget_older(struct authority *a, int64_t now_us, int64_t age_us)
+{
+    while (a->oldest && now_us - a->oldest->made_us >= age_us)
+        row_remove(a, row_find(a, a->oldest->name));
+}
+
+void authority_hears(struct authority *a, enum authority_hears what)
+{
+    int64_t now = clock_mono_us(a->clock);
+    pthread_mutex_lock(&a->lock);
+    if (what != a->hears) {
+        if (in_doubt(a, now))
+            forget_older(a, now, unsure_us(a));
+        a->hears_since_us = now;
+        a->hears = what;
+    }
+    pthread_mutex_unlock(&a->lock);
+}
+
+void authority_outage_grace(struct authority *a, int64_t grace_s)
+{
+    a->outage_us = grace_s * 1000000;
+}
+
 /* ---- verdicts ---- */
 
+static bool row_is(const struct row *r, const uint8_t both[SHA256_BYTES])
+{
+    view mine = { .p = (const char *)r->both, .n = SHA256_BYTES };
+    return secret_eq(mine, (view){ .p = (const char *)both, .n = SHA256_BYTES });
+}
+
 static bool known(struct authority *a, const uint8_t name[SHA256_BYTES], const uint8_t both[SHA256_BYTES],
-                  struct verdict *out)
+                  bool out_of_reach, struct verdict *out)
 {
     bool yes = false;
     int64_t now = clock_mono_us(a->clock);
 
     pthread_mutex_lock(&a->lock);
     struct row **p = row_find(a, name);
-    if (*p && (*p)->ends_us <= now) {
+    int64_t age = *p ? now - (*p)->made_us : 0;
+    if (*p && age >= kept_us(a, now)) {
         row_remove(a, p);
-    } else if (*p) {
-        view mine = { .p = (const char *)(*p)->both, .n = SHA256_BYTES };
-        yes = secret_eq(mine, (view){ .p = (const char *)both, .n = SHA256_BYTES });
+    } else if (*p && age < life_us(a, out_of_reach)) {
+        yes = row_is(*p, both);
         if (yes)
             *out = (*p)->verdict;
     }
@@ -166,12 +231,23 @@ static bool known(struct authority *a, const uint8_t name[SHA256_BYTES], const u
     return yes;
 }
 
+/* The directory says no to what it once said yes to. */
+static void forget_denied(struct authority *a, const uint8_t name[SHA256_BYTES],
+                          const uint8_t both[SHA256_BYTES])
+{
+    pthread_mutex_lock(&a->lock);
+    struct row **p = row_find(a, name);
+    if (*p && row_is(*p, both))
+        row_remove(a, p);
+    pthread_mutex_unlock(&a->lock);
+}
+
 bool authority_known(struct authority *a, view name, view password, struct verdict *out)
 {
     uint8_t name_digest[SHA256_BYTES], both[SHA256_BYTES];
     digest_name(a, name, name_digest);
     digest_both(a, name_digest, password, both);
-    return known(a, name_digest, both, out);
+    return known(a, name_digest, both, false, out);
 }
 
 rc authority_verify(struct authority *a, view name, view password, struct verdict *out, struct err *e)
@@ -179,7 +255,7 @@ rc authority_verify(struct authority *a, view name, view password, struct verdic
     uint8_t name_digest[SHA256_BYTES], both[SHA256_BYTES];
     digest_name(a, name, name_digest);
     digest_both(a, name_digest, password, both);
-    if (known(a, name_digest, both, out)) /* another worker asked while this request waited */
+    if (known(a, name_digest, both, false, out)) /* another worker asked while this request waited */
         return RC_OK;
 
     pthread_mutex_lock(&a->lock);
@@ -188,6 +264,10 @@ rc authority_verify(struct authority *a, view name, view password, struct verdic
 
     struct verdict v = { .uid = 0 };
     rc r = a->driver.verify(a->driver.arg, name, password, &v, e);
+    if (r == RC_DENIED)
+        forget_denied(a, name_digest, both);
+    if (r == RC_AWAY && known(a, name_digest, both, true, out))
+        return RC_OK;
     if (r != RC_OK)
         return r;
 

@@ -1,6 +1,12 @@
-/* "Who is this, and does he live here?", asked of the directory: over HTTP in a cluster (authority_remote), by a function call in
+/* "Who is this, and does he live here?", asked of the directory: over HTTP in a cluster (remote.h), by a function call in
  * the one box. Answers about passwords are remembered for a while in this process, under an HMAC of name and password, never
- * the password itself; refusals are not remembered. */
+ * the password itself; refusals are not remembered.
+ *
+ * How long a verdict is trusted follows from who could tell us that it is void (authority_hears):
+ *   every directory   its whole life: what changes through them we hear at once
+ *   some              5 s: what changes through the silent one we do not hear. Lasts it longer than 5 s, older ones are gone for good
+ *   none              the outage's grace: while no directory answers, nobody can change a password through them
+ * Protocol: docs/internal-api.md, "Verdicts". */
 #ifndef HEDDLE_NODE_AUTHORITY_H
 #define HEDDLE_NODE_AUTHORITY_H
 
@@ -25,8 +31,17 @@ MUST_USE rc authority_new(const struct authority_driver *d, const struct clock *
                           size_t capacity, struct authority **out, struct err *e);
 void authority_free(struct authority *a);
 
+#define AUTHORITY_UNSURE_S 5 /* life of a verdict while some directories are silent */
+
+/* Which directories tell us what is void. The one box hears all, always: so it is at first. */
+enum authority_hears { AUTHORITY_HEARS_ALL, AUTHORITY_HEARS_SOME, AUTHORITY_HEARS_NONE };
+void authority_hears(struct authority *a, enum authority_hears what);
+/* How old a verdict may be that is trusted while nobody can be asked; at first 0: verdicts die with their life. Before threads. */
+void authority_outage_grace(struct authority *a, int64_t grace_s);
+
 /* From memory alone, for the io thread. false: not known, ask authority_verify on a worker. */
 bool authority_known(struct authority *a, view name, view password, struct verdict *out);
+/* Asks, unless it is known by now. While nobody can be asked an older verdict may do, see authority_outage_grace. */
 MUST_USE rc authority_verify(struct authority *a, view name, view password, struct verdict *out,
                              struct err *e);
 

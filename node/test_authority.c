@@ -212,6 +212,124 @@ static void the_refusals_are_bounded(void **state)
     authority_free(w.a);
 }
 
+/* ---- a directory that is out of reach ---- */
+
+#define MINUTE_US INT64_C(60000000)
+
+static void open_cluster(struct world *w)
+{
+    open_world(w, 10);
+    authority_outage_grace(w->a, 600);
+    assert_int_equal(verify(w, "secret"), RC_OK);
+}
+
+static void while_nobody_answers_a_verdict_is_good_for_the_grace(void **state)
+{
+    (void)state;
+    struct world w;
+    open_cluster(&w);
+    w.clock.steady_us += 9 * MINUTE_US;
+    assert_false(known(&w, "secret"));
+    authority_hears(w.a, AUTHORITY_HEARS_NONE);
+    assert_true(known(&w, "secret"));
+    assert_false(known(&w, "wrong"));
+    w.clock.steady_us += MINUTE_US;
+    assert_false(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+static void who_finds_nobody_to_ask_takes_an_older_verdict_too(void **state)
+{
+    (void)state;
+    struct world w;
+    open_cluster(&w);
+    w.fake.answer = RC_AWAY;
+    w.clock.steady_us += 9 * MINUTE_US;
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_int_equal(verify(&w, "wrong"), RC_AWAY);
+    assert_int_equal(w.fake.asked, 3);
+    w.clock.steady_us += MINUTE_US;
+    assert_int_equal(verify(&w, "secret"), RC_AWAY);
+    authority_free(w.a);
+}
+
+static void without_a_grace_an_old_verdict_is_no_verdict(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 10);
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    w.fake.answer = RC_AWAY;
+    w.clock.steady_us += MINUTE_US;
+    assert_int_equal(verify(&w, "secret"), RC_AWAY);
+    authority_free(w.a);
+}
+
+static void while_one_directory_is_silent_verdicts_live_five_seconds(void **state)
+{
+    (void)state;
+    struct world w;
+    open_cluster(&w);
+    authority_hears(w.a, AUTHORITY_HEARS_SOME);
+    w.clock.steady_us += 4999999;
+    assert_true(known(&w, "secret"));
+    w.clock.steady_us += 1;
+    assert_false(known(&w, "secret"));
+    w.fake.answer = RC_AWAY;
+    assert_int_equal(verify(&w, "secret"), RC_AWAY);
+    authority_free(w.a);
+}
+
+static void what_was_doubtful_while_one_was_silent_does_not_come_back_when_all_are(void **state)
+{
+    (void)state;
+    struct world w;
+    open_cluster(&w);
+    authority_hears(w.a, AUTHORITY_HEARS_SOME);
+    w.clock.steady_us += 5000000;
+    authority_hears(w.a, AUTHORITY_HEARS_NONE);
+    assert_false(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+static void directories_that_fall_silent_one_after_the_other_are_one_outage(void **state)
+{
+    (void)state;
+    struct world w;
+    open_cluster(&w);
+    w.clock.steady_us += 2 * MINUTE_US;
+    authority_hears(w.a, AUTHORITY_HEARS_SOME);
+    w.clock.steady_us += 4999999;
+    assert_false(known(&w, "secret"));
+    authority_hears(w.a, AUTHORITY_HEARS_NONE);
+    w.clock.steady_us += MINUTE_US;
+    assert_true(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+static void a_password_that_was_refused_meanwhile_is_not_good_again_in_an_outage(void **state)
+{
+    (void)state;
+    struct world w;
+    open_cluster(&w);
+    w.clock.steady_us += MINUTE_US;
+    w.fake.password = "another";
+    assert_int_equal(verify(&w, "secret"), RC_DENIED);
+    authority_hears(w.a, AUTHORITY_HEARS_NONE);
+    assert_false(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+static void a_wrong_password_does_not_take_the_right_one_along(void **state)
+{
+    (void)state;
+    struct world w;
+    open_cluster(&w);
+    assert_int_equal(verify(&w, "wrong"), RC_DENIED);
+    assert_true(known(&w, "secret"));
+    authority_free(w.a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +342,14 @@ int main(void)
         cmocka_unit_test(the_memory_is_bounded_and_the_oldest_go),
         cmocka_unit_test(a_refused_uid_stays_so_until_its_time),
         cmocka_unit_test(the_refusals_are_bounded),
+        cmocka_unit_test(while_nobody_answers_a_verdict_is_good_for_the_grace),
+        cmocka_unit_test(who_finds_nobody_to_ask_takes_an_older_verdict_too),
+        cmocka_unit_test(without_a_grace_an_old_verdict_is_no_verdict),
+        cmocka_unit_test(while_one_directory_is_silent_verdicts_live_five_seconds),
+        cmocka_unit_test(what_was_doubtful_while_one_was_silent_does_not_come_back_when_all_are),
+        cmocka_unit_test(directories_that_fall_silent_one_after_the_other_are_one_outage),
+        cmocka_unit_test(a_password_that_was_refused_meanwhile_is_not_good_again_in_an_outage),
+        cmocka_unit_test(a_wrong_password_does_not_take_the_right_one_along),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
