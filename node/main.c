@@ -49,16 +49,23 @@ static rc settle_url(struct app *a, struct err *e)
     return RC_OK;
 }
 
+static struct node_options options(const struct app *a)
+{
+    return (struct node_options){ .conf = &a->node_conf,
+                                  .limits = &a->limits,
+                                  .store = &a->store,
+                                  .cache = &a->cache,
+                                  .public_url = a->url,
+                                  .clock = clock_system() };
+}
+
 static rc check(void *arg, struct err *e)
 {
     struct app *a = arg;
-    struct sync_limits probe = a->limits;
 
     TRY(settle_url(a, e));
-    probe.colls = NULL;
-    rc r = sync_limits_ready(&probe, e);
-    sync_limits_done(&probe);
-    return r;
+    const struct node_options o = options(a);
+    return node_check(&o, e);
 }
 
 static rc start(void *arg, struct err *e)
@@ -66,13 +73,8 @@ static rc start(void *arg, struct err *e)
     struct app *a = arg;
     struct mount public[2], internal[1];
 
-    TRY(node_open(&(struct node_options){ .conf = &a->node_conf,
-                                          .limits = &a->limits,
-                                          .store = &a->store,
-                                          .cache = &a->cache,
-                                          .public_url = a->url,
-                                          .clock = clock_system() },
-                  &a->node, e));
+    const struct node_options o = options(a);
+    TRY(node_open(&o, &a->node, e));
     node_mount(a->node, &public[0]);
     node_home_mount(a->node, &public[1]);
     node_health_mount(a->node, &internal[0]);

@@ -158,10 +158,13 @@ static rc open_tokens(struct node *n, struct err *e)
     if (c->token_secrets.n == 0)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "tokens.secrets is not set: without the directory's secrets no token can be opened");
-    TRY(secrets_new(&c->token_secrets, SECRET_LEAST_BYTES, &n->secrets, e));
+    struct err why = ERR_NONE;
+    if (secrets_new(&c->token_secrets, SECRET_LEAST_BYTES, &n->secrets, &why) != RC_OK)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "tokens.secrets: %s", why.text);
     if (c->token_derived) {
         struct secrets *own = NULL;
-        TRY(secrets_derive(n->secrets, n->own_urls[0], &own, e));
+        if (secrets_derive(n->secrets, n->own_urls[0], &own, &why) != RC_OK)
+            return fail(e, RC_BAD_INPUT, RESP_GENERIC, "tokens.secrets: %s", why.text);
         secrets_free(n->secrets);
         n->secrets = own;
     }
@@ -171,7 +174,8 @@ static rc open_tokens(struct node *n, struct err *e)
 
 /* ---- life ---- */
 
-static rc open_parts(struct node *n, const struct node_options *o, struct err *e)
+/* All that the settings alone decide; touches nothing outside of this process. */
+static rc settle(struct node *n, const struct node_options *o, struct err *e)
 {
     struct node_extra *x = n->extra;
     const struct node_conf *c = o->conf;
@@ -182,17 +186,26 @@ static rc open_parts(struct node *n, const struct node_options *o, struct err *e
     x->limits.colls = NULL;
     TRY(sync_limits_ready(&x->limits, e));
     TRY(open_tokens(n, e));
+    x->cache = *o->cache;
+    if (x->cache.scope[0] == '\0') {
+        view name = c->name && c->name[0] ? view_of(c->name) : host_and_port(n->own_urls[0]);
+        x->cache.scope = arena_cstr(&x->arena, name);
+    }
+    return cache_check(&x->cache, e);
+}
+
+static rc open_parts(struct node *n, const struct node_options *o, struct err *e)
+{
+    struct node_extra *x = n->extra;
+    const struct node_conf *c = o->conf;
+
+    TRY(settle(n, o, e));
     if (c->hawk_strict)
         n->nonces = nonces_new(NONCES_MOST, 2 * admit_hawk_window_s(c));
     if (o->authority)
         TRY(authority_new(o->authority, o->clock, c->verdict_s, VERDICTS_MOST, &n->authority, e));
 
     TRY(store_open(o->store, o->clock, &n->store, e));
-    x->cache = *o->cache;
-    if (x->cache.scope[0] == '\0') {
-        view name = c->name && c->name[0] ? view_of(c->name) : host_and_port(n->own_urls[0]);
-        x->cache.scope = arena_cstr(&x->arena, name);
-    }
     TRY(cache_open(&x->cache, o->clock, &n->cache, e));
     bool alone = strcmp(cache_driver_name(n->cache), cache_memory.name) == 0;
     TRY(alone_lock(o->store, store_driver_name(n->store), alone, &x->store_lock, e));
@@ -209,7 +222,7 @@ static rc open_parts(struct node *n, const struct node_options *o, struct err *e
     return sweep_start(&sweep, &n->sweep, e);
 }
 
-rc node_open(const struct node_options *o, struct node **out, struct err *e)
+static struct node *node_new(const struct node_options *o)
 {
     struct node *n = mem_need(calloc(1, sizeof(*n)));
 
@@ -218,6 +231,20 @@ rc node_open(const struct node_options *o, struct node **out, struct err *e)
     n->extra = mem_need(calloc(1, sizeof(*n->extra)));
     n->extra->store_lock = -1;
     arena_init(&n->extra->arena, SETTINGS_BYTES);
+    return n;
+}
+
+rc node_check(const struct node_options *o, struct err *e)
+{
+    struct node *n = node_new(o);
+    rc r = settle(n, o, e);
+    node_close(n);
+    return r;
+}
+
+rc node_open(const struct node_options *o, struct node **out, struct err *e)
+{
+    struct node *n = node_new(o);
     rc r = open_parts(n, o, e);
     if (r != RC_OK) {
         node_close(n);

@@ -74,6 +74,9 @@ struct node_options {
     const struct clock *clock;
 };
 
+/* Whether node_open could use these settings, as far as they alone decide that: for --check-config, opens nothing. RC_BAD_INPUT: says
+ * what is wrong. */
+MUST_USE rc node_check(const struct node_options *o, struct err *e);
 /* Opens store and cache, checks limits (RC_BAD_INPUT names the relation that does not hold), starts the sweep. Options are borrowed
  * until node_close. */
 MUST_USE rc node_open(const struct node_options *o, struct node **out, struct err *e);

@@ -175,6 +175,10 @@ static void wrong_settings_are_named_and_nothing_stays_open(void **state)
     s.conf.token_secrets.n = 1;
     s.secrets[0] = (char *)"short";
     assert_int_equal(site_open(&s, "https://node.example.net"), RC_BAD_INPUT);
+    assert_non_null(strstr(s.e.text, "tokens.secrets"));
+    s.secrets[0] = (char *)"an odd number of characters";
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_BAD_INPUT);
+    assert_non_null(strstr(s.e.text, "tokens.secrets"));
     s.secrets[0] = (char *)"5b1f0e7c9d2a4483b6c0a1e2f3d49586";
     s.conf.state = (char *)"sideways";
     assert_int_equal(site_open(&s, "https://node.example.net"), RC_BAD_INPUT);
@@ -190,6 +194,34 @@ static void wrong_settings_are_named_and_nothing_stays_open(void **state)
     s.cache.driver = (char *)"memory";
     if (site_open(&s, "https://node.example.net") != RC_OK) /* nothing of the failures is in the way */
         fail_msg("%s", s.e.text);
+    site_close(&s);
+}
+
+static void a_check_refuses_what_an_open_would_and_touches_nothing(void **state)
+{
+    (void)state;
+    struct site s;
+    struct err e = ERR_NONE;
+    site_make(&s);
+    const struct node_options o = { .conf = &s.conf,
+                                    .limits = &s.limits,
+                                    .store = &s.store,
+                                    .cache = &s.cache,
+                                    .public_url = "https://node.example.net",
+                                    .clock = &s.clock.clock };
+    if (node_check(&o, &e) != RC_OK)
+        fail_msg("%s", e.text);
+    assert_int_not_equal(access(s.path, F_OK), 0);
+    s.aliases[0] = (char *)"old.example.net";
+    assert_int_equal(node_check(&o, &e), RC_BAD_INPUT);
+    assert_non_null(strstr(e.text, "old.example.net"));
+    s.aliases[0] = (char *)"https://old.example.net";
+    s.cache.driver = (char *)"papyrus";
+    assert_int_equal(node_check(&o, &e), RC_BAD_INPUT);
+    assert_non_null(strstr(e.text, "cache.driver"));
+    s.cache.driver = (char *)"redis";
+    assert_int_equal(node_check(&o, &e), RC_OK); /* nobody is asked */
+    s.node = NULL;
     site_close(&s);
 }
 
@@ -280,6 +312,7 @@ int main(void)
         cmocka_unit_test(settings_open_routes),
         cmocka_unit_test(both_forms_of_a_url_and_the_aliases_are_ours),
         cmocka_unit_test(wrong_settings_are_named_and_nothing_stays_open),
+        cmocka_unit_test(a_check_refuses_what_an_open_would_and_touches_nothing),
         cmocka_unit_test(a_cache_in_memory_does_not_share_its_store),
         cmocka_unit_test(the_sweep_removes_what_expired_after_its_grace),
     };

@@ -72,15 +72,20 @@ static const struct cache_driver *driver_of(const struct cache_conf *c)
     return NULL;
 }
 
-rc cache_open(const struct cache_conf *c, const struct clock *clock, struct cache **out, struct err *e)
+rc cache_check(const struct cache_conf *c, struct err *e)
 {
-    const struct cache_driver *driver = driver_of(c);
-    if (!driver)
+    if (!driver_of(c))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "cache.driver is \"%s\": must be auto, memory, redis or none", c->driver);
     if (strlen(c->scope) > SCOPE_MAX)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "cache.scope is longer than %d bytes", SCOPE_MAX);
+    return RC_OK;
+}
 
+rc cache_open(const struct cache_conf *c, const struct clock *clock, struct cache **out, struct err *e)
+{
+    TRY(cache_check(c, e));
+    const struct cache_driver *driver = driver_of(c);
     struct era *era = NULL;
     TRY(era_open(driver->shared ? c->scope : NULL, clock, &era, e));
     uint64_t page;

@@ -71,7 +71,9 @@ struct cache_driver {
 };
 extern const struct cache_driver cache_memory, cache_redis, cache_none;
 
-/* RC_BAD_INPUT: unknown driver, or another machine uses this scope of that Redis. A Redis that does not answer is no error. */
+/* Whether cache_open could use these settings; opens nothing. RC_BAD_INPUT: unknown driver, scope too long. */
+MUST_USE rc cache_check(const struct cache_conf *c, struct err *e);
+/* RC_BAD_INPUT: as above, or another machine uses this scope of that Redis. A Redis that does not answer is no error. */
 MUST_USE rc cache_open(const struct cache_conf *c, const struct clock *clock, struct cache **out,
                        struct err *e);
 void cache_close(struct cache *c); /* after all handles */
