@@ -64,11 +64,16 @@ static const char *const statements[SQL_N][2] = {
     [SQL_HEAD_LOCK] = { "SELECT " HEAD_COLUMNS " FROM heads WHERE uid = ?1",
                         "SELECT " HEAD_COLUMNS " FROM heads WHERE uid = ?1 FOR UPDATE" },
 #define MAKE                                                                                                 \
-    " INTO heads (uid, epoch, state, since, clock, modified, used_bytes, quota_bytes, colls)"                \
-    " VALUES (?1, ?2, ?3, ?4, 0, 0, 0, -1, ?5)"
+    " INTO heads (uid, epoch, state, since, clock, modified, used_bytes, quota_bytes, colls, move_id)"       \
+    " VALUES (?1, ?2, ?3, ?4, 0, 0, 0, -1, ?5, ?6)"
     [SQL_HEAD_MAKE] = { "INSERT OR IGNORE" MAKE, "INSERT IGNORE" MAKE },
     [SQL_HEAD_SAVE] = { "UPDATE heads SET state = ?2, since = ?3, clock = ?4, modified = ?5, used_bytes = ?6,"
                         " colls = ?7 WHERE uid = ?1" },
+    [SQL_HEAD_MOVE] = { "SELECT move_id FROM heads WHERE uid = ?1" },
+    [SQL_HEAD_STEP] = { "UPDATE heads SET epoch = ?2, state = ?3, since = ?4, move_id = ?5 WHERE uid = ?1" },
+    [SQL_HEAD_QUOTA] = { "UPDATE heads SET quota_bytes = ?2 WHERE uid = ?1" },
+    [SQL_HEADS_LIST] = { "SELECT uid, epoch, state, since, clock, modified, used_bytes, quota_bytes, move_id FROM heads"
+                         " WHERE uid > ?1 AND uid < ?2 ORDER BY uid LIMIT ?3" },
 
     [SQL_ITEM_READ] = { "SELECT h.epoch, h.state, h.since, h.clock, h.modified, h.used_bytes, h.quota_bytes, h.colls,"
                         " i.id, i.modified, i.expires, i.sortindex, i.parentid, i.predecessorid, i.payload"
@@ -80,6 +85,9 @@ static const char *const statements[SQL_N][2] = {
                        PUT " ON DUPLICATE KEY UPDATE" MERGE("?10", NEW_MYSQL) },
     [SQL_ITEM_DELETE] = { "DELETE FROM items WHERE " ITEM_KEY " AND " ALIVE("?4") },
     [SQL_ITEM_DROP] = { "DELETE FROM items WHERE " ITEM_KEY },
+    [SQL_ITEMS_WALK] = { "SELECT " ITEM_COLUMNS
+                         " FROM items WHERE uid = ?1 AND coll = ?2 AND id > ?3 AND id <= ?4"
+                         " ORDER BY id LIMIT ?5" },
     [SQL_COLL_DROP] = { "DELETE FROM items WHERE uid = ?1 AND coll = ?2" },
     [SQL_USER_DROP] = { "DELETE FROM items WHERE uid = ?1" },
     [SQL_USAGE] = { "SELECT coll, COUNT(*), SUM(LENGTH(payload)) FROM items WHERE uid = ?1 AND " ALIVE(

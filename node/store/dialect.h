@@ -44,14 +44,19 @@ enum item_column {
 enum sql_id {
     SQL_HEAD_GET,         /* uid                                                                     */
     SQL_HEAD_LOCK,        /* uid; in a write                                                         */
-    SQL_HEAD_MAKE,        /* uid, epoch, state, since, colls; does nothing where a row is            */
+    SQL_HEAD_MAKE,        /* uid, epoch, state, since, colls, move_id; does nothing where a row is   */
     SQL_HEAD_SAVE,        /* uid, state, since, clock, modified, used_bytes, colls                   */
+    SQL_HEAD_MOVE,        /* uid: move_id                                                            */
+    SQL_HEAD_STEP,        /* uid, epoch, state, since, move_id                                       */
+    SQL_HEAD_QUOTA,       /* uid, quota_bytes                                                        */
+    SQL_HEADS_LIST,       /* uids above, below, limit: uid, the head without colls, move_id; by uid  */
     SQL_ITEM_READ,        /* uid, coll, id: head and item in one snapshot                            */
     SQL_ITEM_GET,         /* uid, coll, id, now                                                      */
     SQL_ITEM_TIME,        /* uid, coll, id: its modified                                             */
     SQL_ITEM_PUT,         /* uid, coll, id, T, expires, sortindex, parentid, predecessorid, payload, fields */
     SQL_ITEM_DELETE,      /* uid, coll, id, now: if not expired                                      */
     SQL_ITEM_DROP,        /* uid, coll, id: in any case                                              */
+    SQL_ITEMS_WALK,       /* uid, coll, ids above, ids up to, limit: whole items, expired too, by id */
     SQL_COLL_DROP,        /* uid, coll                                                               */
     SQL_USER_DROP,        /* uid                                                                     */
     SQL_USAGE,            /* uid, now: coll, items, bytes                                            */

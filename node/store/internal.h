@@ -4,6 +4,7 @@
 
 #include "node/store/engine.h"
 #include "node/store/head.h"
+#include "node/store/move.h"
 
 struct store {
     const struct store_conf *conf;
@@ -53,7 +54,20 @@ MUST_USE rc head_from_row(struct stmt *st, int64_t uid, size_t spare, struct are
 /* Time as this user counts it: never before the last stamp that was given to him. */
 int64_t head_now_ms(const struct head *h, const struct clock *clock);
 
+struct new_head {
+    int64_t uid, epoch;
+    enum head_state state;
+    view move; /* VIEW_NONE: none */
+};
+/* Makes an empty head unless there is one, in a transaction of its own: locking a row that is missing makes neighbours deadlock. */
+MUST_USE rc head_insert(struct store_session *ss, const struct new_head *h, struct err *e);
+
 /* ---- inside a transaction ---- */
+
+/* Begins without the fence and without a stamp, for moves; nothing has expired in it. A write holds the head's lock. *out_found false:
+ * there is no row, and store_head tells HEAD_NONE. */
+MUST_USE rc tx_open(struct store_session *ss, int64_t uid, enum store_mode mode, struct arena *a, struct store_txn **out,
+                    bool *out_found, struct err *e);
 
 MUST_USE static inline rc tx_stmt(struct store_txn *tx, enum sql_id id, struct stmt **out, struct err *e)
 {
@@ -67,13 +81,38 @@ MUST_USE rc tx_run_number(struct store_txn *tx, enum sql_id id, int64_t number, 
 /* The first column of the first row, NULL being 0; *out_found (may be NULL): whether there was a row. Parameters are bound. */
 MUST_USE rc stmt_number(struct stmt *st, int64_t *out, bool *out_found, struct err *e);
 
+/* The collection, made if missing, without a stamp then. RC_OVER_QUOTA: too many collections. */
+MUST_USE rc tx_coll(struct store_txn *tx, view coll, struct head_coll **out, struct err *e);
 /* The collection, made if missing, gets T; so do storage time and clock. RC_OVER_QUOTA: too many collections. */
 MUST_USE rc tx_touch(struct store_txn *tx, view coll, uint32_t *out_number, struct err *e);
+/* Items, collections and batches go; stamps and head are the caller's business. */
+MUST_USE rc tx_drop_data(struct store_txn *tx, struct err *e);
+MUST_USE rc tx_drop_batches(struct store_txn *tx, struct err *e);
 /* T is used up without a collection: storage time and clock move. */
 void tx_use_stamp(struct store_txn *tx);
 void tx_used_more(struct store_txn *tx, int64_t bytes);
 
 /* ---- items ---- */
+
+#define FIELDS_ALL                                                                                           \
+    (FIELD_PAYLOAD | FIELD_SORTINDEX | FIELD_TTL | FIELD_PARENTID | FIELD_PREDECESSORID | FIELD_TOUCHES)
+
+/* The user's collections by name, in the arena. */
+const struct head_coll **colls_by_name(const struct head *h, struct arena *a);
+
+/* A stretch of one collection in the order of ids. VIEW_NONE as `upto`: to the end. */
+struct walk {
+    uint32_t coll;
+    view upto;
+    struct buf *after; /* ids above this; becomes the last id seen */
+    unsigned most;     /* rows at once                             */
+};
+/* Reads at most `most` of them, expired ones too; *out_n: how many were read, fewer than `most` at the end of the stretch. */
+MUST_USE rc items_walk(struct store_txn *tx, struct walk *w, item_visitor *visit, void *arg, unsigned *out_n, struct err *e);
+#define WALK_ROWS 500
+
+/* SHA-256 of an item's line; `line` is scratch. */
+void item_hash(struct buf *line, view coll, const struct item *it, uint8_t out[SHA256_BYTES]);
 
 /* The item in the row at hand, its columns beginning at `first`; views as the row has them. */
 void item_from_row(struct stmt *st, unsigned first, struct item *out);

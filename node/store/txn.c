@@ -47,19 +47,19 @@ static rc load_head(struct store_txn *tx, int64_t uid, bool *out_found, struct e
     return RC_OK;
 }
 
-/* In a transaction of its own: locking a row that is missing makes neighbours deadlock. */
-static rc make_head(struct store_session *ss, const struct store_begin *o, struct err *e)
+rc head_insert(struct store_session *ss, const struct new_head *h, struct err *e)
 {
     struct conn *c = NULL;
     struct stmt *st = NULL;
-    TRY(session_begin(ss, session_shard(ss, o->uid), STORE_WRITE, &c, e));
+    TRY(session_begin(ss, session_shard(ss, h->uid), STORE_WRITE, &c, e));
     rc r = conn_stmt(c, SQL_HEAD_MAKE, &st, e);
     if (r == RC_OK) {
-        bind_int(st, 1, o->uid);
-        bind_int(st, 2, o->epoch > 0 ? o->epoch : 1);
-        bind_int(st, 3, HEAD_ACTIVE);
+        bind_int(st, 1, h->uid);
+        bind_int(st, 2, h->epoch);
+        bind_int(st, 3, h->state);
         bind_int(st, 4, clock_now_us(ss->store->clock) / 1000);
         bind_bytes(st, 5, VIEW(""));
+        bind_bytes(st, 6, h->move);
         r = stmt_run(st, NULL, e);
     }
     if (r == RC_OK)
@@ -84,7 +84,10 @@ static rc try_begin(struct store_txn *tx, const struct store_begin *o, bool *out
     if (r == RC_OK && !*out_again)
         return RC_OK;
     tx->conn->driver->rollback(tx->conn);
-    return *out_again && r == RC_OK ? make_head(ss, o, e) : r;
+    if (r != RC_OK || !*out_again)
+        return r;
+    struct new_head made = { .uid = o->uid, .epoch = o->epoch > 0 ? o->epoch : 1, .state = HEAD_ACTIVE };
+    return head_insert(ss, &made, e);
 }
 
 /* What a write knows from the beginning: T, and that a credential of its epoch makes a READY head ACTIVE. */
@@ -119,6 +122,25 @@ rc store_begin(struct store_session *ss, const struct store_begin *o, struct sto
         prepare_write(tx);
     else
         tx->now_ms = head_now_ms(tx->head, ss->store->clock);
+    ss->in_txn = true;
+    *out = tx;
+    return RC_OK;
+}
+
+rc tx_open(struct store_session *ss, int64_t uid, enum store_mode mode, struct arena *a,
+           struct store_txn **out, bool *out_found, struct err *e)
+{
+    assert(!ss->in_txn && a && !(ss->reader && mode == STORE_WRITE));
+    struct store_txn *tx = &ss->tx;
+    *tx = (struct store_txn){ .session = ss, .arena = a, .mode = mode, .now_ms = INT64_MIN };
+    tx->head = arena_zero(a, sizeof *tx->head);
+    tx->next_number = COLL_FIRST_OWN;
+    TRY(session_begin(ss, session_shard(ss, uid), mode, &tx->conn, e));
+    rc r = load_head(tx, uid, out_found, e);
+    if (r != RC_OK) {
+        tx->conn->driver->rollback(tx->conn);
+        return r;
+    }
     ss->in_txn = true;
     *out = tx;
     return RC_OK;
@@ -216,16 +238,23 @@ static rc add_coll(struct store_txn *tx, view name, struct head_coll **out, stru
     return RC_OK;
 }
 
+rc tx_coll(struct store_txn *tx, view coll, struct head_coll **out, struct err *e)
+{
+    assert(coll.n > 0 && coll.n <= COLL_NAME_MAX && tx->mode == STORE_WRITE);
+    for (size_t i = 0; i < tx->head->n_colls; i++) {
+        if (view_eq(tx->colls[i].name, coll)) {
+            *out = &tx->colls[i];
+            return RC_OK;
+        }
+    }
+    tx->dirty = true;
+    return add_coll(tx, coll, out, e);
+}
+
 rc tx_touch(struct store_txn *tx, view coll, uint32_t *out_number, struct err *e)
 {
-    assert(coll.n > 0 && coll.n <= COLL_NAME_MAX);
     struct head_coll *c = NULL;
-    for (size_t i = 0; i < tx->head->n_colls && !c; i++) {
-        if (view_eq(tx->colls[i].name, coll))
-            c = &tx->colls[i];
-    }
-    if (!c)
-        TRY(add_coll(tx, coll, &c, e));
+    TRY(tx_coll(tx, coll, &c, e));
     c->modified = tx->t;
     tx_use_stamp(tx);
     *out_number = c->number;

@@ -234,14 +234,25 @@ rc store_coll_delete(struct store_txn *tx, view coll, bool *out_existed, struct 
     return RC_OK;
 }
 
-rc store_user_wipe(struct store_txn *tx, struct err *e)
+rc tx_drop_batches(struct store_txn *tx, struct err *e)
+{
+    TRY(tx_run(tx, SQL_BATCHES_DROP_USER_ITEMS, e));
+    return tx_run(tx, SQL_BATCHES_DROP_USER, e);
+}
+
+rc tx_drop_data(struct store_txn *tx, struct err *e)
 {
     TRY(tx_run(tx, SQL_USER_DROP, e));
-    TRY(tx_run(tx, SQL_BATCHES_DROP_USER_ITEMS, e));
-    TRY(tx_run(tx, SQL_BATCHES_DROP_USER, e));
-    tx_use_stamp(tx);
+    TRY(tx_drop_batches(tx, e));
     tx->head->modified = STAMP_ZERO;
     tx->head->n_colls = 0;
     tx->head->used_bytes = 0;
+    tx->dirty = true;
     return RC_OK;
+}
+
+rc store_user_wipe(struct store_txn *tx, struct err *e)
+{
+    tx_use_stamp(tx);
+    return tx_drop_data(tx, e);
 }

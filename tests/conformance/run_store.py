@@ -16,6 +16,7 @@ from mariadb_server import Server  # noqa: E402
 def main():
     with Server() as server:
         server.sql("CREATE DATABASE heddle_test")
+        server.sql("CREATE DATABASE heddle_other")  # users move between the two
         control = pathlib.Path(server.folder) / "control"
         command = [sys.executable, str(pathlib.Path(__file__).resolve().with_name("mariadb_server.py")), str(server.folder)]
         control.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$1"\n')

@@ -43,7 +43,7 @@ def admits(row, epoch, options):
     if row.state == "ACTIVE" and (row.epoch == epoch or options.nofence):
         return row
     if row.state == "READY" and row.epoch == epoch:  # the credential proves the flip
-        return Row("ACTIVE", epoch, None)
+        return row._replace(state="ACTIVE")
     return None
 
 
@@ -82,13 +82,14 @@ def mover_steps(state, i, options):
     row = state.rows[target]
     ours = row is not None and row.state == "IMPORTING" and row.move == i
     if pc == M_IMPORT:
-        if row is None or (row.state == "GONE" and row.epoch < epoch + 1):
+        if row is None or (row.state == "GONE" and row.epoch < epoch + 1 and row.move != i):  # ours: it was dropped
             yield moved(M_WARM, rows=put(state.rows, target, Row("IMPORTING", epoch + 1, i)))
     elif pc in (M_WARM, M_REST):
         if ours:
             yield moved(pc + 1, data=put(state.data, target, state.data[source]))
     elif pc == M_FREEZE:
-        if state.rows[source] is None or state.rows[source][:2] == ("ACTIVE", epoch):
+        row = state.rows[source]
+        if row is None or (row[:2] == ("ACTIVE", epoch) and row.move != i):  # ours: it was thawed
             yield moved(M_REST, rows=put(state.rows, source, Row("FROZEN", epoch, i)))
     elif pc == M_SEAL:
         if ours and state.rows[source] == Row("FROZEN", epoch, i) and state.data[target] == state.data[source]:
@@ -98,6 +99,17 @@ def mover_steps(state, i, options):
             yield moved(M_GONE, None, directory=Directory(target, epoch + 1, Intent("retire", source, i)),
                         credentials=state.credentials | {(target, epoch + 1)})
     yield moved(M_GONE)  # a mover may die anywhere
+
+
+def drop(state, node, epoch, move, options):
+    """What it changes. The row stays, with the move's id against an import that comes late."""
+    row = state.rows[node]
+    if row and row.state in ("IMPORTING", "READY") and row[1:] == (epoch + 1, move):
+        gone = None if options.nodrop else Row("GONE", epoch, move)
+        return {"rows": put(state.rows, node, gone), "data": put(state.data, node, frozenset())}
+    if not options.nodrop and (row is None or (row.state == "GONE" and row.epoch <= epoch)):
+        return {"rows": put(state.rows, node, Row("GONE", epoch, move))}
+    return {}
 
 
 def settler_steps(state, i, options):
@@ -116,22 +128,18 @@ def settler_steps(state, i, options):
         abort = Directory(owner, epoch, Intent("abort", peer, move))
         yield went(S_FIRST, abort, directory=abort) if d == seen else went(S_LOOK, None)
     elif pc == S_FIRST and kind == "abort":
-        row = state.rows[peer]
-        if row and row.state in ("IMPORTING", "READY") and row.move == move:
-            gone = None if options.nodrop else Row("GONE", epoch, None)
-            yield went(S_SECOND, seen, rows=put(state.rows, peer, gone), data=put(state.data, peer, frozenset()))
-        else:
-            yield went(S_SECOND, seen)
+        yield went(S_SECOND, seen, **drop(state, peer, epoch, move, options))
     elif pc == S_FIRST:  # retire
         ready = state.rows[owner] == Row("READY", epoch, move)
-        yield went(S_SECOND, seen, rows=put(state.rows, owner, Row("ACTIVE", epoch, None)) if ready else state.rows)
+        yield went(S_SECOND, seen, rows=put(state.rows, owner, Row("ACTIVE", epoch, move)) if ready else state.rows)
     elif pc == S_SECOND and kind == "abort":
-        frozen = state.rows[owner] == Row("FROZEN", epoch, move)
-        yield went(S_CLEAR, seen, rows=put(state.rows, owner, Row("ACTIVE", epoch, None)) if frozen else state.rows)
+        row = state.rows[owner]
+        thaws = row is None or row == Row("FROZEN", epoch, move) or row[:2] == ("ACTIVE", epoch)
+        yield went(S_CLEAR, seen, rows=put(state.rows, owner, Row("ACTIVE", epoch, move)) if thaws else state.rows)
     elif pc == S_SECOND:
         row = state.rows[peer]
-        if row and row.state == "FROZEN" and row.move == move:
-            yield went(S_CLEAR, seen, rows=put(state.rows, peer, Row("GONE", epoch, None)),
+        if row is None or row == Row("FROZEN", epoch - 1, move):
+            yield went(S_CLEAR, seen, rows=put(state.rows, peer, Row("GONE", epoch, move)),
                        data=put(state.data, peer, frozenset()))
         else:
             yield went(S_CLEAR, seen)

@@ -82,6 +82,6 @@ struct group {
     }
 
 extern const struct group life_group, fence_group, stamps_group, reading_group, writing_group, deleting_group,
-    counting_group, batches_group, purge_group, threads_group, recovery_group;
+    counting_group, batches_group, purge_group, threads_group, recovery_group, steps_group, moving_group;
 
 #endif
