@@ -9,7 +9,7 @@
 #include "common/base/scope.h"
 #include "directory/backend/ldap_wire.h"
 
-enum { SLOW_CONNECT_US = 250 * 1000, SHUN_US = 2 * 1000 * 1000, STAY_US = 30 * 1000 * 1000 };
+enum { SHUN_US = 2 * 1000 * 1000, STAY_US = 30 * 1000 * 1000 };
 enum { KEEPALIVE_IDLE_S = 60, KEEPALIVE_PROBES = 3, KEEPALIVE_INTERVAL_S = 10, UNREAD_AFTER_MS = 30 * 1000 };
 enum { SCRATCH_BYTES = 4 * LDAP_MESSAGE_MAX };
 
@@ -124,7 +124,7 @@ static rc start_tls(struct ldap_conn *c, struct err *e)
 {
     int id = 0, got = ldap_start_tls(c->ld, NULL, NULL, &id);
     if (got == LDAP_SUCCESS)
-        TRY(ldap_wire_result(c, id, &got, NULL, e));
+        TRY(ldap_wire_result(c, id, LDAP_RES_EXTENDED, &got, NULL, e));
     if (got != LDAP_SUCCESS)
         return fail(e, RC_AWAY, RESP_GENERIC, "%s: StartTLS: %s", ldap_conn_uri(c), ldap_err2string(got));
     got = ldap_install_tls(c->ld);
@@ -175,7 +175,7 @@ static rc connect_to(struct ldap_conn *c, const struct ldap_server *server, stru
                                : fail(e, RC_AWAY, RESP_GENERIC, "%s: %s", server->uri, ldap_err2string(got));
 }
 
-/* Each server once, beginning with the one that served last. Those that were slow to fail are left out for a while, so that a dead
+/* Each server once, beginning with the one that served last. Those that let us wait in vain are left out for a while, so that a dead
  * host costs one request in two seconds its time and not every one. */
 static rc connect_any(struct ldap_conn *c, struct err *e)
 {
@@ -195,7 +195,7 @@ static rc connect_any(struct ldap_conn *c, struct err *e)
                 (server->tls || server->start_tls)) /* the library does not tell which it was */
                 err_fill(e, e->respcode, "%.140s (or its certificate is not vouched for by ldap.tls_ca)",
                          e->text);
-            if (now_us() - begun > SLOW_CONNECT_US)
+            if (now_us() - begun > s->conf->connect_timeout_s * 500000) /* half of it: that was no refusal */
                 atomic_store_explicit(&server->shunned_until_us, now_us() + SHUN_US, memory_order_relaxed);
         }
         c->at = (c->at + 1) % s->n;

@@ -72,7 +72,8 @@ static rc next_message(struct ldap_conn *c, int id, int all, int64_t until_us, i
     return lost(c, RC_UNSURE, code, "no answer", e);
 }
 
-rc ldap_wire_result(struct ldap_conn *c, int id, int *out_code, LDAPMessage **out_msg, struct err *e)
+rc ldap_wire_result(struct ldap_conn *c, int id, int kind, int *out_code, LDAPMessage **out_msg,
+                    struct err *e)
 {
     int64_t until = deadline_us(c);
     LDAPMessage *m;
@@ -84,7 +85,7 @@ rc ldap_wire_result(struct ldap_conn *c, int id, int *out_code, LDAPMessage **ou
         ldap_msgfree(m);
     } while (true);
     int got = ldap_parse_result(c->ld, m, &code, NULL, NULL, NULL, NULL, 0);
-    if (got != LDAP_SUCCESS || type == LDAP_RES_SEARCH_ENTRY || type == LDAP_RES_SEARCH_REFERENCE) {
+    if (got != LDAP_SUCCESS || type != kind) {
         ldap_msgfree(m);
         return lost(c, RC_UNSURE, LDAP_DECODING_ERROR, "an answer that cannot be read", e);
     }
@@ -102,7 +103,7 @@ rc ldap_wire_bind(struct ldap_conn *c, const char *dn, const char *mechanism, co
     int id = 0, got = ldap_sasl_bind(c->ld, dn, mechanism, (struct berval *)(uintptr_t)cred, NULL, NULL, &id);
     if (got != LDAP_SUCCESS)
         return not_sent(c, got, "logging in", e);
-    return ldap_wire_result(c, id, out_code, NULL, e);
+    return ldap_wire_result(c, id, LDAP_RES_BIND, out_code, NULL, e);
 }
 
 /* ---- entries ---- */
@@ -368,6 +369,9 @@ static int send_write(struct ldap_conn *c, const struct ldap_write *w, int *out_
 
 rc ldap_conn_write(struct ldap_conn *c, const struct ldap_write *w, bool *out_refused, struct err *e)
 {
+    static const int answers[] = { [LDAP_WRITE_ADD] = LDAP_RES_ADD,
+                                   [LDAP_WRITE_MODIFY] = LDAP_RES_MODIFY,
+                                   [LDAP_WRITE_DELETE] = LDAP_RES_DELETE };
     LDAPMessage *m = NULL;
     int id = 0, code = LDAP_OTHER, got = LDAP_SERVER_DOWN;
     for (int attempt = 0; attempt < 2 && got == LDAP_SERVER_DOWN; attempt++) {
@@ -379,7 +383,7 @@ rc ldap_conn_write(struct ldap_conn *c, const struct ldap_write *w, bool *out_re
                 return r;
         }
     }
-    TRY(ldap_wire_result(c, id, &code, &m, e)); /* from here on it may have happened */
+    TRY(ldap_wire_result(c, id, answers[w->kind], &code, &m, e)); /* from here on it may have happened */
     rc r = write_result(c, w->kind, code, m, out_refused, e);
     ldap_msgfree(m);
     return r;

@@ -10,9 +10,9 @@
 MUST_USE rc ldap_conn_ready(struct ldap_conn *c, struct err *e);
 void ldap_conn_drop(struct ldap_conn *c);
 
-/* Waits for the one answer to `id`. *out_code: its result code. out_msg (may be NULL): the answer, to be freed with ldap_msgfree.
+/* Waits for the one answer to `id`, which must be of this kind (LDAP_RES_BIND …). *out_code: its result code. out_msg (may be NULL): the answer, to be freed with ldap_msgfree.
  * RC_UNSURE: lost or too late, the connection is closed. */
-MUST_USE rc ldap_wire_result(struct ldap_conn *c, int id, int *out_code, LDAPMessage **out_msg,
+MUST_USE rc ldap_wire_result(struct ldap_conn *c, int id, int kind, int *out_code, LDAPMessage **out_msg,
                              struct err *e);
 /* RC_UNSURE: sent, no answer; RC_AWAY: not sent. Either way the connection is closed. */
 MUST_USE rc ldap_wire_bind(struct ldap_conn *c, const char *dn, const char *mechanism,

@@ -1,10 +1,10 @@
 #include "fixture_ldap.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "common/base/mem.h"
 #include "directory/backend/ldap_init.h"
 #include "directory/backend/ldap_text.h"
 
@@ -16,39 +16,69 @@ static const char *env(const char *name)
     return v;
 }
 
+/* Texts of the settings: they live as long as the process. */
+static struct arena *texts(void)
+{
+    static struct arena a;
+    if (a.ceiling_bytes == 0)
+        arena_init(&a, 1 << 24);
+    return &a;
+}
+
 static char *own(const char *text)
 {
-    return mem_need(strdup(text));
+    return arena_cstr(texts(), view_of(text));
 }
 
 static struct conf_list one(const char *text)
 {
-    struct conf_list l = { .items = mem_need(calloc(1, sizeof(char *))), .n = 1 };
+    struct conf_list l = { .items = arena_zero(texts(), sizeof(char *)), .n = 1 };
     l.items[0] = own(text);
     return l;
 }
 
 static char *below(const char *suffix, int n)
 {
-    char *out;
-    if (asprintf(&out, "ou=t%d-%d,%s", (int)getpid(), n, suffix) < 0)
-        out = NULL;
-    return mem_need(out);
+    return own(arena_text(texts(), "ou=t%d-%d,%s", (int)getpid(), n, suffix).p);
 }
 
-LDAP *fixture_ldap_root(void)
+static LDAP *root_of(const char *uri)
 {
     LDAP *ld;
     int version = LDAP_VERSION3;
     char *password = own(env("HEDDLE_TEST_LDAP_ROOT_PASSWORD"));
     struct berval cred = { .bv_val = password, .bv_len = strlen(password) };
-    assert_int_equal(ldap_initialize(&ld, env("HEDDLE_TEST_LDAP_PROVIDER")), LDAP_SUCCESS);
+    assert_int_equal(ldap_initialize(&ld, uri), LDAP_SUCCESS);
     ldap_set_option(ld, LDAP_OPT_PROTOCOL_VERSION, &version);
     assert_int_equal(
         ldap_sasl_bind_s(ld, env("HEDDLE_TEST_LDAP_ROOT_DN"), LDAP_SASL_SIMPLE, &cred, NULL, NULL, NULL),
         LDAP_SUCCESS);
-    free(password);
     return ld;
+}
+
+LDAP *fixture_ldap_root(void)
+{
+    return root_of(env("HEDDLE_TEST_LDAP_PROVIDER"));
+}
+
+void fixture_ldap_await_replica(const struct ldap_conf *c, const char *name)
+{
+    LDAP *ld = root_of(env("HEDDLE_TEST_LDAP_REPLICA"));
+    struct arena a;
+    arena_init(&a, 1 << 16);
+    view users = dn_below(&a, "ou", VIEW("users"), view_of(c->base));
+    const char *dn = dn_below(&a, "uid", view_of(name), users).p;
+    int got = LDAP_NO_SUCH_OBJECT;
+    for (int tries = 0; got == LDAP_NO_SUCH_OBJECT && tries < 1000; tries++) {
+        LDAPMessage *m = NULL;
+        got = ldap_search_ext_s(ld, dn, LDAP_SCOPE_BASE, "(objectClass=*)", NULL, 1, NULL, NULL, NULL, 1, &m);
+        ldap_msgfree(m);
+        if (got == LDAP_NO_SUCH_OBJECT)
+            poll(NULL, 0, 10);
+    }
+    assert_int_equal(got, LDAP_SUCCESS);
+    ldap_unbind_ext(ld, NULL, NULL);
+    arena_done(&a);
 }
 
 static LDAPMod *mod(struct arena *a, int op, const char *attr, view value)

@@ -15,6 +15,8 @@ void fixture_ldap_conf_bare(struct ldap_conf *out);
 void fixture_ldap_person(const struct ldap_conf *c, view name, view password, view mail);
 /* A word to run_backend.py: "kill", "start", "stop" of "provider" or "replica". Waits until it is done. */
 void fixture_ldap_control(const char *verb, const char *server);
+/* Waits until the replica has that account. */
+void fixture_ldap_await_replica(const struct ldap_conf *c, const char *name);
 /* Bound as who may do everything; to be closed by ldap_unbind_ext. */
 LDAP *fixture_ldap_root(void);
 /* Replaces one attribute of an account, behind the driver's back. */
