@@ -1,5 +1,6 @@
 #include "node/node.h"
 
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/auth/hawk.h"
@@ -10,6 +11,8 @@
 #include "node/admit.h"
 #include "node/alone.h"
 #include "node/front.h"
+#include "node/pulse.h"
+#include "node/remote.h"
 #include "node/sweep.h"
 
 #define SECRET_LEAST_BYTES 8      /* shorter ones are typing errors                    */
@@ -26,6 +29,10 @@ struct node_extra {
     struct route *routes;      /* those of sync and ours       */
     size_t n_routes;
     int store_lock; /* alone.h; -1 */
+    const char *store_path;
+    struct remote
+        *remote; /* the directories, and what tells us their news; NULL: none, or one in this process */
+    struct pulse *pulse;
 };
 
 /* ---- routes of our own ---- */
@@ -172,6 +179,77 @@ static rc open_tokens(struct node *n, struct err *e)
                               e);
 }
 
+/* ---- the directories ---- */
+
+static rc check_directories(const struct node_options *o, struct err *e)
+{
+    const struct node_conf *c = o->conf;
+
+    if (o->authority && (c->directories.n > 0 || c->key.n > 0))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "node.directories and node.key have no meaning here: the directory is in this process");
+    return remote_check(&c->directories, &c->key, e);
+}
+
+static view own_name(const struct node *n)
+{
+    const char *name = n->conf->name;
+    return name && name[0] ? view_of(name) : host_and_port(n->own_urls[0]);
+}
+
+static rc open_authority(struct node *n, const struct node_options *o, struct err *e)
+{
+    struct node_extra *x = n->extra;
+    const struct node_conf *c = o->conf;
+    struct authority_driver driver;
+
+    if (o->authority) {
+        driver = *o->authority;
+    } else if (c->directories.n > 0) {
+        const struct remote_conf conf = { .directories = &c->directories,
+                                          .key = &c->key,
+                                          .name = own_name(n) };
+        TRY(remote_new(&conf, o->clock, &x->remote, e));
+        driver = remote_authority(x->remote);
+    } else {
+        return RC_OK;
+    }
+    TRY(authority_new(&driver, o->clock, c->verdict_s, VERDICTS_MOST, &n->authority, e));
+    if (x->remote)
+        authority_outage_grace(n->authority, c->outage_s);
+    return RC_OK;
+}
+
+/* {"sync":{…}}; what cannot be told is left out. */
+static void put_loads(void *arg, struct buf *out)
+{
+    const struct node *n = arg;
+    struct statvfs disk;
+
+    buf_addf(out, "{\"sync\":{\"schema\":%d", store_schema_version(n->store));
+    if (n->extra->store_path[0] != '\0' && statvfs(n->extra->store_path, &disk) == 0)
+        buf_addf(out, ",\"disk_free\":%llu", (unsigned long long)disk.f_bavail * disk.f_frsize);
+    buf_add(out, VIEW("}}"));
+}
+
+static rc open_pulse(struct node *n, const struct node_options *o, struct err *e)
+{
+    struct node_extra *x = n->extra;
+    const char *path = strcmp(store_driver_name(n->store), "sqlite") == 0 ? o->store->path : NULL;
+
+    x->store_path = path ? path : "";
+    if (!x->remote)
+        return RC_OK;
+    const struct pulse_options pulse = { .remote = x->remote,
+                                         .authority = n->authority,
+                                         .clock = o->clock,
+                                         .name = own_name(n),
+                                         .every_ms = o->conf->pulse_ms,
+                                         .loads = put_loads,
+                                         .arg = n };
+    return pulse_start(&pulse, &x->pulse, e);
+}
+
 /* ---- life ---- */
 
 /* All that the settings alone decide; touches nothing outside of this process. */
@@ -186,11 +264,10 @@ static rc settle(struct node *n, const struct node_options *o, struct err *e)
     x->limits.colls = NULL;
     TRY(sync_limits_ready(&x->limits, e));
     TRY(open_tokens(n, e));
+    TRY(check_directories(o, e));
     x->cache = *o->cache;
-    if (x->cache.scope[0] == '\0') {
-        view name = c->name && c->name[0] ? view_of(c->name) : host_and_port(n->own_urls[0]);
-        x->cache.scope = arena_cstr(&x->arena, name);
-    }
+    if (x->cache.scope[0] == '\0')
+        x->cache.scope = arena_cstr(&x->arena, own_name(n));
     return cache_check(&x->cache, e);
 }
 
@@ -202,8 +279,7 @@ static rc open_parts(struct node *n, const struct node_options *o, struct err *e
     TRY(settle(n, o, e));
     if (c->hawk_strict)
         n->nonces = nonces_new(NONCES_MOST, 2 * admit_hawk_window_s(c));
-    if (o->authority)
-        TRY(authority_new(o->authority, o->clock, c->verdict_s, VERDICTS_MOST, &n->authority, e));
+    TRY(open_authority(n, o, e));
 
     TRY(store_open(o->store, o->clock, &n->store, e));
     TRY(cache_open(&x->cache, o->clock, &n->cache, e));
@@ -219,7 +295,8 @@ static rc open_parts(struct node *n, const struct node_options *o, struct err *e
                                          .every_s = c->purge_every_s,
                                          .grace_s = c->purge_grace_s,
                                          .batch_life_s = x->limits.batch_life_s };
-    return sweep_start(&sweep, &n->sweep, e);
+    TRY(sweep_start(&sweep, &n->sweep, e));
+    return open_pulse(n, o, e);
 }
 
 static struct node *node_new(const struct node_options *o)
@@ -262,6 +339,7 @@ void node_close(struct node *n)
     if (!n)
         return;
     struct node_extra *x = n->extra;
+    pulse_stop(x->pulse);
     sweep_stop(n->sweep);
     admit_free(n->admit);
     cache_close(n->cache);
@@ -270,6 +348,7 @@ void node_close(struct node *n)
     if (x->store_lock >= 0)
         close(x->store_lock);
     authority_free(n->authority);
+    remote_free(x->remote);
     token_verifier_free(n->verifier);
     secrets_free(n->secrets);
     if (n->nonces)

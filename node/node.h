@@ -16,11 +16,14 @@ struct node_conf {
     char *url;  /* own URL (tokens carry it); "": the public URL                                          */
     struct conf_list aliases; /* further own URLs that tokens may carry                                  */
     struct conf_list
-        token_secrets;       /* tokens.secrets                                                          */
-    bool token_derived;      /* tokens.derived: the list holds masters, ours is derived from node.url    */
-    int64_t token_grace_s;   /* expired tokens may still read info/collections                          */
-    int64_t hawk_window_s;   /* 31449600; strict: 60                                                    */
-    bool hawk_strict;        /* remember nonces                                                         */
+        token_secrets;     /* tokens.secrets                                                          */
+    bool token_derived;    /* tokens.derived: the list holds masters, ours is derived from node.url    */
+    int64_t token_grace_s; /* expired tokens may still read info/collections                          */
+    int64_t hawk_window_s; /* 31449600; strict: 60                                                    */
+    bool hawk_strict;      /* remember nonces                                                         */
+    struct conf_list directories, key; /* of a cluster; our key at them                                  */
+    int64_t pulse_ms;        /* between two questions for news                                          */
+    int64_t outage_s;        /* how old a verdict may be while no directory answers                      */
     int64_t verdict_s;       /* how long a password's verdict is trusted                                 */
     bool open_configuration; /* info/configuration without a signature                                  */
     int64_t backoff_s;       /* value of X-Weave-Backoff                                                */
@@ -70,7 +73,7 @@ struct node_options {
     const struct store_conf *store;
     const struct cache_conf *cache;
     const char *public_url;                   /* without a slash at its end */
-    const struct authority_driver *authority; /* NULL: none                 */
+    const struct authority_driver *authority; /* NULL: the directories of the settings; without them none */
     const struct clock *clock;
 };
 
