@@ -3,12 +3,11 @@
 #include <math.h>
 
 #include "common/base/json.h"
+#include "node/sync/bso_scan.h"
 #include "node/sync/names.h"
 
 #define SORTINDEX_MAX   INT64_C(999999999)
 #define TTL_MAX         INT64_C(999999999)
-#define TTL_LEGACY_MAX  INT64_C(31536000)
-#define PARENT_MAX      64
 #define FIELD_NAME_SHOW 64
 #define NUMBER_TEXT_MAX 64
 
@@ -130,7 +129,7 @@ static const char *ttl_legacy(const json_t *v, const struct bso_ctx *c, struct i
     (void)c;
     if (json_is_string(v) && !integer_text(json_text(v)))
         return "invalid ttl";
-    if (!number_loose(v, &n) || n < 0 || n > (double)TTL_LEGACY_MAX)
+    if (!number_loose(v, &n) || n < 0 || n > (double)BSO_TTL_LEGACY_MAX)
         return "invalid ttl";
     p->ttl_s = (int64_t)n;
     p->ttl_op = PATCH_SET;
@@ -153,7 +152,7 @@ static view text_loose(const json_t *v, struct arena *a)
 static const char *parentid(const json_t *v, const struct bso_ctx *c, struct item_patch *p)
 {
     p->parentid = text_loose(v, c->arena);
-    if (!p->parentid.p || p->parentid.n > PARENT_MAX)
+    if (!p->parentid.p || p->parentid.n > BSO_PARENT_MAX)
         return "invalid parentid";
     p->parentid_op = PATCH_SET;
     return NULL;
@@ -162,7 +161,7 @@ static const char *parentid(const json_t *v, const struct bso_ctx *c, struct ite
 static const char *predecessorid(const json_t *v, const struct bso_ctx *c, struct item_patch *p)
 {
     p->predecessorid = text_loose(v, c->arena);
-    if (!p->predecessorid.p || p->predecessorid.n > PARENT_MAX)
+    if (!p->predecessorid.p || p->predecessorid.n > BSO_PARENT_MAX)
         return "invalid predecessorid";
     p->predecessorid_op = PATCH_SET;
     return NULL;
@@ -315,6 +314,14 @@ rc bso_read(view body, view id, const struct bso_ctx *c, struct item_patch *out,
     size_t at = 0;
     const char *why;
 
+    if (bso_scan(body, &at, c, &p) && at == body.n && (id.p || p.id.p)) {
+        *out = p;
+        out->id = id.p ? id : p.id;
+        *out_root = NULL;
+        return RC_OK;
+    }
+    at = 0;
+    p = (struct item_patch){ .touches = false };
     TRY(bso_extent(body, &at, JSON_DEPTH_MAX, &parts, e));
     if (parts > BSO_PARTS_MAX)
         return fail(e, RC_BAD_INPUT, RESP_INVALID_WBO, "a record of %u parts", parts);

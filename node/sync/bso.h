@@ -23,6 +23,9 @@ struct bso_rules {
  * refused before it is built, so that a small body cannot become a large tree. */
 #define BSO_PARTS_MAX 1024
 
+#define BSO_TTL_LEGACY_MAX INT64_C(31536000)
+#define BSO_PARENT_MAX     64 /* bytes of parentid and predecessorid */
+
 /* One member of a record: checks the value (never null) and sets its part of the patch. Gives NULL, or why it is invalid, in words
  * that both protocols know. */
 struct bso_ctx {
@@ -39,8 +42,8 @@ bool bso_id_ok(view id, const struct bso_ctx *c);
  * o or the arena. */
 const char *bso_fill(const json_t *o, const struct bso_ctx *c, struct item_patch *out);
 
-/* The body of a PUT to an item whose id is given; or, with id VIEW_NONE, one whose body must name it (1.1). *out_root keeps the views
- * alive; the caller's, json_decref. RC_BAD_INPUT with RESP_JSON or RESP_INVALID_WBO. */
+/* The body of a PUT to an item whose id is given; or, with id VIEW_NONE, one whose body must name it (1.1). *out_root (it may be
+ * NULL), the body and the arena keep the views alive; the caller's, json_decref. RC_BAD_INPUT with RESP_JSON or RESP_INVALID_WBO. */
 MUST_USE rc bso_read(view body, view id, const struct bso_ctx *c, struct item_patch *out, json_t **out_root,
                      struct err *e);
 

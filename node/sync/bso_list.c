@@ -6,6 +6,7 @@
 
 #include "common/base/json.h"
 #include "common/base/rand.h"
+#include "node/sync/bso_scan.h"
 
 #define NO_PATCH          SIZE_MAX
 #define RECORD_LEAST      8 /* bytes of the shortest record, with its comma: {"id":1}, */
@@ -171,20 +172,29 @@ static void keep(struct reader *r, struct seen *s, const struct item_patch *p)
     json_put_string(&l->success, p->id);
 }
 
+/* A good record, if the POST has room for it. */
+static bool judge_patch(struct reader *r, struct seen *s, const struct item_patch *p)
+{
+    const char *why = post_limits(r, p);
+
+    if (why)
+        put_failed(r, s, why);
+    else
+        keep(r, s, p);
+    return !why;
+}
+
 /* A record with an id: *root is taken when its patch is kept. */
 static void judge(struct reader *r, struct seen *s, json_t **root)
 {
     struct item_patch p = { .id = bso_id(*root, r->c) };
     const char *why = bso_id_ok(p.id, r->c) ? bso_fill(*root, r->c, &p) : "invalid id";
 
-    if (!why)
-        why = post_limits(r, &p);
-    if (why) {
+    if (why)
         put_failed(r, s, why);
+    if (why || !judge_patch(r, s, &p))
         return;
-    }
     assert(r->out->n_roots < r->cap);
-    keep(r, s, &p);
     r->out->roots[r->out->n_roots++] = *root;
     *root = NULL;
 }
@@ -228,6 +238,31 @@ static rc record_11(struct reader *r, json_t **root)
         s = seen_add(r, arena_copy(r->c->arena, id));
     judge(r, s, root);
     return RC_OK;
+}
+
+/* The same for one that was scanned: it has an id, and all of it is good. */
+static void record_scanned(struct reader *r, const struct item_patch *p)
+{
+    struct seen *s = seen_find(r, p->id);
+
+    if (s && !r->c->rules->legacy)
+        (void)condemn(r, RESP_INVALID_WBO, "an id for the second time");
+    else
+        judge_patch(r, s ? s : seen_add(r, p->id), p);
+}
+
+/* Most records are plain: the one at text[*at], up to the end or one of `ends`. false: it must be read the long way. */
+static bool record_plain(struct reader *r, view text, view ends, size_t *at)
+{
+    struct item_patch p;
+    size_t end = *at;
+
+    if (r->at >= (uint64_t)r->c->rules->max_post_records || !bso_scan(text, &end, r->c, &p) || !p.id.p ||
+        (end < text.n && !memchr(ends.p, text.p[end], ends.n)))
+        return false;
+    record_scanned(r, &p);
+    *at = end;
+    return true;
 }
 
 /* The text of one element. */
@@ -286,8 +321,10 @@ static rc read_json(struct reader *r, view text, size_t at, struct err *e)
     } else {
         for (;; begin = ++at) {
             at = begin;
-            TRY(bso_extent(text, &at, JSON_DEPTH_MAX - 1, &parts, e));
-            TRY(record(r, (view){ .p = text.p + begin, .n = at - begin }, parts, JSON_DEPTH_MAX - 1, e));
+            if (!record_plain(r, text, VIEW(",]"), &at)) {
+                TRY(bso_extent(text, &at, JSON_DEPTH_MAX - 1, &parts, e));
+                TRY(record(r, (view){ .p = text.p + begin, .n = at - begin }, parts, JSON_DEPTH_MAX - 1, e));
+            }
             r->at++;
             if (at == text.n)
                 return not_json(e, "does not end");
@@ -313,8 +350,10 @@ static rc read_lines(struct reader *r, view text, struct err *e)
         unsigned parts;
         size_t at = 0;
 
-        TRY(bso_extent(line, &at, JSON_DEPTH_MAX, &parts, e));
-        TRY(record(r, line, parts, JSON_DEPTH_MAX, e));
+        if (!record_plain(r, line, VIEW(""), &at)) {
+            TRY(bso_extent(line, &at, JSON_DEPTH_MAX, &parts, e));
+            TRY(record(r, line, parts, JSON_DEPTH_MAX, e));
+        }
         r->at++;
     }
     return RC_OK;

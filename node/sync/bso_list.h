@@ -17,12 +17,12 @@ struct bso_list {
     struct buf success;     /* "id","id"              */
     struct buf failed;      /* "id":"why","id":"why"; 1.1: lists of reasons */
     bool single;            /* 1.1: the body was one object, not a list */
-    json_t **roots;         /* keep the patches' views alive */
+    json_t **roots; /* keep views of patches alive, those that do not point into the body or the arena */
     size_t n_roots;
 };
 
 /* Reads a whole body; format is JSON or NEWLINES. What is wrong with the list itself fails: RC_BAD_INPUT with RESP_JSON,
- * RESP_INVALID_WBO, or RESP_TOO_LARGE beyond BSO_LIST_SURPLUS. Views in *out live as long as it and the arena.
+ * RESP_INVALID_WBO, or RESP_TOO_LARGE beyond BSO_LIST_SURPLUS. Views in *out live as long as it, the body and the arena.
  * On failure there is nothing to be done. */
 MUST_USE rc bso_list_read(view body, enum format format, const struct bso_ctx *c, struct bso_list *out,
                           struct err *e);
