@@ -202,6 +202,9 @@ MUST_USE rc watch_start(struct server *s, struct watch **out, struct err *e);
 void watch_stop(struct watch *w);
 void watch_add(struct watch *w, struct web_conn *c);
 void watch_remove(struct watch *w, struct web_conn *c);
+/* Ends the connections on which nothing is under way: as in an idle keep-alive connection that timed out, their clients know that no
+ * request of theirs was begun. */
+void watch_hang_up(struct watch *w);
 /* Takes fd (a dup of a connection about to be closed): reads on for a moment, so that a client still sending hears the
  * answer instead of a reset. */
 void watch_linger(struct watch *w, int fd);
@@ -270,6 +273,8 @@ void io_resume(struct web_request *w);
 
 /* A request whose headers had been read is over. */
 void server_request_ended(struct server *s);
+/* A connection was closed. */
+void server_connection_ended(struct server *s);
 struct route_state *server_route_state(struct server *s, const struct web_request *w);
 size_t server_mount_index(const struct server *s, const struct mount *m);
 int64_t server_io_threads(const struct server_conf *c); /* with 0 resolved */

@@ -516,8 +516,8 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **ctx,
         watch_remove(s->watch, *ctx);
         free(*ctx);
         *ctx = NULL;
-        atomic_fetch_sub_explicit(&s->connections, 1, memory_order_relaxed);
         atomic_fetch_sub_explicit(&web_connections[s->internal], 1, memory_order_relaxed);
+        server_connection_ended(s);
     }
     quiesce_here(io);
 }

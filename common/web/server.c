@@ -307,18 +307,33 @@ rc server_open(const struct server_conf *c, bool internal, const struct mount *m
 
 /* ---- closing ---- */
 
-void server_request_ended(struct server *s)
+static void tell_if_last(struct server *s, unsigned before)
 {
-    if (atomic_fetch_sub(&s->active, 1) != 1 || !atomic_load(&s->draining))
+    if (before != 1 || !atomic_load(&s->draining))
         return;
     pthread_mutex_lock(&s->quiet_lock);
     pthread_cond_broadcast(&s->quiet);
     pthread_mutex_unlock(&s->quiet_lock);
 }
 
+void server_request_ended(struct server *s)
+{
+    tell_if_last(s, atomic_fetch_sub(&s->active, 1));
+}
+
+void server_connection_ended(struct server *s)
+{
+    tell_if_last(s, atomic_fetch_sub(&s->connections, 1));
+}
+
 static bool all_ended(const struct server *s)
 {
     return atomic_load(&s->active) == 0;
+}
+
+static bool all_gone(const struct server *s)
+{
+    return atomic_load(&s->connections) == 0;
 }
 
 static bool all_quiesced(const struct server *s)
@@ -355,6 +370,11 @@ void server_drain(struct server *s)
         shutdown(s->listener.fd, SHUT_RDWR); /* its duplicates, too: who dials now is refused */
     listener_close(&s->listener);
     wait_until(s, all_ended, s->conf->drain_s);
+    if (!all_ended(s))
+        return;
+    /* Who kept his connection open would send his next request into a server that has no workers any more. */
+    watch_hang_up(s->watch);
+    wait_until(s, all_gone, 1);
 }
 
 /* Workers go first, since every suspended connection must have been resumed when its daemon stops. */

@@ -48,7 +48,8 @@ struct server;
 MUST_USE rc server_open(const struct server_conf *c, bool internal, const struct mount *mounts, size_t n_mounts,
                         const struct clock *clock, struct server **out, struct err *e);
 
-/* Heartbeats turn 503 at once; requests under way and queued are finished within drain_s; new connections are refused. */
+/* Heartbeats turn 503 at once; new connections are refused; requests under way and queued are finished within drain_s, and
+ * then the connections that stay open are closed. */
 void server_drain(struct server *s);
 void server_close(struct server *s); /* drains first if that was not done */
 

@@ -263,6 +263,25 @@ static void draining_finishes_what_runs_and_refuses_what_is_new(void **state)
     assert_int_equal(atomic_load(&app.closed), atomic_load(&app.opened) + atomic_load(&app.io_opened));
 }
 
+static void idle_connections_are_closed_before_their_next_request_would_fail(void **state)
+{
+    struct client idle[3];
+
+    (void)state;
+    start();
+    for (int i = 0; i < 3; i++) {
+        idle[i] = dial();
+        client_expect(&idle[i], GET_("/quick"), 200, "ok");
+    }
+    assert_true(client_say(&idle[2], "GET /quick HTTP/1.1\r\nHo")); /* not a whole one */
+    server_drain(server);
+    assert_int_equal(atomic_load(&server->connections), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_true(client_ended(&idle[i]));
+        client_done(&idle[i]);
+    }
+}
+
 static void *close_main(void *arg)
 {
     server_close(arg);
@@ -516,6 +535,7 @@ int main(void)
         TEST(a_request_that_drips_in_is_ended),
         TEST(more_connections_than_allowed_wait_outside),
         TEST(draining_finishes_what_runs_and_refuses_what_is_new),
+        TEST(idle_connections_are_closed_before_their_next_request_would_fail),
         TEST(when_the_time_is_over_what_waits_is_told_later),
         TEST(closing_under_load_loses_nothing_that_was_begun),
         TEST(a_unix_socket_serves_its_group_and_goes_with_the_server),

@@ -56,6 +56,17 @@ void watch_remove(struct watch *w, struct web_conn *c)
     pthread_mutex_unlock(&w->lock);
 }
 
+/* A request that has come already can still be read. */
+void watch_hang_up(struct watch *w)
+{
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    for (struct web_conn *c = w->conns; c; c = c->next)
+        shutdown(c->fd, SHUT_RD);
+    pthread_mutex_unlock(&w->lock);
+}
+
 static void wake(struct watch *w)
 {
     uint64_t one = 1;
