@@ -37,12 +37,11 @@ static void start(const char *where)
         "CREATE TABLE IF NOT EXISTS colls (uid BIGINT NOT NULL, coll INT NOT NULL, modified BIGINT NOT NULL,"
         " PRIMARY KEY (uid, coll)) ENGINE=InnoDB DEFAULT CHARSET=binary",
     };
-    const char *colon = strrchr(where, ':');
+    view rest = view_of(where), name = VIEW_NONE;
 
-    if (!colon)
-        floor_die(where, "is no SOCKET:DATABASE");
-    snprintf(socket_path, sizeof socket_path, "%.*s", (int)(colon - where), where);
-    snprintf(database, sizeof database, "%s", colon + 1);
+    (void)view_cut(&rest, ':', &name);
+    snprintf(socket_path, sizeof socket_path, "%.*s", VIEW_ARG(name));
+    snprintf(database, sizeof database, "%.*s", VIEW_ARG(rest));
     if (mysql_library_init(0, NULL, NULL))
         floor_die("MySQL", "no library");
     MYSQL *db = connect_to();
