@@ -1,0 +1,240 @@
+"""A cluster of single programs: one directory, a node on SQLite and one on MySQL with Redis."""
+import os
+import time
+
+import pytest
+
+from lib import hawk
+from lib.cluster import Cluster
+from lib.heddle import SECRET
+from lib.processes import wait_until
+from lib.storage15 import Storage15
+
+GRACE_S = 1.0  # what the pulse promises
+
+
+@pytest.fixture(scope="module")
+def cluster(worker, tmp_path_factory):
+    made = Cluster(worker.folder / "cluster", worker.template, ["sqlite+memory", "mysql+redis"])
+    try:
+        yield made.start()
+    finally:
+        for i, process in enumerate([made.directory, *made.nodes]):
+            process.keep_log(f"cluster-{i}")
+        bad = made.stop()
+    assert not bad, "\n".join(bad)
+
+
+@pytest.fixture
+def directory_back(cluster):
+    """For tests that take the directory away: it is there again afterwards."""
+    yield
+    cluster.directory.resume()
+    if not cluster.directory.running:
+        cluster.directory.start()
+    cluster.await_heard()
+
+
+@pytest.fixture(params=[0, 1], ids=["sqlite", "mysql"])
+def node(cluster, request):
+    return cluster.nodes[request.param]
+
+
+def other_than(cluster, node):
+    return next(n for n in cluster.nodes if n is not node)
+
+
+def refused_after(client, began):
+    """Asks until it is refused; how long after `began` that was."""
+    wait_until(lambda: client.get("/info/collections", expect=(200, 401)).status == 401, "refused", 10)
+    return time.monotonic() - began
+
+
+# -- both protocols --
+
+
+def test_11_syncs_through_node_weave(cluster, node):
+    user = cluster.user11(node)
+    storage = user.at(node)
+    storage.save("bookmarks", "abc", "hello")
+    assert storage.item("bookmarks", "abc")["payload"] == "hello"
+    assert list(storage.info()) == ["bookmarks"]
+
+
+def test_15_syncs_through_the_token_endpoint(cluster):
+    seen = set()
+    while len(seen) < 2:  # assignment fills both nodes
+        user = cluster.user15()
+        seen.add(user.server.port)
+        assert user.put("/storage/bookmarks/abc", {"id": "abc", "payload": "hello"}).status == 200
+        assert user.get("/storage/bookmarks/abc").json()["payload"] == "hello"
+
+
+def test_new_users_are_spread_over_the_nodes_by_their_seats(cluster):
+    def seats():
+        lines = cluster.admin("node", "list").splitlines()[1:]
+        return [int(line.split()[3]) for line in lines]
+
+    before = seats()
+    for _ in range(6):
+        cluster.user15()
+    after = seats()
+    assert sum(before) - sum(after) == 6
+    assert abs(after[0] - after[1]) <= 1
+
+
+def test_a_closed_node_gets_nobody_and_keeps_those_it_has(cluster, node):
+    old = cluster.user11(node)
+    cluster.admin("node", "set", node.node_name, "state=closed")
+    try:
+        for _ in range(4):
+            assert cluster.user11().home is not node
+        assert old.home is node
+        old.at(node).save("bookmarks", "abc", "hello")
+    finally:
+        cluster.admin("node", "set", node.node_name, "state=open")
+
+
+# -- the wrong node --
+
+
+def test_a_known_user_at_the_wrong_node_gets_401_and_never_an_empty_200(cluster, node):
+    user = cluster.user11(node)
+    user.at(node).save("bookmarks", "abc", "hello")
+    wrong = user.at(other_than(cluster, node))
+    for target in ("/info/collections", "/storage/bookmarks", "/storage/bookmarks/abc", "/storage/nothing"):
+        wrong.get(target, expect=401)
+    wrong.put("/storage/bookmarks/abc", {"payload": "lost"}, expect=401)
+    wrong.delete("/storage/bookmarks", expect=401)
+    assert user.at(node).item("bookmarks", "abc")["payload"] == "hello"
+
+
+def test_a_token_of_one_node_opens_no_other(cluster):
+    user = cluster.user15()
+    user.put("/storage/bookmarks/abc", {"id": "abc", "payload": "hello"})
+    wrong = Storage15(other_than(cluster, user.server), user.uid, user.id, user.key)
+    assert wrong.get("/info/collections", expect=None).status == 401
+    assert wrong.put("/storage/bookmarks/abc", {"id": "abc", "payload": "lost"}, expect=None).status == 401
+
+
+def test_the_master_secret_itself_signs_no_token_that_a_node_takes(cluster, node):
+    uid = 4242424242
+    token = hawk.mint(SECRET, {"node": node.url, "fxa_kid": None, "expires": int(time.time()) + 60, "uid": uid})
+    assert Storage15(node, uid, *token).get("/info/collections", expect=None).status == 401
+
+
+# -- what a node hears --
+
+
+def test_a_changed_password_is_refused_at_the_node_within_a_second(cluster, node):
+    user = cluster.user11(node)
+    old = user.at(node)
+    old.get("/info/collections")
+    user.change_password("another long password")
+    began = time.monotonic()
+    assert refused_after(old, began) < GRACE_S
+    user.at(node).get("/info/collections")
+
+
+def test_a_deleted_account_is_refused_at_the_node_within_a_second(cluster, node):
+    user = cluster.user11(node)
+    storage = user.at(node)
+    storage.get("/info/collections")
+    user.account("DELETE", "")
+    assert refused_after(storage, time.monotonic()) < GRACE_S
+
+
+def renewed(cluster):
+    """Two clients of one user: before and after new keys."""
+    sub = os.urandom(16).hex()
+    before = cluster.user15(sub, state="aaaa", k=1234)
+    assert before.get("/info/collections").status == 200
+    after = cluster.user15(sub, state="bbbb", k=1235)
+    return before, after
+
+
+def test_tokens_of_a_replaced_client_state_are_refused_within_a_second(cluster):
+    before, after = renewed(cluster)
+    began = time.monotonic()
+    wait_until(lambda: before.get("/info/collections", expect=None).status == 401, "refused", 10)
+    assert time.monotonic() - began < GRACE_S
+    assert after.get("/info/collections").status == 200
+
+
+def test_a_refused_token_stays_refused_when_either_side_starts_anew(cluster, directory_back):
+    before, _ = renewed(cluster)
+    wait_until(lambda: before.get("/info/collections", expect=None).status == 401, "refused", 10)
+    before.server.restart()
+    assert before.get("/info/collections", expect=None).status == 401
+    cluster.directory.restart()
+    before.server.restart()
+    assert before.get("/info/collections", expect=None).status == 401
+
+
+# -- no directory --
+
+
+def test_without_a_directory_known_users_go_on_and_unknown_ones_are_told_to_come_back(cluster, node, directory_back):
+    known, unknown, young = cluster.user11(node), cluster.user11(node), cluster.user15()
+    known.at(node).save("bookmarks", "abc", "hello")
+    cluster.directory.kill()
+    cluster.await_heard(0)
+    assert known.at(node).item("bookmarks", "abc")["payload"] == "hello"
+    known.at(node).save("bookmarks", "def", "more")
+    assert young.get("/info/collections").status == 200, "tokens need nobody"
+    unknown.at(node).get("/info/collections", expect=503)
+    unknown.at(node).put("/storage/bookmarks/abc", {"payload": "x"}, expect=503)
+    wrong = known.at(node)
+    wrong.password = "never was right"
+    wrong.get("/info/collections", expect=503)
+    cluster.directory.start()
+    cluster.await_heard()
+    unknown.at(node).get("/info/collections")
+    wrong.get("/info/collections", expect=401)
+
+
+def test_a_directory_that_hangs_holds_no_node_up(cluster, node, directory_back):
+    known, unknown = cluster.user11(node), cluster.user11(node)
+    known.at(node).get("/info/collections")
+    cluster.directory.pause()
+    cluster.await_heard(0)
+    began = time.monotonic()
+    for _ in range(20):
+        known.at(node).get("/info/collections")
+        unknown.at(node).get("/info/collections", expect=503)
+    assert time.monotonic() - began < 10
+
+
+def test_a_node_that_starts_without_a_directory_serves_when_it_comes(cluster, node, directory_back):
+    user = cluster.user11(node)
+    cluster.directory.kill()
+    node.restart()
+    user.at(node).get("/info/collections", expect=503)
+    cluster.directory.start()
+    cluster.await_heard()
+    user.at(node).get("/info/collections")
+
+
+# -- the operator --
+
+
+def test_the_admin_adds_shows_changes_and_removes_nodes(cluster):
+    out = cluster.admin("node", "add", "https://node9.example.net", "capacity=0", "state=closed", "address=https://s.example.net")
+    assert "node9.example.net" in out and "closed" in out
+    cluster.admin("node", "set", "node9.example.net", "capacity=5", "seats=3")
+    shown = dict(line.split(None, 1) for line in cluster.admin("node", "show", "node9.example.net").splitlines() if " " in line.strip())
+    assert (shown["capacity"], shown["seats"], shown["address"]) == ("5", "3", "https://s.example.net")
+    assert len(cluster.admin("node", "list").splitlines()) == 4
+    assert "no users" not in cluster.admin("node", "remove", "node9.example.net")
+    assert "404" in cluster.admin("node", "show", "node9.example.net", expect=1)
+    assert "409" in cluster.admin("node", "remove", cluster.nodes[0].node_name, expect=1)
+    assert "must" in cluster.admin("node", "add", "https://node9.example.net/", expect=1)
+    cluster.admin("node", "add", "https://node9.example.net", "colour=red", expect=2)
+
+
+def test_logs_of_a_cluster_hold_no_keys_and_no_passwords(cluster, node):
+    user = cluster.user11(node, password="a very secret pass phrase")
+    user.at(node).get("/info/collections")
+    for process in (cluster.directory, *cluster.nodes):
+        text = process.log_text()
+        assert "a very secret" not in text and SECRET not in text and "key-of-the-node" not in text
