@@ -2,7 +2,7 @@
 #include "node/store/internal.h"
 #include "tests/conformance/store/fixture.h"
 
-/* Moves are not a part of the store's public face yet: the states are written straight into the row. */
+/* Straight into the row; how moves come to these states is in steps.c and moving.c. */
 static void set_head(enum head_state state, int64_t epoch)
 {
     struct conn *c = NULL;

@@ -26,6 +26,7 @@ static void a_user_arrives_as_he_left(void)
     struct head before = *head_now();
     finish();
     assert_same_user();
+    assert_int_equal(rows_of("items"), 34);
     assert_int_equal(head_now()->state, HEAD_ACTIVE);
     assert_view(get("history", "h03").payload, "changed while the first pass ran");
     assert_view(get("history", "h00").payload, "\xc3\xa4\xe2\x82\xac");
@@ -268,6 +269,45 @@ static void what_no_store_holds_is_not_imported(void **state)
         GIVES(RC_BAD_INPUT, store_import_head(tx, &heads[i], &err));
     commit(tx);
     assert_int_equal(rows_of("items"), 0);
+}
+
+static void a_head_is_imported_whole_but_its_clock_never_turns_back(void **state)
+{
+    (void)state;
+    stamp before =
+        put("history", "a", "x"); /* he lived here, and the node he comes from runs on an old copy */
+    step(1, STEP_FREEZE);
+    step(2, STEP_RETIRE);
+    OK(try_step(OTHER, 3, STEP_IMPORT_BEGIN, NULL));
+    struct head_coll colls[] = { { .name = VIEW("own"), .modified = { .cs = 9 } },
+                                 { .name = VIEW("history"), .modified = { .cs = 7 } } };
+    struct head h = { .clock = { .cs = 10 },
+                      .modified = { .cs = 9 },
+                      .used_bytes = 5,
+                      .quota_bytes = 777,
+                      .colls = colls,
+                      .n_colls = 2 };
+    struct move m = move_to(3, OTHER);
+    struct store_txn *tx = NULL;
+    OK(store_import_begin(fx.ss, &m, &fx.arena, &tx, &err));
+    OK(store_import_head(tx, &h, &err));
+    commit(tx);
+    const struct head *got = head_now();
+    assert_int_equal(got->clock.cs, before.cs);
+    assert_int_equal(got->modified.cs, 9);
+    assert_int_equal(got->used_bytes, 5);
+    assert_int_equal(got->quota_bytes, 777);
+    assert_int_equal(got->n_colls, 2);
+    assert_int_equal(coll_time("own").cs, 9);
+    assert_int_equal(coll_time("history").cs, 7);
+    struct manifest_sum sum = { .clock = h.clock };
+    OK(store_import_begin(fx.ss, &m, &fx.arena, &tx, &err));
+    OK(store_import_prune(tx, &(struct item_key){ VIEW(""), VIEW("") }, NULL, 0, true, NULL, NULL, &err));
+    commit(tx);
+    struct manifest_digest *d = manifest_digest_new(&h, &fx.arena);
+    manifest_digest_end(d, sum.hash);
+    manifest_digest_free(d);
+    OK(try_step(OTHER, 3, STEP_SEAL, &sum));
 }
 
 static void only_the_move_itself_carries_data(void **state)
@@ -535,6 +575,7 @@ static const struct CMUnitTest moving_tests[] = {
     TEST(a_flipped_byte_or_a_lost_row_is_never_sealed),
     TEST(a_manifest_out_of_order_or_cut_off_changes_nothing),
     TEST(what_no_store_holds_is_not_imported),
+    TEST(a_head_is_imported_whole_but_its_clock_never_turns_back),
     TEST(only_the_move_itself_carries_data),
     TEST(each_credential_meets_the_right_answer_all_the_way),
     TEST(an_undone_move_leaves_the_user_where_he_was),
