@@ -150,7 +150,7 @@ rc ldap_account_get(struct backend_session *bs, enum account_key by, view key, s
             return fail(e, RC_NOT_FOUND, RESP_USERNAME, "no account has such a number");
         return fetch_by_value(s, "uidNumber", key, a, out, e);
     case ACCOUNT_BY_MAIL:
-        return fetch_by_value(s, "mail", key, a, out, e);
+        return fetch_by_value(s, ldap_attr_name(ATTR_MAIL), key, a, out, e);
     }
     return fail(e, RC_BROKEN, RESP_GENERIC, "no such key of an account");
 }
@@ -164,11 +164,11 @@ rc ldap_account_add(struct backend_session *bs, const struct account_new *n, str
     struct mods m;
     if (n->password.p && s->backend->guest)
         return fail(e, RC_FORBIDDEN, RESP_GENERIC, "people are made in their own tree, not here");
-    if (dn_value_length(n->name) > NAME_MAX_IN_DN)
+    arena_reset(&s->scratch);
+    if (name_encode(&s->scratch, n->name).n > NAME_MAX_IN_DN)
         return fail(e, RC_BAD_INPUT, RESP_USERNAME, "a name of %zu bytes is too long for LDAP", n->name.n);
     if (n->password.p)
         TRY(password_scheme_hash(s->backend->scheme, n->password, &s->backend->cost, &hash, e));
-    arena_reset(&s->scratch);
     mods_init(&m, &s->scratch);
     account_pack(&m, n, n->password.p ? buf_view(&hash) : VIEW_NONE);
     rc r = ldap_write_to(s, n->name,
@@ -223,7 +223,6 @@ static rc leave_erases(struct ldap_session *s, struct arena *a, const struct acc
 static view unchanged_filter(struct arena *a, const struct account *acc)
 {
     const view parts[] = {
-        name_filter(a, acc->name),
         arena_text(a, "(uidNumber=%" PRId64 ")", acc->uid),
         arena_text(a, "(heddleEpoch=%" PRId64 ")", acc->epoch),
         acc->node.p ? filter_equals(a, "syncNode", acc->node) : VIEW("(!(syncNode=*))"),
@@ -270,23 +269,13 @@ static rc ldap_account_cas(struct backend_session *bs, view name, const struct c
 {
     struct ldap_session *s = ldap_own(bs);
     struct mods m;
-    view only_if;
-    bool refused = false;
+    struct ldap_write w = { .kind = LDAP_WRITE_MODIFY };
     arena_reset(&s->scratch);
     mods_init(&m, &s->scratch);
-    cas_pack(&m, name, changes, n, &only_if);
-    rc r = ldap_write_to(s, name,
-                         &(struct ldap_write){ .kind = LDAP_WRITE_MODIFY,
-                                               .dn = ldap_account_dn(s, &s->scratch, name).p,
-                                               .mods = m.list,
-                                               .only_if = only_if.p },
-                         &refused, e);
-    if (r != RC_CONFLICT || !refused)
-        return r;
-    /* It may be that the entry has another name, which servers take for the same. */
-    struct account acc;
-    rc there = fetch_by_name(s, LDAP_READ_TRUTH, name, &s->scratch, &acc, NULL);
-    return there == RC_NOT_FOUND ? RC_NOT_FOUND : RC_CONFLICT;
+    cas_pack(&m, changes, n, &w.only_if);
+    w.dn = ldap_account_dn(s, &s->scratch, name).p;
+    w.mods = m.list;
+    return ldap_write_to(s, name, &w, NULL, e);
 }
 
 /* ---- walking ---- */

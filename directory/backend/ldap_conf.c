@@ -47,7 +47,7 @@ const struct conf_key ldap_conf_keys[] = {
     { "ldap.people_filter", CONF_TEXT, AT(people_filter), "(objectClass=person)", 0, 0, 0, "",
       "guest: which entries are people that may use Sync." },
     { "ldap.people_name", CONF_TEXT, AT(people_name), "uid", 0, 0, 0, "",
-      "guest: the attribute with the user name (Active Directory: sAMAccountName)." },
+      "guest: the attribute with the user name, which counts in lower case (Active Directory: sAMAccountName)." },
     { "ldap.people_mail", CONF_TEXT, AT(people_mail), "mail", 0, 0, 0, "",
       "guest: the attribute with the mail address." },
 };

@@ -124,7 +124,6 @@ rc ldap_account_set_password(struct backend_session *bs, view name, view passwor
     struct ldap_session *s = ldap_own(bs);
     SCOPED(buf_done) struct buf hash = { 0 };
     struct mods m;
-    bool refused = false;
     if (s->backend->guest)
         return fail(e, RC_FORBIDDEN, RESP_GENERIC,
                     "people's passwords are changed in their own tree, not here");
@@ -133,11 +132,9 @@ rc ldap_account_set_password(struct backend_session *bs, view name, view passwor
     mods_init(&m, &s->scratch);
     mods_put(&m, LDAP_MOD_REPLACE, "userPassword", buf_view(&hash));
     mods_put_number(&m, LDAP_MOD_REPLACE, "heddlePasswordSince", clock_now_us(s->backend->clock) / 1000);
-    rc r = ldap_write_to(s, name,
+    return ldap_write_to(s, name,
                          &(struct ldap_write){ .kind = LDAP_WRITE_MODIFY,
                                                .dn = ldap_account_dn(s, &s->scratch, name).p,
-                                               .mods = m.list,
-                                               .only_if = name_filter(&s->scratch, name).p },
-                         &refused, e);
-    return r == RC_CONFLICT && refused ? RC_NOT_FOUND : r;
+                                               .mods = m.list },
+                         NULL, e);
 }

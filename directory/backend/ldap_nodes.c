@@ -165,53 +165,36 @@ rc ldap_nodes_each(struct backend_session *bs, node_visitor *visit, void *arg, s
     return r;
 }
 
-static view node_filter(struct arena *a, view name)
-{
-    return filter_equals(a, "cn:caseExactMatch:", name);
-}
-
 static rc node_write(struct ldap_session *s, enum ldap_write_kind kind, const struct node_entry *n,
-                     bool *refused, struct err *e)
+                     struct err *e)
 {
     struct mods m;
-    bool add = kind == LDAP_WRITE_ADD;
     arena_reset(&s->scratch);
     mods_init(&m, &s->scratch);
-    node_pack(&m, n, add ? LDAP_MOD_ADD : LDAP_MOD_REPLACE);
-    return ldap_write_to(s, n->name,
-                         &(struct ldap_write){ .kind = kind,
-                                               .dn = ldap_node_dn(s, &s->scratch, n->name).p,
-                                               .mods = m.list,
-                                               .only_if = add ? NULL : node_filter(&s->scratch, n->name).p },
-                         refused, e);
+    node_pack(&m, n, kind == LDAP_WRITE_ADD ? LDAP_MOD_ADD : LDAP_MOD_REPLACE);
+    const struct ldap_write w = { .kind = kind,
+                                  .dn = ldap_node_dn(s, &s->scratch, n->name).p,
+                                  .mods = m.list };
+    return ldap_write_to(s, n->name, &w, NULL, e);
 }
 
 rc ldap_node_put(struct backend_session *bs, const struct node_entry *n, struct err *e)
 {
     struct ldap_session *s = ldap_own(bs);
-    bool refused = false;
-    rc r = node_write(s, LDAP_WRITE_MODIFY, n, &refused, e);
-    if (r == RC_NOT_FOUND) {
-        r = node_write(s, LDAP_WRITE_ADD, n, &refused, e);
-        if (r == RC_CONFLICT) /* made in this moment by somebody else: ours is the later word */
-            r = node_write(s, LDAP_WRITE_MODIFY, n, &refused, e);
-    }
-    if (r == RC_CONFLICT && refused)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "there is a node whose name differs in case alone");
+    rc r = node_write(s, LDAP_WRITE_MODIFY, n, e);
+    if (r == RC_NOT_FOUND)
+        r = node_write(s, LDAP_WRITE_ADD, n, e);
+    if (r == RC_CONFLICT) /* made in this moment by somebody else: ours is the later word */
+        r = node_write(s, LDAP_WRITE_MODIFY, n, e);
     return r;
 }
 
 rc ldap_node_delete(struct backend_session *bs, view name, struct err *e)
 {
     struct ldap_session *s = ldap_own(bs);
-    bool refused = false;
     arena_reset(&s->scratch);
-    rc r = ldap_write_to(s, name,
-                         &(struct ldap_write){ .kind = LDAP_WRITE_DELETE,
-                                               .dn = ldap_node_dn(s, &s->scratch, name).p,
-                                               .only_if = node_filter(&s->scratch, name).p },
-                         &refused, e);
-    return r == RC_CONFLICT && refused ? RC_NOT_FOUND : r;
+    const struct ldap_write w = { .kind = LDAP_WRITE_DELETE, .dn = ldap_node_dn(s, &s->scratch, name).p };
+    return ldap_write_to(s, name, &w, NULL, e);
 }
 
 /* ---- counters ---- */

@@ -10,7 +10,7 @@ enum { TEXT_MAX = 4096, MANY_MAX = 1000 };
 const char *const login_attrs[] = { "userPassword", /* first: account_attrs begins behind it */
                                     "uid",
                                     "uidNumber",
-                                    "mail",
+                                    "heddleMail",
                                     "account-enabled",
                                     "syncNode",
                                     "heddlePlaced",
@@ -65,21 +65,19 @@ rc number_unpack(const struct ldap_entry *x, const char *attr, int64_t *out, str
     return number_or_none(x, attr, out, e);
 }
 
-/* LDAP's equality takes some different bytes for the same name (case, blanks, ligatures); ours does not. */
 static rc name_unpack(const struct ldap_entry *x, const char *attr, view asked, struct arena *a, view *out,
                       struct err *e)
 {
     const struct ldap_value_list *v = ldap_entry_values(x, attr);
+    view name;
     if (!v)
         return fail(e, RC_BROKEN, RESP_GENERIC, "%.*s has no %s, or we may not read it", VIEW_ARG(x->dn),
                     attr);
-    for (size_t i = 0; i < v->n; i++)
-        if (!asked.p || view_eq(asked, v->items[i])) {
-            *out = arena_copy(a, v->items[i]);
-            return RC_OK;
-        }
-    return fail(e, RC_NOT_FOUND, RESP_USERNAME,
-                "there is one whose name differs in case, blanks or the like");
+    if (!name_decode(a, v->items[0], &name) || (asked.p && !view_eq(asked, name)))
+        return fail(e, RC_NOT_FOUND, RESP_USERNAME, "%.*s: %s is not written as we write it", VIEW_ARG(x->dn),
+                    attr);
+    *out = name;
+    return RC_OK;
 }
 
 /* "<ms> <state>": oldest first, although milliseconds have different lengths as text. */
@@ -126,7 +124,7 @@ rc account_unpack(const struct ldap_entry *x, view name, struct arena *a, struct
         const char *attr;
         view *to;
     } texts[] = {
-        { "mail", &acc.mail },           { "syncNode", &acc.node },
+        { "heddleMail", &acc.mail },     { "syncNode", &acc.node },
         { "heddlePlaced", &acc.placed }, { "heddleIntent", &acc.intent },
         { "heddleReset", &acc.reset },   { "heddleClientState", &acc.client_state },
     };
@@ -237,12 +235,12 @@ static view number_or_absent(struct arena *a, int64_t n)
 void account_pack(struct mods *m, const struct account_new *n, view password)
 {
     mods_put(m, LDAP_MOD_ADD, "objectClass", VIEW("heddleAccount"));
-    mods_put(m, LDAP_MOD_ADD, "uid", n->name);
+    mods_put(m, LDAP_MOD_ADD, "uid", name_encode(m->a, n->name));
     mods_put_number(m, LDAP_MOD_ADD, "uidNumber", n->uid);
     mods_put(m, LDAP_MOD_ADD, "account-enabled", VIEW("Yes"));
     mods_put_number(m, LDAP_MOD_ADD, "heddleCreated", n->created_ms);
     mods_put_number(m, LDAP_MOD_ADD, "heddleEpoch", n->epoch);
-    mods_put(m, LDAP_MOD_ADD, "mail", or_none(n->mail));
+    mods_put(m, LDAP_MOD_ADD, "heddleMail", or_none(n->mail));
     mods_put(m, LDAP_MOD_ADD, "userPassword", password);
     if (password.p)
         mods_put_number(m, LDAP_MOD_ADD, "heddlePasswordSince", n->created_ms);
@@ -257,7 +255,7 @@ void node_pack(struct mods *m, const struct node_entry *n, int op)
 {
     if (op == LDAP_MOD_ADD) {
         mods_put(m, op, "objectClass", VIEW("heddleNode"));
-        mods_put(m, op, "cn", n->name);
+        mods_put(m, op, "cn", name_encode(m->a, n->name));
     }
     mods_put(m, op, "heddleUrl", n->url);
     mods_put(m, op, "heddleAddress", n->address);
@@ -280,25 +278,23 @@ void erase_pack(struct mods *m, const struct erase *x, int op)
     mods_put_number(m, op, "heddleSince", x->since_ms);
 }
 
-view name_filter(struct arena *a, view name)
+const char *ldap_attr_name(enum account_attr attr)
 {
-    return filter_equals(a, "uid:caseExactMatch:", name);
+    return attr == ATTR_MAIL ? "heddleMail" : account_attr_name(attr);
 }
 
-void cas_pack(struct mods *m, view name, const struct change *changes, size_t n, view *out_only_if)
+void cas_pack(struct mods *m, const struct change *changes, size_t n, const char **out_only_if)
 {
     view *conditions = arena_alloc(m->a, (n + 1) * sizeof(view));
     size_t k = 0;
-    conditions[k++] = name_filter(m->a, name);
     for (size_t i = 0; i < n; i++) {
         const struct change *c = &changes[i];
-        const char *attr = account_attr_name(c->attr);
+        const char *attr = ldap_attr_name(c->attr);
         mods_put(m, LDAP_MOD_DELETE, attr, c->expected);
         mods_put(m, LDAP_MOD_ADD, attr, c->wanted);
-        /* An absence is refuted by the added value of a single-valued attribute. `mail` is not one, and who wants an absence to
-         * stay adds nothing. */
-        if (!c->expected.p && (c->attr == ATTR_MAIL || !c->wanted.p))
+        if (!c->expected.p &&
+            !c->wanted.p) /* an absence that shall stay: nothing that is added would refute it */
             conditions[k++] = arena_text(m->a, "(!(%s=*))", attr);
     }
-    *out_only_if = filter_and(m->a, conditions, k);
+    *out_only_if = k ? filter_and(m->a, conditions, k).p : NULL;
 }

@@ -12,7 +12,7 @@ extern const char *const login_attrs[], *const node_attrs[], *const erase_attrs[
 #define account_attrs (&login_attrs[1])
 
 /* Texts are copied to the arena. name: the one that was asked for; VIEW_NONE: whichever it has.
- * RC_NOT_FOUND: the entry has another name (servers find `Alice` for `alice`). RC_BROKEN: not an entry of ours. */
+ * RC_NOT_FOUND: the entry has another name, or was not named by us. RC_BROKEN: not an entry of ours. */
 MUST_USE rc account_unpack(const struct ldap_entry *x, view name, struct arena *a, struct account *out,
                            struct err *e);
 MUST_USE rc node_unpack(const struct ldap_entry *x, view name, struct arena *a, struct node_entry *out,
@@ -44,10 +44,9 @@ void node_pack(struct mods *m, const struct node_entry *n, int op);
 void erase_pack(struct mods *m, const struct erase *x, int op);
 
 /* The changes of account_cas: each value that is expected is deleted, which fails when it is not there, and the wanted one added, which
- * fails when there is another. out_only_if: what the entry must be besides (its name to the letter; absences that a second value would
- * not disturb). */
-void cas_pack(struct mods *m, view name, const struct change *changes, size_t n, view *out_only_if);
-/* "(uid:caseExactMatch:=name)" */
-view name_filter(struct arena *a, view name);
+ * fails when there is another. *out_only_if: absences that are expected and wanted; NULL: none. */
+void cas_pack(struct mods *m, const struct change *changes, size_t n, const char **out_only_if);
+/* As account_attr_name, but for the mail address: LDAP's own `mail` is ASCII and has many values. */
+const char *ldap_attr_name(enum account_attr attr);
 
 #endif

@@ -11,7 +11,7 @@ static const struct {
     bool single;
 } attributes[] = {
     { "uid", false },
-    { "mail", false },
+    { "heddleMail", true },
     { "userPassword", false },
     { "uidNumber", true },
     { "account-enabled", true },
@@ -49,7 +49,7 @@ static const struct {
 static const struct {
     const char *attr, *kind;
 } indexes[] = {
-    { "objectClass", "eq" }, { "uidNumber", "eq" },      { "mail", "eq" },
+    { "objectClass", "eq" }, { "uidNumber", "eq" },      { "heddleMail", "eq" },
     { "syncNode", "eq" },    { "heddleIntent", "pres" }, { "heddleErase", "pres" },
 };
 

@@ -107,12 +107,12 @@ void ldap_session_free(struct ldap_session *s)
 
 view ldap_account_dn(const struct ldap_session *s, struct arena *a, view name)
 {
-    return dn_below(a, "uid", name, s->backend->users);
+    return dn_below(a, "uid", name_encode(a, name), s->backend->users);
 }
 
 view ldap_node_dn(const struct ldap_session *s, struct arena *a, view name)
 {
-    return dn_below(a, "cn", name, s->backend->nodes);
+    return dn_below(a, "cn", name_encode(a, name), s->backend->nodes);
 }
 
 view ldap_erase_dn(const struct ldap_session *s, struct arena *a, int64_t uid)

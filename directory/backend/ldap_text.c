@@ -70,11 +70,45 @@ view dn_below(struct arena *a, const char *attr, view value, view parent)
     return (view){ .p = text, .n = (size_t)(p - text) };
 }
 
-size_t dn_value_length(view value)
+static bool is_name_byte(unsigned char c)
 {
-    size_t n = value.n;
-    for (size_t i = 0; i < value.n; i++)
-        if (value.p[i] == '\0' || strchr(" #\"+,;<=>\\", value.p[i]))
-            n += 2;
-    return n;
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c != '\0' && strchr("._-@:", c));
+}
+
+view name_encode(struct arena *a, view name)
+{
+    char *text = arena_alloc(a, 3 * name.n + 1), *p = text;
+    for (size_t i = 0; i < name.n; i++) {
+        unsigned char c = (unsigned char)name.p[i];
+        if (is_name_byte(c)) {
+            *p++ = (char)c;
+            continue;
+        }
+        *p++ = '%';
+        *p++ = hex[c >> 4];
+        *p++ = hex[c & 15];
+    }
+    *p = '\0';
+    return (view){ .p = text, .n = (size_t)(p - text) };
+}
+
+bool name_decode(struct arena *a, view text, view *out)
+{
+    char *name = arena_alloc(a, text.n + 1), *p = name;
+    for (size_t i = 0; i < text.n; i++) {
+        const char *high, *low;
+        if (text.p[i] != '%') {
+            *p++ = text.p[i];
+            continue;
+        }
+        if (i + 2 >= text.n || !(high = memchr(hex, text.p[i + 1], 16)) ||
+            !(low = memchr(hex, text.p[i + 2], 16)))
+            return false;
+        *p++ = (char)((high - hex) << 4 | (low - hex));
+        i += 2;
+    }
+    *p = '\0';
+    view got = { .p = name, .n = (size_t)(p - name) };
+    *out = got;
+    return view_eq(name_encode(a, got), text); /* one way of writing each */
 }

@@ -13,7 +13,9 @@ view filter_and(struct arena *a, const view *parts, size_t n);
 /* "attr=value,parent", every byte of value but letters and digits escaped. */
 view dn_below(struct arena *a, const char *attr, view value, view parent);
 
-/* How long a value is in the DNs that servers keep: as it is, but for those that mean something there. */
-size_t dn_value_length(view value);
+/* Names as values of uid and cn: bytes other than a-z 0-9 . _ - @ : become %xx. What differs in one byte differs for LDAP too, which
+ * takes upper case for lower, two blanks for one, a ligature for its letters, and no broken UTF-8 at all. */
+view name_encode(struct arena *a, view name);
+bool name_decode(struct arena *a, view text, view *out); /* false: not written by name_encode */
 
 #endif

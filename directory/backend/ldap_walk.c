@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/scope.h"
 #include "directory/backend/ldap_session.h"
+#include "directory/backend/ldap_text.h"
 
 enum { WALK_BYTES = 8 * 1024 * 1024 };
 
@@ -92,7 +93,11 @@ static rc names_visit(void *arg, const struct ldap_entry *entry, struct err *e)
     if (!v)
         return fail(e, RC_BROKEN, RESP_GENERIC, "%.*s has no %s, or we may not read it", VIEW_ARG(entry->dn),
                     x->walk->attr);
-    view name = v->items[0];
+    SCOPED(arena_done) struct arena a;
+    arena_init(&a, 4096);
+    view name;
+    if (!name_decode(&a, v->items[0], &name)) /* nobody would find it by its name either */
+        return RC_OK;
     if (x->after.p && compare(x, name, x->after) <= 0)
         return RC_OK;
     if (x->ceiling.p && compare(x, name, x->ceiling) >= 0)

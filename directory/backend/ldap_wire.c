@@ -49,7 +49,8 @@ static rc not_sent(struct ldap_conn *c, int code, const char *doing, struct err 
     return lost(c, ours ? RC_BROKEN : RC_AWAY, code, doing, e);
 }
 
-/* The next message for `id`; *out_msg is to be freed. RC_UNSURE: lost or too late. */
+/* The next message for `id`; *out_msg is to be freed. RC_UNSURE: lost or too late. Whatever comes is asked for, not only `id`, which is all
+ * that is under way: waiting for an id, libldap 2.5 reads a notice of disconnection (RFC 4511, 4.4.1) and never frees it. */
 static rc next_message(struct ldap_conn *c, int id, int all, int64_t until_us, int *out_type,
                        LDAPMessage **out_msg, struct err *e)
 {
@@ -58,13 +59,15 @@ static rc next_message(struct ldap_conn *c, int id, int all, int64_t until_us, i
     if (left < 0)
         left = 0;
     struct timeval wait = { .tv_sec = left / 1000000, .tv_usec = left % 1000000 };
-    int type = ldap_result(c->ld, id, all, &wait, &m);
-    if (type > 0) {
+    int type = ldap_result(c->ld, LDAP_RES_ANY, all, &wait, &m);
+    if (type > 0 && ldap_msgid(m) == id) {
         *out_type = type;
         *out_msg = m;
         return RC_OK;
     }
     ldap_msgfree(m);
+    if (type > 0)
+        return lost(c, RC_UNSURE, LDAP_UNAVAILABLE, "the server ends the connection", e);
     if (type == 0)
         return lost(c, RC_UNSURE, LDAP_TIMEOUT, "no answer in time", e);
     int code = LDAP_SERVER_DOWN;

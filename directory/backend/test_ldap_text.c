@@ -68,12 +68,29 @@ static void every_byte_is_one_value(void **state)
     ldap_dnfree(dn);
 }
 
-static void lengths_count_what_servers_escape(void **state)
+static void names_that_differ_in_a_byte_differ_in_ldap(void **state)
 {
     (void)state;
-    assert_int_equal(dn_value_length(VIEW("alice@x.y")), 9);
-    assert_int_equal(dn_value_length(VIEW("a,b")), 5);
-    assert_int_equal(dn_value_length(VIEW("\0")), 3);
+    static const struct {
+        view name;
+        const char *text;
+    } names[] = {
+        { { "alice", 5 }, "alice" },
+        { { "Alice", 5 }, "%41lice" },
+        { { "8f3a@x-y.z:1_", 13 }, "8f3a@x-y.z:1_" },
+        { { "a  b", 4 }, "a%20%20b" },
+        { { "%41", 3 }, "%2541" },
+        { { "\xc3\xa9\xff\0", 4 }, "%c3%a9%ff%00" },
+    };
+    static const char *const broken[] = { "Alice", "%4", "%", "%4g", "%C3", "a b", "%61", "\xc3\xa9" };
+    view got;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        assert_string_equal(name_encode(&arena, names[i].name).p, names[i].text);
+        assert_true(name_decode(&arena, view_of(names[i].text), &got));
+        assert_true(view_eq(got, names[i].name));
+    }
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
+        assert_false(name_decode(&arena, view_of(broken[i]), &got));
 }
 
 static int setup(void **state)
@@ -96,7 +113,7 @@ int main(void)
         cmocka_unit_test(filters_hold_values_and_nothing_else),
         cmocka_unit_test(dns_hold_values_and_nothing_else),
         cmocka_unit_test(every_byte_is_one_value),
-        cmocka_unit_test(lengths_count_what_servers_escape),
+        cmocka_unit_test(names_that_differ_in_a_byte_differ_in_ldap),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
