@@ -9,13 +9,14 @@ import os
 import random
 import re
 import signal
+import subprocess
 import time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from . import hawk, oauth
+from . import hawk, oauth, slapd
 from .processes import ROOT, MariaDB, Process, Redis, free_port, wait_until
 from .storage11 import Storage11
 from .storage15 import Storage15
@@ -260,6 +261,8 @@ class Backends:
         else:
             assert engine == "sqlite+memory", engine
             values |= {"store.driver": "sqlite", "cache.driver": "memory"}
+        if os.environ.get("HEDDLE_DIRECTORY") == "ldap":
+            values |= self._ldap_tree(number)
         values |= settings or {}
         heddle = Heddle(folder, values)
         stack = Stack(engine, heddle, mariadb, redis, database, self.issuer)
@@ -268,6 +271,14 @@ class Backends:
         if start:
             heddle.start()
         return stack
+
+    def _ldap_tree(self, number):
+        """Settings for accounts in LDAP: a tree of its own in the worker's server."""
+        server = self._backend("slapd", lambda: slapd.Slapd(self.folder / "ldap"))
+        values = server.settings(base=f"ou=s{number},{slapd.SUFFIX}")
+        words = [w for key, value in values.items() for w in ("--set", f"{key}={value}")]
+        subprocess.run([str(build_folder() / "heddle-directory"), *words, "ldap-init"], check=True, capture_output=True, text=True)
+        return values
 
     def keep_logs(self, label):
         for i, p in enumerate(self.processes):
