@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
@@ -77,14 +78,29 @@ static rc db_exec(sqlite3 *db, const char *sql, struct err *e)
     return RC_OK;
 }
 
+/* Made by us first, so that nobody else may read it: the journal files take over its mode. One that is there is not opened: closing
+ * it would take away the locks that SQLite's other connections of this process hold on it, and another process would take its
+ * own last connection for the last of all, and throw away a log that we still write to. */
+static rc make_file(const char *path, struct err *e)
+{
+    struct stat st;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+        return RC_OK;
+    }
+    if (errno == EEXIST && stat(path, &st) == 0) {
+        errno = EISDIR;
+        if (!S_ISDIR(st.st_mode) && access(path, R_OK | W_OK) == 0)
+            return RC_OK;
+    }
+    return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.path: cannot open \"%s\": %s", path,
+                strerror(errno));
+}
+
 rc db_open(const char *path, sqlite3 **out, struct err *e)
 {
-    /* Made by us first, so that nobody else may read it: the journal files take over its mode. */
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.path: cannot open \"%s\": %s", path,
-                    strerror(errno));
-    close(fd);
+    TRY(make_file(path, e));
     sqlite3 *db = NULL;
     rc r = RC_OK;
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
