@@ -1,4 +1,4 @@
-"""A cluster of single programs on this machine: one heddle-directory, and nodes on SQLite and on MySQL with Redis.
+"""A cluster of single programs on this machine: directories on one SQLite file, and nodes on SQLite and on MySQL with Redis.
 
     cluster.directory.kill(); cluster.nodes[0].log_text()
     user = cluster.user11()             # registers at the directory, syncs at the node it names
@@ -57,32 +57,31 @@ class Node(Heddle):
 class Cluster:
     """The processes of one cluster; `folder` is short and its own."""
 
-    def __init__(self, folder, template, engines):
+    def __init__(self, folder, template, engines, directories=1):
         self.folder = folder
         self.issuer = oauth.Issuer()
-        self.backends, self.nodes = [], []
+        self.backends = []
         folder.mkdir(parents=True)
+        self.callers = folder / "callers"
+        self.directories = [self._directory(i) for i in range(directories)]
+        self.directory = self.directories[0]
         self.nodes = [self._node(i, engine, template) for i, engine in enumerate(engines)]
-        self.directory = self._directory()
 
     # -- life --
 
-    def _directory(self):
-        folder = self.folder / "d"
+    def _directory(self, number):
+        folder = self.folder / f"d{number}"
         folder.mkdir()
         keys = oauth.write_jwk_set(folder / "jwks.json", self.issuer)
-        callers = folder / "callers"
-        directory = Directory(folder, {
+        return Directory(folder, {
             "tokens.secrets": SECRET, "tokens.metrics_key": METRICS_KEY, "directory.domain": DOMAIN,
             "oauth.jwks_file": str(keys), "registration.mode": "open", "passwords.kib": 64, "passwords.passes": 1,
-            "internal.keys": f"@{callers}"})
-        self.callers = callers
-        return directory
+            "directory.path": str(self.folder / "directory.sqlite"), "internal.keys": f"@{self.callers}"})
 
     def _node(self, number, engine, template):
         folder = self.folder / f"n{number}"
         folder.mkdir()
-        values = {"tokens.secrets": SECRET, "node.directories": str(self.folder / "d" / "data" / "internal.sock"),
+        values = {"tokens.secrets": SECRET, "node.directories": [str(d.socket) for d in self.directories],
                   "internal.listen": str(folder / "internal.sock"), "node.key": f"key-of-the-node-at-n{number}"}
         if engine == "mysql+redis":
             mariadb = MariaDB(folder / "my", template).start()
@@ -101,7 +100,8 @@ class Cluster:
             node.start()
         lines = [f"node {n.node_name} {n.key}" for n in self.nodes] + [f"admin admin {ADMIN_KEY}"]
         self.callers.write_text("\n".join(lines) + "\n")
-        self.directory.start()
+        for directory in self.directories:
+            directory.start()
         for node in self.nodes:
             self.admin("node", "add", node.url, "capacity=1000")
         self.await_heard()
@@ -110,7 +110,7 @@ class Cluster:
     def stop(self):
         """Gives what did not end cleanly."""
         bad = []
-        for process in [*self.nodes, self.directory]:
+        for process in [*self.nodes, *self.directories]:
             if process.running and process.stop() != 0:
                 bad.append(f"{process.name}: {process.child.returncode}\n{process.log_tail()}")
             process.forget_shared_memory()
@@ -118,8 +118,9 @@ class Cluster:
             process.kill()
         return bad
 
-    def await_heard(self, count=1):
-        """Every node hears so many directories."""
+    def await_heard(self, count=None):
+        """Every node hears so many directories; without a number all of them."""
+        count = len(self.directories) if count is None else count
         for node in self.nodes:
             wait_until(lambda: metric(node, "heddle_directories_heard") == count, f"{node.node_name} hears {count}", 20)
 
@@ -137,11 +138,11 @@ class Cluster:
 
     # -- clients --
 
-    def user11(self, node=None, password="correct horse battery"):
-        """A registered account (that lives on `node`), and its client at the node that the directory names."""
+    def user11(self, node=None, password="correct horse battery", directory=None):
+        """A registered account (that lives on `node`), which speaks to `directory`."""
         while True:
             email = os.urandom(8).hex() + "@example.com"
-            user = User11(self, username_of(email), password, email)
+            user = User11(self, directory or self.directory, username_of(email), password, email)
             user.register()
             if node is None or user.home is node:
                 return user
@@ -167,13 +168,17 @@ class Cluster:
 class User11(Storage11):
     """An account whose storage is where node/weave says."""
 
-    def __init__(self, cluster, name, password, email):
-        super().__init__(cluster.directory, name, password, email)
+    def __init__(self, cluster, directory, name, password, email):
+        super().__init__(directory, name, password, email)
         self.cluster = cluster
 
     @property
     def home(self):
         return self.cluster.node_of(self.node().text)
+
+    def through(self, directory):
+        """The same account, at another directory."""
+        return User11(self.cluster, directory, self.name, self.password, self.email)
 
     def at(self, node):
         """The storage client of this account at that node, right or wrong."""

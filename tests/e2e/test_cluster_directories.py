@@ -1,0 +1,93 @@
+"""Two directory processes on one backend: clients notice nothing of which one they speak to, or that one is gone."""
+import time
+
+import pytest
+
+from lib.cluster import Cluster
+from lib.processes import wait_until
+
+GRACE_S = 1.0  # what the pulse promises
+
+
+@pytest.fixture(scope="module")
+def cluster(worker):
+    made = Cluster(worker.folder / "cluster2", worker.template, ["sqlite+memory", "sqlite+memory"], directories=2)
+    try:
+        yield made.start()
+    finally:
+        for i, process in enumerate([*made.directories, *made.nodes]):
+            process.keep_log(f"cluster2-{i}")
+        bad = made.stop()
+    assert not bad, "\n".join(bad)
+
+
+@pytest.fixture(params=[0, 1], ids=["first", "second"])
+def away(cluster, request):
+    """The directory that a test takes away; it is there again afterwards."""
+    directory = cluster.directories[request.param]
+    yield directory
+    directory.resume()
+    if not directory.running:
+        directory.start()
+    cluster.await_heard()
+
+
+def remaining(cluster, away):
+    return next(d for d in cluster.directories if d is not away)
+
+
+def refused_within_grace(client):
+    began = time.monotonic()
+    wait_until(lambda: client.get("/info/collections", expect=(200, 401)).status == 401, "refused", 10)
+    assert time.monotonic() - began < GRACE_S
+
+
+def test_both_name_the_same_node_for_the_same_user(cluster):
+    for directory in cluster.directories:
+        user = cluster.user11(directory=directory)
+        assert {user.through(d).home for d in cluster.directories} == {user.home}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_password_changed_through_either_is_refused_within_a_second(cluster, number):
+    user = cluster.user11()
+    old = user.at(user.home)
+    old.get("/info/collections")
+    user.through(cluster.directories[number]).change_password("another long password")
+    refused_within_grace(old)
+
+
+def test_one_directory_killed_is_not_noticed(cluster, away):
+    here = remaining(cluster, away)
+    known, unknown = cluster.user11(directory=here), cluster.user11(directory=here)
+    storage, node = known.at(known.home), unknown.home
+    storage.save("bookmarks", "abc", "hello")
+    away.kill()
+    assert storage.item("bookmarks", "abc")["payload"] == "hello"
+    unknown.at(node).save("bookmarks", "abc", "hello")
+    cluster.await_heard(1)
+    new = cluster.user11(directory=here)
+    new.at(new.home).save("bookmarks", "abc", "hello")
+    known.change_password("another long password")
+    refused_within_grace(storage)
+
+
+def test_a_directory_that_hangs_delays_one_question_at_most(cluster, away):
+    here = remaining(cluster, away)
+    users = [cluster.user11(directory=here) for _ in range(10)]
+    homes = [user.home for user in users]
+    away.pause()
+    began = time.monotonic()
+    for user, node in zip(users, homes):
+        user.at(node).get("/info/collections")
+    assert time.monotonic() - began < 12
+
+
+def test_what_a_node_missed_of_a_dead_directory_it_forgets_when_that_is_back(cluster, away):
+    here = remaining(cluster, away)
+    user = cluster.user11(directory=here)
+    storage = user.at(user.home)
+    storage.get("/info/collections")
+    away.restart()
+    cluster.await_heard()
+    storage.get("/info/collections")
