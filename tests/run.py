@@ -49,13 +49,17 @@ def parts(full, seed):
     yield Part('docs', [PY, 'tests/docs.py', 'build/release'], builds=('release',))
     yield Part('unit', ['ctest', '--test-dir', 'build/coverage', '-j2', '--output-on-failure'], slots=2, builds=('coverage',))
     yield Part('cache', [PY, 'tests/conformance/run_cache.py', 'build/coverage'], builds=('coverage',))
+    yield Part('backend', [PY, 'tests/conformance/run_backend.py', 'build/coverage'], builds=('coverage',))
+    yield Part('backend-asan', [PY, 'tests/conformance/run_backend.py', 'build/asan'], builds=('asan',))
     yield Part('unit-asan', ['ctest', '--test-dir', 'build/asan', '-j2', '--output-on-failure'], slots=2, builds=('asan',))
     yield Part('unit-tsan', ['ctest', '--test-dir', 'build/tsan', '-j2', '--output-on-failure'], slots=2, builds=('tsan',))
     yield e2e('build/coverage')
+    yield Part('e2e-ldap', pytest('tests/e2e/', '-n', '2', '-k', 'tokenserver or user_api or browser or onebox'), slots=2, builds=('coverage',),
+               env={'HEDDLE_BUILD': 'build/coverage', 'HEDDLE_DIRECTORY': 'ldap'}, timeout=3600)
     yield Part('campaign', pytest('tests/campaign', '-n', '2', '--ignore=tests/campaign/test_memory.py'), slots=2,
                builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=10800)
     yield Part('line-coverage', [PY, 'tests/coverage.py', 'build/coverage'],
-               builds=('coverage', 'unit', 'cache', 'e2e', 'campaign'))
+               builds=('coverage', 'unit', 'cache', 'backend', 'e2e', 'campaign'))
     yield e2e('build/asan', 1 if full else 2)
     yield e2e('build/tsan', 1 if full else 4)
     yield Part('memory', pytest('tests/campaign/test_memory.py'), slots=2, builds=('release',), env={'HEDDLE_BUILD': 'build/release'})
