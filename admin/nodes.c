@@ -134,7 +134,7 @@ int node_add(const struct admin_conf *c, int argc, char **argv)
 {
     SCOPED(buf_done) struct buf body = { 0 };
     struct url_parts u;
-    view url = view_of(argv[0]);
+    view url = { .p = argv[0], .n = strlen(argv[0]) };
     if (!url_cut(url, &u))
         return admin_wrong("node add: \"%s\" is no URL of a node, like https://node7.example.net", argv[0]);
     size_t from = u.scheme.n + strlen("://");
