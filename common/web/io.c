@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
+#include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -108,22 +109,33 @@ static bool warm_state(struct io *io, const struct mount *m, void **out)
     return true;
 }
 
-/* The guard: what is slow must not be done on an io thread, whatever the route's author thought. */
+/* How often this thread has waited for something: a disk, a lock, a network. Being sent off the processor by others does not count. */
+static long waits_of_thread(void)
+{
+    struct rusage u;
+
+    return getrusage(RUSAGE_THREAD, &u) == 0 ? u.ru_nvcsw + u.ru_majflt : 0;
+}
+
+/* The guard: what waits for long must not be done on an io thread, whatever the route's author thought. Time alone would not tell it
+ * from a busy machine, where every thread is slow at times. */
 static bool answered_warm(struct web_request *w)
 {
     struct request *rq = &w->rq;
     struct server *s = w->io->server;
     struct route_state *state = server_route_state(s, w);
     int64_t before = clock_mono_us(s->clock);
+    long waits;
     bool done = false;
 
     if (!rq->route->warm || before < atomic_load_explicit(&state->cold_until_us, memory_order_relaxed) ||
         !warm_state(w->io, rq->mount, &rq->worker))
         return false;
+    waits = waits_of_thread();
     done = rq->route->warm(rq);
     rq->worker = NULL;
     int64_t after = clock_mono_us(s->clock);
-    if (after - before > WARM_SLOW_US) {
+    if (after - before > WARM_SLOW_US && waits_of_thread() > waits) {
         atomic_store_explicit(&state->cold_until_us, after + WARM_PAUSE_US, memory_order_relaxed);
         LOG(LOG_WARN, "warm answer was slow, workers take over for a minute", LOG_S("route", rq->route->path),
             LOG_I("took_us", after - before));

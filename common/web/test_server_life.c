@@ -122,6 +122,18 @@ static void a_warm_answer_that_was_slow_sends_its_route_to_the_workers(void **st
     expect_once(GET_("/warm/2"), 200, "ok");
 }
 
+static void a_warm_answer_that_only_lacked_the_processor_leaves_its_route_warm(void **state)
+{
+    (void)state;
+    start();
+    atomic_store(&app.warm_spins, true);
+    atomic_store(&app.warm_us, 20000);
+    expect_once(GET_("/warm/1"), 200, "warm");
+    atomic_store(&app.warm_us, 0);
+    atomic_store(&app.warm_spins, false);
+    expect_once(GET_("/warm/1"), 200, "warm");
+}
+
 /* ---- connections ---- */
 
 static void who_sent_all_and_closed_his_half_is_answered(void **state)
@@ -530,6 +542,7 @@ int main(void)
         TEST(a_session_that_does_not_open_is_503_and_tried_again),
         TEST(states_of_io_threads_are_opened_for_warm_answers_alone),
         TEST(a_warm_answer_that_was_slow_sends_its_route_to_the_workers),
+        TEST(a_warm_answer_that_only_lacked_the_processor_leaves_its_route_warm),
         TEST(who_sent_all_and_closed_his_half_is_answered),
         TEST(a_client_that_leaves_while_its_request_runs_hurts_nobody),
         TEST(a_request_that_drips_in_is_ended),

@@ -13,8 +13,9 @@
 struct app {
     sem_t entered, gate; /* /gate: posts the one, waits for the other */
     atomic_int handled, late, decorated, opened, closed, io_opened;
-    atomic_int fail_opens; /* so many worker_open fail */
-    atomic_int warm_us;    /* how long a warm answer takes; -1: declines */
+    atomic_int fail_opens;  /* so many worker_open fail */
+    atomic_int warm_us;     /* how long a warm answer takes; -1: declines */
+    atomic_bool warm_spins; /* … without waiting for anything */
 };
 
 static struct app app;
@@ -90,6 +91,23 @@ static rc tell(struct request *rq, struct err *e)
     return RC_OK;
 }
 
+static void spin(int64_t us)
+{
+    int64_t until = clock_mono_us(clock_system()) + us;
+
+    while (clock_mono_us(clock_system()) < until)
+        ;
+}
+
+/* Stands for a busy machine, or for a slow disk. */
+static void warm_takes(int us)
+{
+    if (atomic_load(&app.warm_spins))
+        spin(us);
+    else
+        usleep((useconds_t)us);
+}
+
 static bool warm(struct request *rq)
 {
     int us = atomic_load(&app.warm_us);
@@ -97,7 +115,7 @@ static bool warm(struct request *rq)
     if (us < 0)
         return false;
     if (us > 0)
-        usleep((useconds_t)us); /* stands for a slow disk */
+        warm_takes(us);
     buf_add(reply_body(rq), VIEW("warm"));
     return true;
 }
