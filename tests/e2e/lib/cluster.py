@@ -50,7 +50,8 @@ class Node(Heddle):
         return f"key-of-the-node-at-{self.folder.name}"
 
     def write_settings(self, **changes):
-        self.settings |= {"data.dir": None}
+        """It holds the secret of its own URL alone."""
+        self.settings |= {"data.dir": None, "tokens.derived": "no", "tokens.secrets": hawk.node_secret(SECRET, self.url)}
         super().write_settings(**changes)
 
 
@@ -81,7 +82,7 @@ class Cluster:
     def _node(self, number, engine, template):
         folder = self.folder / f"n{number}"
         folder.mkdir()
-        values = {"tokens.secrets": SECRET, "node.directories": [str(d.socket) for d in self.directories],
+        values = {"node.directories": [str(d.socket) for d in self.directories],
                   "internal.listen": str(folder / "internal.sock"), "node.key": f"key-of-the-node-at-n{number}"}
         if engine == "mysql+redis":
             mariadb = MariaDB(folder / "my", template).start()
