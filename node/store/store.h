@@ -143,10 +143,10 @@ struct item_patch {
 };
 
 enum item_order {
-    ORDER_NEWEST,        /* modified desc, id desc  (1.5)                  */
+    ORDER_NEWEST,        /* modified desc, id desc  (1.5, and its default) */
     ORDER_OLDEST,        /* modified asc,  id asc   (both)                 */
     ORDER_INDEX,         /* sortindex desc, null last, id desc (1.5)       */
-    ORDER_ID,            /* id asc: as they lie in MariaDB (both)          */
+    ORDER_ID,            /* id asc (1.1's default)                         */
     ORDER_NEWEST_ID_ASC, /* 1.1 */
     ORDER_INDEX_ID_ASC   /* 1.1 */
 };

@@ -114,10 +114,6 @@ rc listing_read(const struct request *rq, struct listing *out, struct err *e)
     TRY(sort_arg(rq, q, e));
     TRY(limit_arg(rq, q, e));
     TRY(offset_arg(rq, q, e));
-    /* Who names no order gets the cheapest: whole collections as they lie (MariaDB would sort them at twice the cost of reading
-     * them), changes as the index tells of them. */
-    if (!request_arg(rq, "sort"))
-        q->order = q->has_newer || q->has_older ? ORDER_NEWEST : ORDER_ID;
     q->with_payload = out->full;
     return RC_OK;
 }

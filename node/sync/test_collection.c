@@ -29,21 +29,19 @@ static void filters_and_orders_combine(void **state)
     static const struct {
         const char *query, *answer;
     } cases[] = {
-        { "", "[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\"]" },
-        { "?newer=0&limit=6", "[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\"]" },
-        { "?newer=1", "[\"f\",\"e\",\"d\",\"c\",\"b\",\"a\"]" },
+        { "", "[\"f\",\"e\",\"d\",\"c\",\"b\",\"a\"]" },
         { "?sort=newest", "[\"f\",\"e\",\"d\",\"c\",\"b\",\"a\"]" },
         { "?sort=oldest", "[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\"]" },
         { "?sort=index", "[\"e\",\"b\",\"d\",\"f\",\"c\",\"a\"]" },
-        { "?sort=newest&newer=1767225600.31", "[\"f\",\"e\",\"d\"]" },
-        { "?sort=newest&newer=1767225600.30&older=1767225601.31", "[\"c\",\"b\",\"a\"]" },
+        { "?newer=1767225600.31", "[\"f\",\"e\",\"d\"]" },
+        { "?newer=1767225600.30&older=1767225601.31", "[\"c\",\"b\",\"a\"]" },
         { "?newer=1767225601.31", "[]" },
         { "?older=1767225600.31", "[]" },
-        { "?sort=newest&ids=a,17,e", "[\"e\",\"a\"]" },
+        { "?ids=a,17,e", "[\"e\",\"a\"]" },
         { "?ids=a,a,a", "[\"a\"]" },
         { "?ids=a%2Ce%2Cb&sort=oldest&newer=0&limit=2", "[\"a\",\"b\"]" },
         { "?limit=0", "[]" },
-        { "?sort=newest&blabla=1", "[\"f\",\"e\",\"d\",\"c\",\"b\",\"a\"]" },
+        { "?blabla=1", "[\"f\",\"e\",\"d\",\"c\",\"b\",\"a\"]" },
         { "?full=0&ids=b", "[{\"id\":\"b\",\"modified\":1767225600.31,\"payload\":\"\",\"sortindex\":2}]" },
     };
     struct bench *b = *state;
@@ -75,7 +73,7 @@ static void pages(struct bench *b, const char *query, unsigned limit, const char
         snprintf(offset, sizeof offset, "%s",
                  bench_header(b, "X-Weave-Next-Offset") ? bench_header(b, "X-Weave-Next-Offset") : "");
         for (const char *p = offset; *p; p++)
-            assert_true((*p >= '0' && *p <= '9') || *p == '_' || (*p >= 'a' && *p <= 'i'));
+            assert_true((*p >= '0' && *p <= '9') || *p == '_');
         assert_true(++n < 10);
     } while (offset[0]);
     assert_string_equal(buf_text(&joined), all);
@@ -87,32 +85,22 @@ static void pages_hold_every_item_once(void **state)
 
     fill(b);
     pages(b, "sort=newest", 2, "\"f\",\"e\" \"d\",\"c\" \"b\",\"a\" ");
-    pages(b, "", 4, "\"a\",\"b\",\"c\",\"d\" \"e\",\"f\" ");
-    pages(b, "newer=1", 4, "\"f\",\"e\",\"d\",\"c\" \"b\",\"a\" ");
+    pages(b, "", 4, "\"f\",\"e\",\"d\",\"c\" \"b\",\"a\" ");
     pages(b, "sort=oldest", 4, "\"a\",\"b\",\"c\",\"d\" \"e\",\"f\" ");
     pages(b, "sort=index", 3, "\"e\",\"b\",\"d\" \"f\",\"c\",\"a\" ");
     pages(b, "sort=oldest&newer=1767225600.31", 2, "\"d\",\"e\" \"f\" ");
     pages(b, "sort=newest&older=1767225601.31", 2, "\"c\",\"b\" \"a\" ");
     pages(b, "sort=newest", 6, "\"f\",\"e\",\"d\",\"c\",\"b\",\"a\" ");
     pages(b, "sort=newest", 10000, "\"f\",\"e\",\"d\",\"c\",\"b\",\"a\" ");
-    expect(b, "GET", COL "?sort=newest&limit=4", NULL, NULL, 200, NULL);
-    expect_header(b, "X-Weave-Next-Offset", "1767225600310_1");
-    expect(b, "GET", COL "?sort=newest&offset=1767225600310_1", NULL, NULL, 200, "[\"b\",\"a\"]");
-    expect(b, "GET", COL "?sort=newest&offset=1767225600310:1", NULL, NULL, 200, "[\"b\",\"a\"]");
     expect(b, "GET", COL "?limit=4", NULL, NULL, 200, NULL);
-    expect_header(b, "X-Weave-Next-Offset", "i64");
-    expect(b, "GET", COL "?offset=i64", NULL, NULL, 200, "[\"e\",\"f\"]");
+    expect_header(b, "X-Weave-Next-Offset", "1767225600310_1");
+    expect(b, "GET", COL "?offset=1767225600310_1", NULL, NULL, 200, "[\"b\",\"a\"]");
+    expect(b, "GET", COL "?offset=1767225600310:1", NULL, NULL, 200, "[\"b\",\"a\"]");
 }
 
 static void an_offset_of_somebody_else_is_refused(void **state)
 {
     static const char *const queries[] = { "?offset=junk&limit=2",
-                                           "?offset=i",
-                                           "?offset=i6",
-                                           "?offset=i6x",
-                                           "?offset=6",
-                                           "?sort=newest&offset=i64",
-                                           "?offset=1767225600310_1",
                                            "?offset=1_2_3",
                                            "?offset=-1_2",
                                            "?sort=index&offset=1767225600310_1",
@@ -136,13 +124,13 @@ static void the_format_is_negotiated(void **state)
 
     expect(b, "POST", COL, "Content-Type: application/newlines; charset=utf-8",
            "{\"id\":\"a\",\"payload\":\"x\\ny\"}\n{\"id\":\"b\"}\n", 200, NULL);
-    expect(b, "GET", COL "?sort=newest", "Accept: application/newlines", NULL, 200, "\"b\"\n\"a\"\n");
+    expect(b, "GET", COL, "Accept: application/newlines", NULL, 200, "\"b\"\n\"a\"\n");
     assert_string_equal(b->last->reply.type, "application/newlines");
     expect_header(b, "X-Weave-Records", "2");
     expect(b, "GET", COL "?full&ids=a", "Accept: application/newlines", NULL, 200,
            "{\"id\":\"a\",\"modified\":1767225600.31,\"payload\":\"x\\ny\"}\n");
     expect(b, "GET", COL, "Accept: x/yy", NULL, 406, "0");
-    expect(b, "GET", COL "?sort=newest", NULL, NULL, 200, "[\"b\",\"a\"]");
+    expect(b, "GET", COL, NULL, NULL, 200, "[\"b\",\"a\"]");
     assert_string_equal(b->last->reply.type, "application/json");
 }
 
@@ -192,14 +180,14 @@ static void ids_are_deleted_and_the_collection_stays(void **state)
     expect(b, "DELETE", COL "?ids=a,c,zz,", NULL, NULL, 200, "{\"modified\":1767225602.31}");
     expect_header(b, "X-Last-Modified", "1767225602.31");
     expect_header(b, "X-Weave-Timestamp", "1767225602.31");
-    expect(b, "GET", COL "?sort=newest", NULL, NULL, 200, "[\"f\",\"e\",\"d\",\"b\"]");
+    expect(b, "GET", COL, NULL, NULL, 200, "[\"f\",\"e\",\"d\",\"b\"]");
     expect(b, "DELETE", COL "?ids=zz", NULL, NULL, 200, "{\"modified\":1767225602.32}");
     expect(b, "DELETE", U15 "/storage/new?ids=1,", NULL, NULL, 200, "{\"modified\":1767225602.33}");
     expect(b, "GET", U15 "/info/collections", NULL, NULL, 200,
            "{\"col\":1767225602.32,\"new\":1767225602.33}");
     expect(b, "DELETE", COL "?ids=", NULL, NULL, 400, "0");
     expect(b, "DELETE", COL "?ids", NULL, NULL, 400, "0");
-    expect(b, "GET", COL "?sort=newest", NULL, NULL, 200, "[\"f\",\"e\",\"d\",\"b\"]");
+    expect(b, "GET", COL, NULL, NULL, 200, "[\"f\",\"e\",\"d\",\"b\"]");
 }
 
 static void a_deleted_collection_leaves_the_storage_time_behind(void **state)
