@@ -140,10 +140,11 @@ void fixture_ldap_conf_bare(struct ldap_conf *out)
 {
     static int n;
     const char *suffix = env("HEDDLE_TEST_LDAP_SUFFIX"), *replica = getenv("HEDDLE_TEST_LDAP_REPLICA");
+    n++;
     *out = (struct ldap_conf){
         .provider = one(env("HEDDLE_TEST_LDAP_PROVIDER")),
         .replicas = replica ? one(replica) : (struct conf_list){ 0 },
-        .base = below(suffix, ++n),
+        .base = below(suffix, n),
         .bind_dn = own(env("HEDDLE_TEST_LDAP_BIND_DN")),
         .bind_password = one(env("HEDDLE_TEST_LDAP_BIND_PASSWORD")),
         .start_tls = false,
