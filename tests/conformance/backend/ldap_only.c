@@ -380,7 +380,7 @@ struct liar {
     char folder[64], path[128], uri[192];
     int fd;
     pthread_t thread;
-    enum lie lie;
+    _Atomic int lie; /* enum lie */
     _Atomic bool stop;
 };
 
@@ -404,7 +404,7 @@ static void lie_to(struct liar *x, int fd, unsigned char id, unsigned char kind)
         answer(fd, id, bound, sizeof(bound));
         return;
     }
-    switch (x->lie) {
+    switch ((enum lie)x->lie) {
     case LIE_GARBAGE:
         memset(garbage, 0xa5, sizeof(garbage));
         garbage[0] = 0x30, garbage[1] = 60;
@@ -508,7 +508,7 @@ static void a_server_that_lies_is_an_error_and_not_more(void **state)
     assert_int_equal(backend_open(&backend_ldap, &conf, &f->backend, NULL), RC_OK); /* away: may come back */
     assert_int_equal(backend_session_open(f->backend, &f->s, NULL), RC_OK);
     for (int lie = 0; lie < LIES; lie++) {
-        liar.lie = (enum lie)lie;
+        liar.lie = lie;
         rc search = get(f, "x@y", &a), write = account_cas(f->s, VIEW("x@y"), &c, 1, NULL);
         if (search != expected[lie][0] || write != expected[lie][1])
             fail_msg("lie %d: searching %s, writing %s", lie, rc_name(search), rc_name(write));
