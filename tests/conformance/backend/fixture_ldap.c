@@ -141,7 +141,6 @@ void fixture_ldap_conf_bare(struct ldap_conf *out)
     static int n;
     const char *suffix = env("HEDDLE_TEST_LDAP_SUFFIX"), *replica = getenv("HEDDLE_TEST_LDAP_REPLICA");
     n++;
-    n++;
     *out = (struct ldap_conf){
         .provider = one(env("HEDDLE_TEST_LDAP_PROVIDER")),
         .replicas = replica ? one(replica) : (struct conf_list){ 0 },
