@@ -137,7 +137,9 @@ olcOverlay: syncprov
         return [_program("slapd"), "-d", os.environ.get("HEDDLE_SLAPD_DEBUG", "0"), "-F", str(self.config), "-h", " ".join(urls)]
 
     def ready(self):
-        return self._tool("ldapsearch", "-x", "-s", "base", "-b", "", "-o", "nettimeout=2", check=False).returncode == 0
+        """It answers; and a replica has taken over the account that Heddle's programs sign in with."""
+        login = ["-D", SERVICE_DN, "-w", SERVICE_PASSWORD] if self.provider else []
+        return self._tool("ldapsearch", "-x", *login, "-s", "base", "-b", "", "-o", "nettimeout=2", check=False).returncode == 0
 
     def _tool(self, name, *args, stdin=None, check=True):
         r = subprocess.run([_program(name), "-H", self.url, *args], input=stdin, text=True, capture_output=True,
