@@ -231,7 +231,7 @@ struct io {
 
 struct route_state {
     metric requests[6]; /* by status / 100; [0]: no reply */
-    _Atomic int64_t cold_until_us;
+    _Atomic int64_t cold_until_us, cold_pause_us;
 };
 
 struct server {

@@ -20,7 +20,8 @@
 #include "common/base/mem.h"
 
 #define WARM_SLOW_US    10000            /* a warm answer that took longer …              */
-#define WARM_PAUSE_US   (60 * 1000000LL) /* … sends the route to the workers for so long  */
+#define WARM_PAUSE_US   (1 * 1000000LL)  /* … sends the route to the workers for so long, */
+#define WARM_PAUSE_MOST (60 * 1000000LL) /* and ever longer if it was slow again at once  */
 #define IO_RETRY_US     (10 * 1000000LL)
 #define BODY_RATE_BYTES 1024 /* a second, on average: slower senders are ended */
 #define IO_STACK_BYTES  ((size_t)1 << 20)
@@ -117,6 +118,21 @@ static long waits_of_thread(void)
     return getrusage(RUSAGE_THREAD, &u) == 0 ? u.ru_nvcsw + u.ru_majflt : 0;
 }
 
+/* Opening a file for the first time may be slow once; a slow disk is slow again as soon as it is tried. */
+static void make_cold(struct route_state *state, const char *route, int64_t now, int64_t took_us)
+{
+    int64_t ended = atomic_load_explicit(&state->cold_until_us, memory_order_relaxed);
+    int64_t pause = atomic_load_explicit(&state->cold_pause_us, memory_order_relaxed);
+
+    pause = now - ended > WARM_PAUSE_MOST ? WARM_PAUSE_US
+            : 4 * pause < WARM_PAUSE_MOST ? 4 * pause
+                                          : WARM_PAUSE_MOST;
+    atomic_store_explicit(&state->cold_pause_us, pause, memory_order_relaxed);
+    atomic_store_explicit(&state->cold_until_us, now + pause, memory_order_relaxed);
+    LOG(LOG_WARN, "a warm answer was slow, workers take over for a while", LOG_S("route", route),
+        LOG_I("took_us", took_us), LOG_I("pause_us", pause));
+}
+
 /* The guard: what waits for long must not be done on an io thread, whatever the route's author thought. Time alone would not tell it
  * from a busy machine, where every thread is slow at times. */
 static bool answered_warm(struct web_request *w)
@@ -125,21 +141,16 @@ static bool answered_warm(struct web_request *w)
     struct server *s = w->io->server;
     struct route_state *state = server_route_state(s, w);
     int64_t before = clock_mono_us(s->clock);
-    long waits;
-    bool done = false;
 
     if (!rq->route->warm || before < atomic_load_explicit(&state->cold_until_us, memory_order_relaxed) ||
         !warm_state(w->io, rq->mount, &rq->worker))
         return false;
-    waits = waits_of_thread();
-    done = rq->route->warm(rq);
+    long waits = waits_of_thread();
+    bool done = rq->route->warm(rq);
     rq->worker = NULL;
     int64_t after = clock_mono_us(s->clock);
-    if (after - before > WARM_SLOW_US && waits_of_thread() > waits) {
-        atomic_store_explicit(&state->cold_until_us, after + WARM_PAUSE_US, memory_order_relaxed);
-        LOG(LOG_WARN, "warm answer was slow, workers take over for a minute", LOG_S("route", rq->route->path),
-            LOG_I("took_us", after - before));
-    }
+    if (after - before > WARM_SLOW_US && waits_of_thread() > waits)
+        make_cold(state, rq->route->path, after, after - before);
     return done;
 }
 
