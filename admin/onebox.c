@@ -137,6 +137,10 @@ static rc check(void *arg, struct err *e)
     struct box *b = arg;
     TRY(settle_url(b, e));
     TRY(check_node_url(b->node_conf.url, e));
+    TRY(server_check(&b->public, e));
+    TRY(server_check(&b->internal, e));
+    TRY(store_check(&b->store, e));
+    TRY(cache_check(&b->cache, e));
     TRY(directory_check(&b->directory_conf, b->url, e));
     if (strcmp(b->directory_conf.backend, "ldap") == 0)
         TRY(ldap_conf_check(&b->ldap, e));
@@ -238,14 +242,13 @@ static rc start(void *arg, struct err *e)
     return RC_OK;
 }
 
-static void reload(void *arg, void *const *fresh)
+/* Each side by itself: what one refuses does not keep the other from its new settings. */
+static rc reload(void *arg, void *const *fresh, struct err *e)
 {
     struct box *b = arg;
-    struct err e = ERR_NONE;
-    if (node_reload(b->node, fresh[GROUP_NODE], &e) != RC_OK)
-        LOG(LOG_ERROR, "reload refused, the old settings stay", LOG_S("why", e.text));
-    if (directory_reload(b->directory, fresh[GROUP_DIRECTORY], &e) != RC_OK)
-        LOG(LOG_ERROR, "reload refused, the old settings stay", LOG_S("why", e.text));
+    rc r = node_reload(b->node, fresh[GROUP_NODE], e);
+    rc also = directory_reload(b->directory, fresh[GROUP_DIRECTORY], e);
+    return r != RC_OK ? r : also;
 }
 
 static void stop(void *arg)

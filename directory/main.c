@@ -61,6 +61,8 @@ static rc check(void *arg, struct err *e)
 {
     struct app *a = arg;
     TRY(settle_url(a, e));
+    TRY(server_check(&a->public, e));
+    TRY(server_check(&a->internal, e));
     if (strcmp(a->conf.backend, "ldap") == 0)
         TRY(ldap_conf_check(&a->ldap, e));
     return directory_check(&a->conf, a->url, e);
@@ -101,12 +103,10 @@ static rc start(void *arg, struct err *e)
     return RC_OK;
 }
 
-static void reload(void *arg, void *const *fresh)
+static rc reload(void *arg, void *const *fresh, struct err *e)
 {
     struct app *a = arg;
-    struct err e = ERR_NONE;
-    if (directory_reload(a->directory, fresh[GROUP_DIRECTORY], &e) != RC_OK)
-        LOG(LOG_ERROR, "reload refused, the old settings stay", LOG_S("why", e.text));
+    return directory_reload(a->directory, fresh[GROUP_DIRECTORY], e);
 }
 
 static void stop(void *arg)

@@ -64,6 +64,8 @@ static rc check(void *arg, struct err *e)
     struct app *a = arg;
 
     TRY(settle_url(a, e));
+    TRY(server_check(&a->public, e));
+    TRY(server_check(&a->internal, e));
     const struct node_options o = options(a);
     return node_check(&o, e);
 }
@@ -88,13 +90,10 @@ static rc start(void *arg, struct err *e)
     return RC_OK;
 }
 
-static void reload(void *arg, void *const *fresh)
+static rc reload(void *arg, void *const *fresh, struct err *e)
 {
     struct app *a = arg;
-    struct err e = ERR_NONE;
-
-    if (node_reload(a->node, fresh[GROUP_NODE], &e) != RC_OK)
-        LOG(LOG_ERROR, "reload refused, the old settings stay", LOG_S("why", e.text));
+    return node_reload(a->node, fresh[GROUP_NODE], e);
 }
 
 static void stop(void *arg)

@@ -268,6 +268,7 @@ static rc settle(struct node *n, const struct node_options *o, struct err *e)
     x->cache = *o->cache;
     if (x->cache.scope[0] == '\0')
         x->cache.scope = arena_cstr(&x->arena, own_name(n));
+    TRY(store_check(o->store, e));
     return cache_check(&x->cache, e);
 }
 

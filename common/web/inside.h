@@ -152,6 +152,15 @@ struct listener {
 };
 MUST_USE rc listener_open(const char *listen, bool reuse_port, struct listener *out, struct err *e);
 void listener_close(struct listener *l);
+/* Whether the text has the form of an address; nothing is looked up or opened. */
+MUST_USE rc listener_check(const char *listen, struct err *e);
+
+/* ---- tls.c ---- */
+
+/* The texts of certificate chain and key, proved to belong together; both stay as they are where the server speaks no TLS. For
+ * tls_forget. */
+MUST_USE rc tls_read(const struct server_conf *c, char **out_cert, char **out_key, struct err *e);
+void tls_forget(char *cert, char *key); /* takes NULL */
 
 /* ---- workers.c ---- */
 

@@ -10,7 +10,8 @@
 #include "common/base/mem.h"
 #include "common/base/scope.h"
 
-#define BACKLOG 1024
+#define BACKLOG       1024
+#define UNIX_PATH_MAX sizeof(((struct sockaddr_un *)NULL)->sun_path)
 
 /* ---- unix sockets ---- */
 
@@ -38,13 +39,18 @@ static rc path_free(const struct sockaddr_un *sa, struct err *e)
     return RC_OK;
 }
 
+static rc path_too_long(const char *path, struct err *e)
+{
+    return fail(e, RC_BAD_INPUT, RESP_GENERIC, "listen: the path is longer than %zu bytes: %.120s",
+                UNIX_PATH_MAX - 1, path);
+}
+
 static rc unix_open(const char *path, struct listener *out, struct err *e)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
 
-    if (strlen(path) >= sizeof sa.sun_path)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "listen: the path is longer than %zu bytes: %.120s",
-                    sizeof sa.sun_path - 1, path);
+    if (strlen(path) >= UNIX_PATH_MAX)
+        return path_too_long(path, e);
     memcpy(sa.sun_path, path, strlen(path) + 1);
     TRY(path_free(&sa, e));
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -135,6 +141,12 @@ static void tcp_describe(struct listener *l)
     snprintf(l->text, sizeof l->text, strchr(text, ':') ? "[%s]:%u" : "%s:%u", text, l->port);
 }
 
+static rc no_address(const char *listen_at, struct err *e)
+{
+    return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                "listen: \"%.120s\" is neither HOST:PORT, [V6]:PORT nor an absolute path", listen_at);
+}
+
 static rc tcp_open(const char *listen_at, bool reuse_port, struct listener *out, struct err *e)
 {
     char host[256], port[8];
@@ -143,8 +155,7 @@ static rc tcp_open(const char *listen_at, bool reuse_port, struct listener *out,
     int fd = -1, why = EADDRNOTAVAIL;
 
     if (!host_port_cut(listen_at, host, port))
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
-                    "listen: \"%.120s\" is neither HOST:PORT, [V6]:PORT nor an absolute path", listen_at);
+        return no_address(listen_at, e);
     int got = getaddrinfo(host[0] ? host : NULL, port, &want, &found);
     if (got != 0)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "listen: \"%.120s\": %s", listen_at, gai_strerror(got));
@@ -166,6 +177,15 @@ static rc tcp_open(const char *listen_at, bool reuse_port, struct listener *out,
     *out = (struct listener){ .fd = fd };
     tcp_describe(out);
     return RC_OK;
+}
+
+rc listener_check(const char *listen_at, struct err *e)
+{
+    char host[256], port[8];
+
+    if (listen_at[0] == '/')
+        return strlen(listen_at) < UNIX_PATH_MAX ? RC_OK : path_too_long(listen_at, e);
+    return host_port_cut(listen_at, host, port) ? RC_OK : no_address(listen_at, e);
 }
 
 rc listener_open(const char *listen_at, bool reuse_port, struct listener *out, struct err *e)

@@ -132,9 +132,10 @@ static void reload(const struct program *p, struct conf *conf, const struct log_
     if (conf_reload(conf, groups, p->n_groups + 1, &e) != RC_OK) {
         LOG(LOG_ERROR, "configuration not reloaded, the old one stays", LOG_S("why", e.text));
     } else {
-        if (p->reload)
-            p->reload(p->arg, fresh);
-        LOG(LOG_INFO, "configuration reloaded", LOG_S("program", p->name));
+        if (p->reload && p->reload(p->arg, fresh, &e) != RC_OK)
+            LOG(LOG_ERROR, "reload refused, the old settings stay", LOG_S("why", e.text));
+        else
+            LOG(LOG_INFO, "configuration reloaded", LOG_S("program", p->name));
     }
     for (size_t i = 0; i < p->n_groups; i++)
         free(fresh[i]);

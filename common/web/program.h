@@ -47,8 +47,9 @@ struct program {
     /* Opens everything, threads included (signals are blocked by now), and returns: a daemon. Exclusive with run. */
     rc (*start)(void *arg, struct err *e);
     /* SIGHUP. fresh[i] is a filled structure of groups[i]'s size, valid during the call alone (texts in it live as long as the
-     * process); keys without CONF_RELOAD hold their old value. Main thread; the program swaps what others read. May be NULL. */
-    void (*reload)(void *arg, void *const *fresh);
+     * process); keys without CONF_RELOAD hold their old value. Main thread; the program swaps what others read. May be NULL.
+     * A failure is logged; the part of the program that refused keeps its old settings. */
+    rc (*reload)(void *arg, void *const *fresh, struct err *e);
     /* Drains and closes what start opened, also after a start that failed half-way. */
     void (*stop)(void *arg);
     /* Instead of start … stop: a command that ends by itself. argv is what the options left over. Gives the exit status.

@@ -13,7 +13,6 @@
 #include "common/web/ops.h"
 
 #define FILES_BESIDE 1024 /* open files that are no connections */
-#define PEM_MAX      ((off_t)1 << 20)
 
 atomic_int web_queue_depth[2], web_connections[2];
 
@@ -174,47 +173,6 @@ struct route_state *server_route_state(struct server *s, const struct web_reques
 
 /* ---- opening ---- */
 
-static rc pem_read(const char *path, char **out, struct err *e)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    size_t done = 0;
-
-    if (fd < 0 || fstat(fd, &st) != 0 || st.st_size > PEM_MAX) {
-        int why = fd < 0 ? errno : EFBIG;
-
-        if (fd >= 0)
-            close(fd);
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "TLS: cannot read %.160s: %s", path, strerror(why));
-    }
-    char *text = mem_need(calloc(1, (size_t)st.st_size + 1));
-    while (done < (size_t)st.st_size) {
-        ssize_t n = read(fd, text + done, (size_t)st.st_size - done);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        done += (size_t)n;
-    }
-    close(fd);
-    *out = text;
-    return RC_OK;
-}
-
-static rc tls_read(struct server *s, struct err *e)
-{
-    const struct server_conf *c = s->conf;
-    bool cert = c->tls_cert && c->tls_cert[0], key = c->tls_key && c->tls_key[0];
-
-    if (!cert && !key)
-        return RC_OK;
-    if (!cert || !key)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "tls_cert and tls_key need each other");
-    TRY(pem_read(c->tls_cert, &s->tls_cert, e));
-    return pem_read(c->tls_key, &s->tls_key, e);
-}
-
 static rc url_set(struct server *s, struct err *e)
 {
     struct url_parts parts;
@@ -266,11 +224,25 @@ static void files_allow(const struct server *s)
             LOG_I("files", (int64_t)limit.rlim_cur), LOG_I("connections", s->conf->connections));
 }
 
+rc server_check(const struct server_conf *c, struct err *e)
+{
+    struct proxies proxies;
+    char *cert = NULL, *key = NULL;
+
+    if (c->listen[0] != '\0')
+        TRY(listener_check(c->listen, e));
+    TRY(proxies_parse(&c->trusted_proxies, &proxies, e));
+    proxies_done(&proxies);
+    TRY(tls_read(c, &cert, &key, e));
+    tls_forget(cert, key);
+    return RC_OK;
+}
+
 static rc start(struct server *s, struct err *e)
 {
     files_allow(s);
     TRY(proxies_parse(&s->conf->trusted_proxies, &s->proxies, e));
-    TRY(tls_read(s, e));
+    TRY(tls_read(s->conf, &s->tls_cert, &s->tls_key, e));
     TRY(listener_open(s->conf->listen, s->conf->reuse_port, &s->listener, e));
     TRY(url_set(s, e));
     TRY(workers_start(s, e));
@@ -401,8 +373,7 @@ void server_close(struct server *s)
     free(s->mounts);
     free(s->ios);
     free(s->url);
-    free(s->tls_cert);
-    free(s->tls_key);
+    tls_forget(s->tls_cert, s->tls_key);
     free(s);
 }
 

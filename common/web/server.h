@@ -48,6 +48,10 @@ struct server;
 MUST_USE rc server_open(const struct server_conf *c, bool internal, const struct mount *mounts, size_t n_mounts,
                         const struct clock *clock, struct server **out, struct err *e);
 
+/* What can be said of the settings without opening a listener: the form of the address, the proxies, and that certificate and key are
+ * there and belong together. RC_BAD_INPUT. */
+MUST_USE rc server_check(const struct server_conf *c, struct err *e);
+
 /* Heartbeats turn 503 at once; new connections are refused; requests under way and queued are finished within drain_s, and
  * then the connections that stay open are closed. */
 void server_drain(struct server *s);

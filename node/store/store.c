@@ -67,12 +67,18 @@ static rc migrate_all(struct store *s, struct err *e)
     return RC_OK;
 }
 
-rc store_open(const struct store_conf *c, const struct clock *clock, struct store **out, struct err *e)
+rc store_check(const struct store_conf *c, struct err *e)
 {
-    const struct engine_driver *driver = driver_of(c->driver);
-    if (!driver)
+    if (!driver_of(c->driver))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "store.driver is \"%s\"; it must be sqlite or mysql.",
                     c->driver);
+    return RC_OK;
+}
+
+rc store_open(const struct store_conf *c, const struct clock *clock, struct store **out, struct err *e)
+{
+    TRY(store_check(c, e));
+    const struct engine_driver *driver = driver_of(c->driver);
     struct store *s = mem_need(calloc(1, sizeof *s));
     *s = (struct store){ .conf = c, .clock = clock, .driver = driver };
     rc r = driver->open(c, &s->engine, e);

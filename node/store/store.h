@@ -43,6 +43,9 @@ struct store;
 struct store_session;
 struct store_txn;
 
+/* Without touching the outside: RC_BAD_INPUT where there is no such driver. */
+MUST_USE rc store_check(const struct store_conf *c, struct err *e);
+
 /* Opens, checks and migrates the schema. RC_BAD_INPUT: wrong settings, or a database newer than this program (err.text says
  * it in a sentence). Conf and clock are borrowed. */
 MUST_USE rc store_open(const struct store_conf *c, const struct clock *clock, struct store **out, struct err *e);

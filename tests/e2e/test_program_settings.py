@@ -1,5 +1,6 @@
 """Settings on the command line and in files, as an operator meets them; what follows a reload is in test_program.py."""
 import re
+import subprocess
 
 import pytest
 
@@ -26,13 +27,44 @@ WRONG = [("tokens.secret=x", 'no key "tokens.secret"; did you mean "tokens.secre
          ("nonsense", "nonsense"), ("registration.mode=maybe", "registration.mode"), ("directory.backend=paper", "directory.backend"),
          ("oauth.webhook=maybe", "oauth.webhook"),
          ("oauth.webhook=on", "oauth.webhook_client"), ("oauth.scope=", "oauth.scope"), ("directory.domain=", "directory.domain"),
-         ("tokens.secrets=short", "tokens.secrets"), ("tokens.secrets=@/nonexistent", "/nonexistent")]
+         ("tokens.secrets=short", "tokens.secrets"), ("tokens.secrets=@/nonexistent", "/nonexistent"),
+         ("store.driver=paper", "store.driver"), ("cache.driver=paper", "cache.driver"), ("internal.listen=nowhere", "nowhere"),
+         ("internal.listen=/" + "x" * 200, "longer than"), ("public.trusted_proxies=10.0.0.0/99", "10.0.0.0/99"),
+         ("public.tls_cert=/nonexistent", "tls_key")]
 
 
 @pytest.mark.parametrize("line, told", WRONG)
 def test_a_setting_that_is_wrong_is_named_and_a_misspelt_one_gets_a_suggestion(line, told):
     code, _, err = run("--set", line, "--check-config")
     assert code == 2 and told in err and err.count("\n") == 1, err
+
+
+@pytest.fixture(scope="module")
+def key_pair(tmp_path_factory):
+    """Two certificates with their keys."""
+    out = []
+    for name in "one", "two":
+        cert, key = (tmp_path_factory.mktemp(name) / part for part in ("cert.pem", "key.pem"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-keyout", key, "-out", cert], check=True, capture_output=True)
+        out.append((cert, key))
+    return out
+
+
+def test_check_config_reads_certificate_and_key(key_pair):
+    (cert, key), (_, other) = key_pair
+
+    def check(cert, key):
+        return run("--set", f"public.tls_cert={cert}", "--set", f"public.tls_key={key}", "--check-config")
+    assert check(cert, key)[0] == 0
+    code, _, err = check(cert, other)
+    assert code == 2 and "is not that of" in err
+    code, _, err = check(key, key)
+    assert code == 2 and "no PEM certificate" in err
+    code, _, err = check(cert, cert)
+    assert code == 2 and "no PEM key" in err
+    code, _, err = check("/nonexistent", key)
+    assert code == 2 and "/nonexistent" in err
 
 
 def test_a_slash_at_the_end_of_the_public_url_does_not_matter(own_stack):
