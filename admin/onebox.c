@@ -8,6 +8,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/web/internal.h"
 #include "common/web/ops.h"
 #include "common/web/program.h"
 #include "directory/backend/ldap_conf.h"
@@ -20,6 +21,7 @@ enum {
     GROUP_DATA,
     GROUP_PUBLIC,
     GROUP_INTERNAL,
+    GROUP_CALLERS,
     GROUP_NODE,
     GROUP_LIMITS,
     GROUP_STORE,
@@ -42,6 +44,7 @@ static const struct conf_key box_conf_keys[] = {
 struct box {
     struct box_conf data;
     struct server_conf public, internal;
+    struct internal_conf callers;
     struct node_conf node_conf;
     struct sync_limits limits;
     struct store_conf store;
@@ -207,7 +210,8 @@ static rc open_both(struct box *b, struct err *e)
                                              .cache = &b->cache,
                                              .public_url = b->url,
                                              .authority = &authority,
-                                             .clock = clock_system() },
+                                             .clock = clock_system(),
+                                             .internal_keys = &b->callers.keys },
                      &b->node, e);
 }
 
@@ -226,17 +230,19 @@ static void greet(const struct box *b)
 static rc start(void *arg, struct err *e)
 {
     struct box *b = arg;
-    struct mount mounts[2];
+    struct mount mounts[3];
 
     TRY(settle_paths(b, e));
     TRY(open_both(b, e));
     node_mount(b->node, &mounts[0]);
     directory_mount(b->directory, &mounts[1]);
+    node_internal_mount(b->node, &mounts[2]);
+    mounts[2].health = NULL; /* the first one tells it */
     if (b->internal.spool_dir[0] == '\0')
         b->internal.spool_dir = b->data.dir;
     if (b->public.spool_dir[0] == '\0')
         b->public.spool_dir = b->data.dir;
-    TRY(server_open(&b->internal, true, mounts, 2, clock_system(), &b->internal_server, e));
+    TRY(server_open(&b->internal, true, mounts, 3, clock_system(), &b->internal_server, e));
     TRY(server_open(&b->public, false, mounts, 2, clock_system(), &b->public_server, e));
     greet(b);
     return RC_OK;
@@ -305,6 +311,7 @@ int main(int argc, char **argv)
         [GROUP_PUBLIC] = { server_conf_public, server_conf_public_n, &box.public, sizeof(box.public) },
         [GROUP_INTERNAL] = { server_conf_internal, server_conf_internal_n, &box.internal,
                              sizeof(box.internal) },
+        [GROUP_CALLERS] = { internal_conf_keys, internal_conf_keys_n, &box.callers, sizeof(box.callers) },
         [GROUP_NODE] = { node_conf_keys, node_conf_keys_n, &box.node_conf, sizeof(box.node_conf) },
         [GROUP_LIMITS] = { sync_limits_keys, sync_limits_keys_n, &box.limits, sizeof(box.limits) },
         [GROUP_STORE] = { store_conf_keys, store_conf_keys_n, &box.store, sizeof(box.store) },

@@ -19,12 +19,6 @@ struct internal {
 MUST_USE rc internal_open(struct directory *d, const struct conf_list *keys, struct err *e);
 void internal_close(struct directory *d); /* also when there is none */
 
-/* The body as an object with none but these members (ended by NULL); the caller's. RC_BAD_INPUT. */
-MUST_USE rc internal_body(const struct request *rq, const char *const *members, json_t **out, struct err *e);
-/* A member; absent: *out stays. RC_BAD_INPUT: of another type, or a number outside least … INT64_MAX. */
-MUST_USE rc internal_text(const json_t *o, const char *name, view *out, struct err *e);
-MUST_USE rc internal_number(const json_t *o, const char *name, int64_t least, int64_t *out, struct err *e);
-
 /* ---- internal_nodes.c ---- */
 handler_fn internal_node_list, internal_node_get, internal_node_put, internal_node_delete;
 

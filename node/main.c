@@ -2,11 +2,13 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/scope.h"
+#include "common/web/internal.h"
 #include "common/web/program.h"
 #include "node/node.h"
 
 struct app {
     struct server_conf public, internal;
+    struct internal_conf callers;
     struct sync_limits limits;
     struct store_conf store;
     struct cache_conf cache;
@@ -18,7 +20,16 @@ struct app {
 };
 
 /* In the order of `groups` below. */
-enum group { GROUP_PUBLIC, GROUP_INTERNAL, GROUP_STORE, GROUP_LIMITS, GROUP_CACHE, GROUP_NODE, N_GROUPS };
+enum group {
+    GROUP_PUBLIC,
+    GROUP_INTERNAL,
+    GROUP_CALLERS,
+    GROUP_STORE,
+    GROUP_LIMITS,
+    GROUP_CACHE,
+    GROUP_NODE,
+    N_GROUPS
+};
 
 /* What clients sign: the URL that was set, or the address that we listen at. */
 static rc settle_url(struct app *a, struct err *e)
@@ -56,7 +67,8 @@ static struct node_options options(const struct app *a)
                                   .store = &a->store,
                                   .cache = &a->cache,
                                   .public_url = a->url,
-                                  .clock = clock_system() };
+                                  .clock = clock_system(),
+                                  .internal_keys = &a->callers.keys };
 }
 
 static rc check(void *arg, struct err *e)
@@ -79,7 +91,7 @@ static rc start(void *arg, struct err *e)
     TRY(node_open(&o, &a->node, e));
     node_mount(a->node, &public[0]);
     node_home_mount(a->node, &public[1]);
-    node_health_mount(a->node, &internal[0]);
+    node_internal_mount(a->node, &internal[0]);
     if (a->internal.listen[0] != '\0') {
         TRY(server_open(&a->internal, true, internal, 1, clock_system(), &a->internal_server, e));
         LOG(LOG_INFO, "listening", LOG_S("what", "internal"), LOG_S("url", server_url(a->internal_server)));
@@ -115,6 +127,7 @@ int main(int argc, char **argv)
         [GROUP_PUBLIC] = { server_conf_public, server_conf_public_n, &app.public, sizeof(app.public) },
         [GROUP_INTERNAL] = { server_conf_internal, server_conf_internal_n, &app.internal,
                              sizeof(app.internal) },
+        [GROUP_CALLERS] = { internal_conf_keys, internal_conf_keys_n, &app.callers, sizeof(app.callers) },
         [GROUP_STORE] = { store_conf_keys, store_conf_keys_n, &app.store, sizeof(app.store) },
         [GROUP_LIMITS] = { sync_limits_keys, sync_limits_keys_n, &app.limits, sizeof(app.limits) },
         [GROUP_CACHE] = { cache_conf_keys, cache_conf_keys_n, &app.cache, sizeof(app.cache) },

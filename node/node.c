@@ -1,5 +1,6 @@
 #include "node/node.h"
 
+#include <inttypes.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "node/admit.h"
 #include "node/alone.h"
 #include "node/front.h"
+#include "node/internal.h"
 #include "node/pulse.h"
 #include "node/remote.h"
 #include "node/sweep.h"
@@ -33,6 +35,7 @@ struct node_extra {
     struct remote
         *remote; /* the directories, and what tells us their news; NULL: none, or one in this process */
     struct pulse *pulse;
+    struct internal *internal; /* who may ask us what */
 };
 
 /* ---- routes of our own ---- */
@@ -124,6 +127,19 @@ static rc add_own_url(struct node *n, view url, view *urls, struct err *e)
     return RC_OK;
 }
 
+static view host_and_port(view url)
+{
+    size_t start = 0;
+    for (size_t i = 0; i + 2 < url.n; i++)
+        if (memcmp(url.p + i, "://", 3) == 0) {
+            start = i + 3;
+            break;
+        }
+    view rest = { .p = url.p + start, .n = url.n - start }, host;
+    view_cut(&rest, '/', &host);
+    return host;
+}
+
 /* The public URL, our own, the aliases; and the node's name for the cache. */
 static rc settle_urls(struct node *n, const struct node_options *o, struct err *e)
 {
@@ -142,20 +158,8 @@ static rc settle_urls(struct node *n, const struct node_options *o, struct err *
         TRY(add_own_url(n, view_of(c->aliases.items[i]), urls, e));
     if (a->spent)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "node.aliases: too many");
+    n->own_name = c->name && c->name[0] ? view_of(c->name) : host_and_port(n->own_urls[0]);
     return RC_OK;
-}
-
-static view host_and_port(view url)
-{
-    size_t start = 0;
-    for (size_t i = 0; i + 2 < url.n; i++)
-        if (memcmp(url.p + i, "://", 3) == 0) {
-            start = i + 3;
-            break;
-        }
-    view rest = { .p = url.p + start, .n = url.n - start }, host;
-    view_cut(&rest, '/', &host);
-    return host;
 }
 
 static rc open_tokens(struct node *n, struct err *e)
@@ -191,12 +195,6 @@ static rc check_directories(const struct node_options *o, struct err *e)
     return remote_check(&c->directories, &c->key, e);
 }
 
-static view own_name(const struct node *n)
-{
-    const char *name = n->conf->name;
-    return name && name[0] ? view_of(name) : host_and_port(n->own_urls[0]);
-}
-
 static rc open_authority(struct node *n, const struct node_options *o, struct err *e)
 {
     struct node_extra *x = n->extra;
@@ -208,7 +206,7 @@ static rc open_authority(struct node *n, const struct node_options *o, struct er
     } else if (c->directories.n > 0) {
         const struct remote_conf conf = { .directories = &c->directories,
                                           .key = &c->key,
-                                          .name = own_name(n) };
+                                          .name = n->own_name };
         TRY(remote_new(&conf, o->clock, &x->remote, e));
         driver = remote_authority(x->remote);
     } else {
@@ -220,15 +218,24 @@ static rc open_authority(struct node *n, const struct node_options *o, struct er
     return RC_OK;
 }
 
+bool node_disk_free(const struct node *n, uint64_t *out_bytes)
+{
+    struct statvfs disk;
+    if (n->extra->store_path[0] == '\0' || statvfs(n->extra->store_path, &disk) != 0)
+        return false;
+    *out_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    return true;
+}
+
 /* {"sync":{…}}; what cannot be told is left out. */
 static void put_loads(void *arg, struct buf *out)
 {
     const struct node *n = arg;
-    struct statvfs disk;
+    uint64_t disk_free;
 
     buf_addf(out, "{\"sync\":{\"schema\":%d", store_schema_version(n->store));
-    if (n->extra->store_path[0] != '\0' && statvfs(n->extra->store_path, &disk) == 0)
-        buf_addf(out, ",\"disk_free\":%llu", (unsigned long long)disk.f_bavail * disk.f_frsize);
+    if (node_disk_free(n, &disk_free))
+        buf_addf(out, ",\"disk_free\":%" PRIu64, disk_free);
     buf_add(out, VIEW("}}"));
 }
 
@@ -243,7 +250,7 @@ static rc open_pulse(struct node *n, const struct node_options *o, struct err *e
     const struct pulse_options pulse = { .remote = x->remote,
                                          .authority = n->authority,
                                          .clock = o->clock,
-                                         .name = own_name(n),
+                                         .name = n->own_name,
                                          .every_ms = o->conf->pulse_ms,
                                          .loads = put_loads,
                                          .arg = n };
@@ -265,9 +272,10 @@ static rc settle(struct node *n, const struct node_options *o, struct err *e)
     TRY(sync_limits_ready(&x->limits, e));
     TRY(open_tokens(n, e));
     TRY(check_directories(o, e));
+    TRY(internal_open(o->internal_keys, o->clock, &x->internal, e));
     x->cache = *o->cache;
     if (x->cache.scope[0] == '\0')
-        x->cache.scope = arena_cstr(&x->arena, own_name(n));
+        x->cache.scope = arena_cstr(&x->arena, n->own_name);
     TRY(store_check(o->store, e));
     return cache_check(&x->cache, e);
 }
@@ -355,6 +363,7 @@ void node_close(struct node *n)
     if (n->nonces)
         nonces_free(n->nonces);
     front_free(x->front);
+    internal_close(x->internal);
     sync_limits_done(&x->limits);
     arena_done(&x->arena);
     free(x->routes);
@@ -477,11 +486,25 @@ void node_home_mount(struct node *n, struct mount *out)
                            .decorate = decorate };
 }
 
-void node_health_mount(struct node *n, struct mount *out)
+static rc admit_internal(struct request *rq, bool *out_late, struct err *e)
 {
-    *out = (struct mount){ .name = "sync",
+    const struct node *n = rq->app;
+    (void)out_late;
+    return internal_mount_admit(n->extra->internal, rq, e);
+}
+
+void node_internal_mount(struct node *n, struct mount *out)
+{
+    const struct route_table *all = internal_all_routes(n->extra->internal);
+    *out = (struct mount){ .name = "internal",
                            .service = "sync",
+                           .routes = all->routes,
+                           .n_routes = all->n,
+                           .kinds = internal_kinds,
+                           .n_kinds = internal_kinds_n,
                            .app = n,
+                           .admit = admit_internal,
+                           .admit_body = internal_admit_body,
                            .worker_open = worker_open,
                            .worker_close = worker_close,
                            .health = health };

@@ -55,6 +55,7 @@ struct node {
     struct url_parts public_url; /* what clients sign                                            */
     const view *own_urls;        /* ours and the aliases: what tokens and verdicts may name      */
     size_t n_own_urls;
+    view own_name; /* in the directory: host[:port] of our URL, or node.name */
     struct admit *admit;      /* the door's memory      */
     struct sync_node sync;    /* what node/sync sees of us */
     struct sweep *sweep;      /* the thread that purges */
@@ -75,6 +76,7 @@ struct node_options {
     const char *public_url;                   /* without a slash at its end */
     const struct authority_driver *authority; /* NULL: the directories of the settings; without them none */
     const struct clock *clock;
+    const struct conf_list *internal_keys; /* who may use node_internal_mount; NULL: nobody */
 };
 
 /* Whether node_open could use these settings, as far as they alone decide that: for --check-config, opens nothing. RC_BAD_INPUT: says
@@ -87,8 +89,10 @@ MUST_USE rc node_open(const struct node_options *o, struct node **out, struct er
 void node_mount(struct node *n, struct mount *out);
 /* "/" in plain text: for a program that has no better page there. */
 void node_home_mount(struct node *n, struct mount *out);
-/* Only the health of the node, for an internal listener. */
-void node_health_mount(struct node *n, struct mount *out);
+/* What our own programs ask (internal.h), and the health of the node: for an internal listener. */
+void node_internal_mount(struct node *n, struct mount *out);
+/* Free bytes where the data are kept; false: on a database server, we cannot know. */
+bool node_disk_free(const struct node *n, uint64_t *out_bytes);
 /* SIGHUP: follows the keys that may change in a running node (CONF_RELOAD). fresh is borrowed for the call. One thread at a time.
  * RC_BAD_INPUT: all stays as it was. */
 MUST_USE rc node_reload(struct node *n, const struct node_conf *fresh, struct err *e);

@@ -1,90 +1,9 @@
 /* A node as a whole, on SQLite in a folder of its own; its sweep; what it refuses to start with. */
-#include "node/node.h"
+#include "node/testing.h"
 
-#include <ftw.h>
 #include <unistd.h>
 
-#include "common/base/testing.h"
 #include "node/sweep.h"
-
-struct site {
-    char folder[64], path[80];
-    char *secrets[1], *aliases[1];
-    struct node_conf conf;
-    struct sync_limits limits;
-    struct store_conf store;
-    struct cache_conf cache;
-    struct clock_fake clock;
-    struct node *node;
-    struct err e;
-};
-
-static void site_make(struct site *s)
-{
-    *s = (struct site){ .e = ERR_NONE };
-    snprintf(s->folder, sizeof(s->folder), "/tmp/heddle-node-XXXXXX");
-    assert_non_null(mkdtemp(s->folder));
-    snprintf(s->path, sizeof(s->path), "%s/store", s->folder);
-    clock_fake_init(&s->clock, 1767225600000000);
-    s->secrets[0] = (char *)"5b1f0e7c9d2a4483b6c0a1e2f3d4958677665544332211ffeeddccbbaa998877";
-    s->aliases[0] = (char *)"https://old.example.net/";
-    s->conf = (struct node_conf){ .name = (char *)"",
-                                  .url = (char *)"",
-                                  .aliases = { .items = s->aliases, .n = 1 },
-                                  .token_secrets = { .items = s->secrets, .n = 1 },
-                                  .token_derived = true,
-                                  .hawk_window_s = 31449600,
-                                  .backoff_s = 1800,
-                                  .purge_every_s = 3600,
-                                  .purge_grace_s = 10,
-                                  .state = (char *)"normal" };
-    s->limits = (struct sync_limits){ .max_request_bytes = 2625536,
-                                      .max_record_payload_bytes = 2621440,
-                                      .max_post_records = 100,
-                                      .max_post_bytes = 2621440,
-                                      .max_total_records = 10000,
-                                      .max_total_bytes = 262144000,
-                                      .batch_life_s = 7200,
-                                      .legacy_request_bytes = 33554432,
-                                      .legacy_payload_bytes = 262144,
-                                      .legacy_post_records = 100,
-                                      .legacy_post_bytes = 1048576 };
-    s->store = (struct store_conf){
-        .driver = (char *)"sqlite", .path = s->path, .files = 2, .lock_wait_s = 5, .cache_bytes = 1 << 20
-    };
-    s->cache = (struct cache_conf){ .driver = (char *)"auto",
-                                    .redis_socket = (char *)"",
-                                    .redis_host = (char *)"",
-                                    .redis_password = (char *)"",
-                                    .ttl_s = 60,
-                                    .memory_bytes = 1 << 20,
-                                    .scope = (char *)"" };
-}
-
-static rc site_open(struct site *s, const char *public_url)
-{
-    const struct node_options o = { .conf = &s->conf,
-                                    .limits = &s->limits,
-                                    .store = &s->store,
-                                    .cache = &s->cache,
-                                    .public_url = public_url,
-                                    .clock = &s->clock.clock };
-    s->node = NULL;
-    s->e = ERR_NONE;
-    return node_open(&o, &s->node, &s->e);
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st, (void)kind, (void)at;
-    return remove(path);
-}
-
-static void site_close(struct site *s)
-{
-    node_close(s->node);
-    nftw(s->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static const struct route *route_of(const struct mount *m, const char *path)
 {

@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/conf.h"
+#include "common/base/json.h"
 #include "common/web/request.h"
 
 #define INTERNAL_WINDOW_S  60  /* how far a caller's clock may be from ours */
@@ -42,5 +43,13 @@ const struct internal_caller *internal_caller(const struct request *rq);
 
 /* Whether the words of `list` ("admin node") contain `role`. */
 bool internal_role_in(const char *list, view role);
+
+/* ---- bodies (internal_body.c) ---- */
+
+/* The body as an object with none but these members (ended by NULL); the caller's. RC_BAD_INPUT. */
+MUST_USE rc internal_body(const struct request *rq, const char *const *members, json_t **out, struct err *e);
+/* A member; absent: *out stays. RC_BAD_INPUT: of another type, or a number outside least … INT64_MAX. */
+MUST_USE rc internal_text(const json_t *o, const char *name, view *out, struct err *e);
+MUST_USE rc internal_number(const json_t *o, const char *name, int64_t least, int64_t *out, struct err *e);
 
 #endif

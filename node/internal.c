@@ -1,0 +1,79 @@
+#include "node/internal.h"
+
+#include "common/base/mem.h"
+
+#define UID_DIGITS_MAX 19
+
+static const struct route_table *const tables[] = { &status_routes };
+#define TABLES (sizeof(tables) / sizeof(tables[0]))
+
+struct internal {
+    struct callers *callers;
+    struct route *routes; /* all tables, one after the other */
+    struct route_table all;
+};
+
+/* ---- parameters ---- */
+
+static bool uid_segment_ok(view segment)
+{
+    uint64_t n;
+    return segment.n <= UID_DIGITS_MAX && view_to_u64(segment, INT64_MAX, &n);
+}
+
+const struct param_kind internal_kinds[] = {
+    { .name = "uid", .ok = uid_segment_ok },
+};
+const size_t internal_kinds_n = sizeof(internal_kinds) / sizeof(internal_kinds[0]);
+
+int64_t internal_uid(const struct request *rq)
+{
+    uint64_t n = 0;
+    if (rq->n_params == 0 || !view_to_u64(rq->params[0], INT64_MAX, &n))
+        abort(); /* the router let nothing else through */
+    return (int64_t)n;
+}
+
+/* ---- life ---- */
+
+rc internal_open(const struct conf_list *keys, const struct clock *clock, struct internal **out,
+                 struct err *e)
+{
+    static const struct conf_list nobody = { .n = 0 };
+    struct internal *x = mem_need(calloc(1, sizeof(*x)));
+    size_t n = 0;
+
+    rc r = callers_new(keys ? keys : &nobody, clock, &x->callers, e);
+    if (r != RC_OK) {
+        free(x);
+        return r;
+    }
+    for (size_t i = 0; i < TABLES; i++)
+        n += tables[i]->n;
+    x->routes = mem_need(calloc(n, sizeof(*x->routes)));
+    for (size_t i = 0; i < TABLES; i++)
+        for (size_t j = 0; j < tables[i]->n; j++)
+            x->routes[x->all.n++] = tables[i]->routes[j];
+    x->all.routes = x->routes;
+    *out = x;
+    return RC_OK;
+}
+
+void internal_close(struct internal *x)
+{
+    if (!x)
+        return;
+    callers_free(x->callers);
+    free(x->routes);
+    free(x);
+}
+
+rc internal_mount_admit(const struct internal *x, struct request *rq, struct err *e)
+{
+    return internal_admit(x->callers, rq, e);
+}
+
+const struct route_table *internal_all_routes(const struct internal *x)
+{
+    return &x->all;
+}
