@@ -49,5 +49,7 @@ const struct conf_key node_conf_keys[] = {
       "How often expired items and abandoned batches are removed; 0: never." },
     { "purge.grace", CONF_SECONDS, AT(purge_grace_s), "1h", 0, 31536000, 0, "s",
       "How long expired items stay on disk (clients do not see them)." },
+    { "purge.gone", CONF_SECONDS, AT(purge_gone_s), "1d", 0, 31536000, 0, "s",
+      "How long the data of users who moved to another node stay on disk." },
 };
 const size_t node_conf_keys_n = sizeof(node_conf_keys) / sizeof(node_conf_keys[0]);

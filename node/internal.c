@@ -4,7 +4,7 @@
 
 #define UID_DIGITS_MAX 19
 
-static const struct route_table *const tables[] = { &status_routes };
+static const struct route_table *const tables[] = { &status_routes, &move_routes };
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 
 struct internal {
@@ -21,8 +21,17 @@ static bool uid_segment_ok(view segment)
     return segment.n <= UID_DIGITS_MAX && view_to_u64(segment, INT64_MAX, &n);
 }
 
+static bool word_segment_ok(view segment)
+{
+    for (size_t i = 0; i < segment.n; i++)
+        if (segment.p[i] != '_' && (segment.p[i] < 'a' || segment.p[i] > 'z'))
+            return false;
+    return segment.n > 0;
+}
+
 const struct param_kind internal_kinds[] = {
     { .name = "uid", .ok = uid_segment_ok },
+    { .name = "word", .ok = word_segment_ok },
 };
 const size_t internal_kinds_n = sizeof(internal_kinds) / sizeof(internal_kinds[0]);
 

@@ -18,10 +18,11 @@ struct route_table {
 };
 
 extern const struct route_table status_routes; /* internal_status.c */
+extern const struct route_table move_routes;   /* moves.c           */
 
 /* ---- parameters: what the patterns may name ---- */
 
-extern const struct param_kind internal_kinds[]; /* {uid}: a decimal number */
+extern const struct param_kind internal_kinds[]; /* {uid}: a decimal number; {word}: small letters and "_" */
 extern const size_t internal_kinds_n;
 int64_t internal_uid(const struct request *rq); /* the first parameter, which must be {uid} */
 

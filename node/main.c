@@ -14,7 +14,8 @@ struct app {
     struct cache_conf cache;
     struct node_conf node_conf;
 
-    char *url; /* public URL */
+    char *url;              /* public URL */
+    char *internal_address; /* where the admin finds us, as our listener has it */
     struct node *node;
     struct server *public_server, *internal_server;
 };
@@ -60,6 +61,19 @@ static rc settle_url(struct app *a, struct err *e)
     return RC_OK;
 }
 
+/* What our calls are signed for (server.h): the URL that was set, the address that we listen at, or a socket's path. */
+static void settle_internal(struct app *a)
+{
+    const struct server_conf *c = &a->internal;
+    free(a->internal_address);
+    a->internal_address = NULL;
+    if (c->url[0] != '\0' || c->listen[0] == '/' || c->listen[0] == '\0')
+        a->internal_address = mem_need(strdup(c->url[0] != '\0' ? c->url : c->listen));
+    else if (asprintf(&a->internal_address, "%s://%s", c->tls_cert[0] != '\0' ? "https" : "http", c->listen) <
+             0)
+        a->internal_address = mem_need(NULL);
+}
+
 static struct node_options options(const struct app *a)
 {
     return (struct node_options){ .conf = &a->node_conf,
@@ -68,7 +82,8 @@ static struct node_options options(const struct app *a)
                                   .cache = &a->cache,
                                   .public_url = a->url,
                                   .clock = clock_system(),
-                                  .internal_keys = &a->callers.keys };
+                                  .internal_keys = &a->callers.keys,
+                                  .internal_address = a->internal_address };
 }
 
 static rc check(void *arg, struct err *e)
@@ -76,6 +91,7 @@ static rc check(void *arg, struct err *e)
     struct app *a = arg;
 
     TRY(settle_url(a, e));
+    settle_internal(a);
     TRY(server_check(&a->public, e));
     TRY(server_check(&a->internal, e));
     const struct node_options o = options(a);
@@ -118,6 +134,7 @@ static void stop(void *arg)
         server_close(a->internal_server);
     node_close(a->node);
     free(a->url);
+    free(a->internal_address);
 }
 
 int main(int argc, char **argv)

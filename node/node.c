@@ -32,6 +32,7 @@ struct node_extra {
     size_t n_routes;
     int store_lock; /* alone.h; -1 */
     const char *store_path;
+    const char *internal_address; /* "": not told */
     struct remote
         *remote; /* the directories, and what tells us their news; NULL: none, or one in this process */
     struct pulse *pulse;
@@ -236,6 +237,10 @@ static void put_loads(void *arg, struct buf *out)
     buf_addf(out, "{\"sync\":{\"schema\":%d", store_schema_version(n->store));
     if (node_disk_free(n, &disk_free))
         buf_addf(out, ",\"disk_free\":%" PRIu64, disk_free);
+    if (n->extra->internal_address[0] != '\0') {
+        buf_add(out, VIEW(",\"internal\":"));
+        json_put_string(out, view_of(n->extra->internal_address));
+    }
     buf_add(out, VIEW("}}"));
 }
 
@@ -245,6 +250,7 @@ static rc open_pulse(struct node *n, const struct node_options *o, struct err *e
     const char *path = strcmp(store_driver_name(n->store), "sqlite") == 0 ? o->store->path : NULL;
 
     x->store_path = path ? path : "";
+    x->internal_address = o->internal_address ? o->internal_address : "";
     if (!x->remote)
         return RC_OK;
     const struct pulse_options pulse = { .remote = x->remote,
@@ -303,7 +309,8 @@ static rc open_parts(struct node *n, const struct node_options *o, struct err *e
                                          .clock = o->clock,
                                          .every_s = c->purge_every_s,
                                          .grace_s = c->purge_grace_s,
-                                         .batch_life_s = x->limits.batch_life_s };
+                                         .batch_life_s = x->limits.batch_life_s,
+                                         .gone_s = c->purge_gone_s };
     TRY(sweep_start(&sweep, &n->sweep, e));
     return open_pulse(n, o, e);
 }

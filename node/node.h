@@ -33,7 +33,7 @@ struct node_conf {
         refused_agents; /* prefixes of User-Agent answered with 503                                */
     bool cors;
     bool error_route; /* /__error__                                                              */
-    int64_t purge_every_s, purge_grace_s;
+    int64_t purge_every_s, purge_grace_s, purge_gone_s;
     char *state; /* normal, backoff, backoff:NN, down, unhealthy, draining                  */
 };
 extern const struct conf_key node_conf_keys[];
@@ -55,7 +55,7 @@ struct node {
     struct url_parts public_url; /* what clients sign                                            */
     const view *own_urls;        /* ours and the aliases: what tokens and verdicts may name      */
     size_t n_own_urls;
-    view own_name; /* in the directory: host[:port] of our URL, or node.name */
+    view own_name;            /* in the directory: host[:port] of our URL, or node.name */
     struct admit *admit;      /* the door's memory      */
     struct sync_node sync;    /* what node/sync sees of us */
     struct sweep *sweep;      /* the thread that purges */
@@ -77,6 +77,8 @@ struct node_options {
     const struct authority_driver *authority; /* NULL: the directories of the settings; without them none */
     const struct clock *clock;
     const struct conf_list *internal_keys; /* who may use node_internal_mount; NULL: nobody */
+    const char *
+        internal_address; /* of that listener, for the admin: a URL or the path of a socket; NULL: not told */
 };
 
 /* Whether node_open could use these settings, as far as they alone decide that: for --check-config, opens nothing. RC_BAD_INPUT: says

@@ -14,7 +14,7 @@
 
 struct sweep {
     struct sweep_options o;
-    metric items, batches;
+    metric items, batches, gone;
     pthread_t thread;
     bool started;
 
@@ -79,7 +79,8 @@ static bool round_once(struct sweep *s)
         return true;
     }
     bool go = purge(s, ss, store_purge_expired, s->o.grace_s, s->items, "items") &&
-              purge(s, ss, store_purge_batches, s->o.batch_life_s, s->batches, "batches");
+              purge(s, ss, store_purge_batches, s->o.batch_life_s, s->batches, "batches") &&
+              purge(s, ss, store_purge_gone, s->o.gone_s, s->gone, "users who left");
     store_session_close(ss);
     return go;
 }
@@ -108,6 +109,7 @@ rc sweep_start(const struct sweep_options *o, struct sweep **out, struct err *e)
     s->o = *o;
     s->items = metric_counter("heddle_purged_total", "what=\"items\"", "Rows removed in the background.");
     s->batches = metric_counter("heddle_purged_total", "what=\"batches\"", "Rows removed in the background.");
+    s->gone = metric_counter("heddle_purged_total", "what=\"gone\"", "Rows removed in the background.");
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -1,10 +1,10 @@
-/* The thread that removes what nobody can see any more: expired items, abandoned batches. It works in small portions with a breath
+/* The thread that removes what nobody can see any more: expired items, abandoned batches, what users left behind who moved away. It works in small portions with a breath
  * between them, so that writers wait for it no longer than for each other, and stops at once. */
 #ifndef HEDDLE_NODE_SWEEP_H
 #define HEDDLE_NODE_SWEEP_H
 
 #include "common/base/clock.h"
-#include "node/store/store.h"
+#include "node/store/move.h"
 
 struct sweep_options {
     struct store *store;
@@ -12,6 +12,7 @@ struct sweep_options {
     int64_t every_s; /* 0: never         */
     int64_t grace_s; /* of expired items */
     int64_t batch_life_s;
+    int64_t gone_s; /* since a user left, until his data go */
 };
 
 struct sweep;

@@ -25,7 +25,7 @@ struct call {
 struct answer {
     long status;
     struct buf body;
-    char next[128]; /* X-Heddle-Next, or ""; a longer one is RC_BROKEN */
+    char next[160]; /* X-Heddle-Next, or ""; a longer one is RC_BROKEN */
 };
 
 MUST_USE rc caller_new(const struct clock *clock, struct caller **out, struct err *e);

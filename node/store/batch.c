@@ -118,3 +118,21 @@ rc store_batch_pending(struct store_txn *tx, int64_t life_s, int64_t *out_bytes,
     *out_bytes = bytes;
     return RC_OK;
 }
+
+rc store_batch_touched(struct store_session *ss, int64_t uid, int64_t life_s, int64_t *out_ms, struct err *e)
+{
+    SCOPED(stmt_done) struct stmt *st = NULL;
+    struct conn *c = NULL;
+    int64_t ms = 0;
+    TRY(session_begin(ss, session_shard(ss, uid), STORE_READ, &c, e));
+    rc r = conn_stmt(c, SQL_BATCH_TOUCHED, &st, e);
+    if (r == RC_OK) {
+        bind_int(st, 1, uid);
+        bind_int(st, 2, clock_now_us(ss->store->clock) / 1000 - life_s * 1000);
+        r = stmt_number(st, &ms, NULL, e);
+    }
+    c->driver->rollback(c);
+    if (r == RC_OK)
+        *out_ms = ms;
+    return r;
+}

@@ -106,6 +106,7 @@ static const char *const statements[SQL_N][2] = {
                            " ON CONFLICT (uid, coll, id) DO UPDATE SET" MERGE(FIELDS_SQLITE, NEW_SQLITE),
                            COMMIT " ON DUPLICATE KEY UPDATE" MERGE("(b.fields | 32)", NEW_MYSQL) },
     [SQL_BATCH_PENDING] = { "SELECT SUM(bytes) FROM batches WHERE uid = ?1 AND created > ?2" },
+    [SQL_BATCH_TOUCHED] = { "SELECT MAX(touched) FROM batches WHERE uid = ?1 AND created > ?2" },
     [SQL_BATCH_DROP] = { "DELETE FROM batches WHERE uid = ?1 AND id = ?2" },
     [SQL_BATCH_DROP_ITEMS] = { "DELETE FROM batch_items WHERE uid = ?1 AND batch = ?2" },
     [SQL_BATCHES_DROP_COLL] = { "DELETE FROM batches WHERE uid = ?1 AND coll = ?2" },
@@ -114,6 +115,8 @@ static const char *const statements[SQL_N][2] = {
     [SQL_BATCHES_DROP_USER] = { "DELETE FROM batches WHERE uid = ?1" },
     [SQL_BATCHES_DROP_USER_ITEMS] = { "DELETE FROM batch_items WHERE uid = ?1" },
 
+    [SQL_GONE_LIST] = { "SELECT uid, epoch, move_id FROM heads h WHERE state = ?1 AND since <= ?2 AND (modified > 0"
+                        " OR EXISTS (SELECT 1 FROM items i WHERE i.uid = h.uid)) LIMIT ?3" },
     [SQL_PURGE_EXPIRED] = { "SELECT uid, coll, id FROM (SELECT i.uid, i.coll, i.id FROM items i"
                             " JOIN heads h ON h.uid = i.uid"
                             " WHERE i.expires IS NOT NULL AND i.expires <= ?1 AND h.state = ?2 LIMIT ?3) AS old"

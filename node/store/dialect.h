@@ -67,15 +67,17 @@ enum sql_id {
     SQL_BATCH_PUT,        /* uid, batch, id, fields, ttl, sortindex, parentid, predecessorid, payload */
     SQL_BATCH_COMMIT,     /* uid, batch, coll's number, T                                            */
     SQL_BATCH_PENDING,    /* uid, created after: bytes                                               */
+    SQL_BATCH_TOUCHED,    /* uid, created after: when one was touched last                           */
     SQL_BATCH_DROP,       /* uid, id                                                                 */
     SQL_BATCH_DROP_ITEMS, /* uid, batch                                                              */
     SQL_BATCHES_DROP_COLL,       /* uid, coll's name                                                        */
     SQL_BATCHES_DROP_COLL_ITEMS, /* uid, coll's name; before the one above                            */
     SQL_BATCHES_DROP_USER,       /* uid                                                               */
     SQL_BATCHES_DROP_USER_ITEMS, /* uid                                                               */
-    SQL_PURGE_EXPIRED,           /* expired by, state, limit: uid, coll, id of users in that state, by uid  */
-    SQL_PURGE_ITEM,              /* uid, coll, id, expired by                                               */
-    SQL_PURGE_BATCHES,           /* created by, limit: uid, id, by uid                                      */
+    SQL_GONE_LIST,     /* state, since before, limit: uid, epoch, move_id of heads with something left */
+    SQL_PURGE_EXPIRED, /* expired by, state, limit: uid, coll, id of users in that state, by uid  */
+    SQL_PURGE_ITEM,    /* uid, coll, id, expired by                                               */
+    SQL_PURGE_BATCHES, /* created by, limit: uid, id, by uid                                      */
     SQL_N
 };
 

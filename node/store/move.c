@@ -341,6 +341,12 @@ rc store_export_begin(struct store_session *ss, const struct move *m, struct are
     return RC_OK;
 }
 
+rc store_inspect_begin(struct store_session *ss, int64_t uid, struct arena *a, struct store_txn **out,
+                       view *out_move, struct err *e)
+{
+    return open_move(ss, uid, STORE_READ, a, out, out_move, e);
+}
+
 rc store_import_begin(struct store_session *ss, const struct move *m, struct arena *a, struct store_txn **out,
                       struct err *e)
 {

@@ -26,14 +26,14 @@
 /* ---- steps ---- */
 
 enum head_step {
-    STEP_FREEZE,       /* S: e     open batches are dropped: the client starts that upload anew               */
-    STEP_THAW,         /* S: e     a freeze of the same move that comes later is refused                      */
+    STEP_FREEZE, /* S: e     open batches are dropped: the client starts that upload anew               */
+    STEP_THAW,   /* S: e     a freeze of the same move that comes later is refused                      */
     STEP_IMPORT_BEGIN, /* T: e + 1 what an earlier stay left behind is kept, the first pass corrects it       */
-    STEP_SEAL,         /* T: e + 1 RC_CONFLICT where the sums differ                                          */
-    STEP_ACTIVATE,     /* T: e + 1                                                                            */
-    STEP_RETIRE,       /* S: e + 1 the items stay until erase                                                 */
-    STEP_DROP,         /* T: e     what was imported goes; an import_begin of the same move that comes later is refused */
-    STEP_ERASE         /* the data of GONE of that epoch or a lower one go, or of ACTIVE of that epoch, which becomes GONE:
+    STEP_SEAL,     /* T: e + 1 RC_CONFLICT where the sums differ                                          */
+    STEP_ACTIVATE, /* T: e + 1                                                                            */
+    STEP_RETIRE,   /* S: e + 1 the items stay until erase                                                 */
+    STEP_DROP, /* T: e     what was imported goes; an import_begin of the same move that comes later is refused */
+    STEP_ERASE /* the data of GONE of that epoch or a lower one go, or of ACTIVE of that epoch, which becomes GONE:
                           he deleted his account. The row stays for ever, against late credentials            */
 };
 
@@ -67,10 +67,20 @@ struct head_info {
 /* RC_CONFLICT: not in this state, of this epoch or for this move; nothing has changed. RC_BAD_INPUT: no move id, no epoch, or no sum
  * for seal (others take NULL). *out (may be NULL) is in the arena, its state what the step led to. */
 MUST_USE rc store_head_step(struct store_session *ss, const struct move *m, enum head_step step,
-                            const struct manifest_sum *sum, struct arena *a, struct head_info *out, struct err *e);
+                            const struct manifest_sum *sum, struct arena *a, struct head_info *out,
+                            struct err *e);
 
 /* HEAD_NONE where there is no row. */
-MUST_USE rc store_head_get(struct store_session *ss, int64_t uid, struct arena *a, struct head_info *out, struct err *e);
+MUST_USE rc store_head_get(struct store_session *ss, int64_t uid, struct arena *a, struct head_info *out,
+                           struct err *e);
+
+/* When a part of an upload that is still open was added last, in ms; 0: none is open. life_s: of a batch. */
+MUST_USE rc store_batch_touched(struct store_session *ss, int64_t uid, int64_t life_s, int64_t *out_ms,
+                                struct err *e);
+
+/* The data of users who left go when they are GONE since `grace_s`: at most `limit` users, *out_n. Their rows stay for ever. */
+MUST_USE rc store_purge_gone(struct store_session *ss, int64_t grace_s, unsigned limit, uint64_t *out_n,
+                             struct err *e);
 
 #define HEADS_PAGE_MAX 1000
 /* Heads of uids above `after`, by uid, at most `limit` (1 … HEADS_PAGE_MAX); fewer: there are no more. -1: from the beginning. */
@@ -81,12 +91,15 @@ MUST_USE rc store_heads_list(struct store_session *ss, int64_t after, unsigned l
 
 /* One snapshot. Of a user without a row (empty), of ACTIVE or FROZEN of the move's epoch (frozen by this move), or of IMPORTING and READY
  * of this move. store_items_find gives expired items too. RC_CONFLICT: any other state. */
-MUST_USE rc store_export_begin(struct store_session *ss, const struct move *m, struct arena *a, struct store_txn **out,
-                               struct err *e);
+MUST_USE rc store_export_begin(struct store_session *ss, const struct move *m, struct arena *a,
+                               struct store_txn **out, struct err *e);
+/* One snapshot of whatever is there, for who compares and carries nothing: no fence, no move. *out_move as in head_info. */
+MUST_USE rc store_inspect_begin(struct store_session *ss, int64_t uid, struct arena *a,
+                                struct store_txn **out, view *out_move, struct err *e);
 /* Of IMPORTING of this move alone, else RC_CONFLICT; the head's lock is held. RC_UNSURE from store_commit: repeat it all, nothing is
  * done twice. */
-MUST_USE rc store_import_begin(struct store_session *ss, const struct move *m, struct arena *a, struct store_txn **out,
-                               struct err *e);
+MUST_USE rc store_import_begin(struct store_session *ss, const struct move *m, struct arena *a,
+                               struct store_txn **out, struct err *e);
 
 /* ---- the manifest ---- */
 
@@ -113,17 +126,18 @@ typedef bool manifest_visitor(const struct manifest_entry *m, void *arg);
 
 /* Entries of all items after that key, expired ones too, in the order of keys, at most `limit` (0: all). Reads some hundred items at a
  * time and keeps none. Pages of a user who is not frozen need not fit together: the next pass sets it right. */
-MUST_USE rc store_manifest(struct store_txn *tx, const struct item_key *after, uint64_t limit, manifest_visitor *visit, void *arg,
-                           struct err *e);
+MUST_USE rc store_manifest(struct store_txn *tx, const struct item_key *after, uint64_t limit,
+                           manifest_visitor *visit, void *arg, struct err *e);
 /* SHA-256 of the whole manifest: the head's line with a clock of 0, then the entries' lines, each with a "\n". */
 MUST_USE rc store_manifest_sum(struct store_txn *tx, struct manifest_sum *out, struct err *e);
 
 /* The same piece by piece, for who has the lines: so that what came over a wire is compared with the sum that came with it. */
 struct manifest_digest;
-struct manifest_digest *manifest_digest_new(const struct head *h, struct arena *a); /* of h's collections, in any order */
+struct manifest_digest *manifest_digest_new(const struct head *h,
+                                            struct arena *a); /* of h's collections, in any order */
 void manifest_digest_add(struct manifest_digest *d, const struct manifest_entry *m);
 void manifest_digest_end(struct manifest_digest *d, uint8_t out[SHA256_BYTES]); /* may be left out */
-void manifest_digest_free(struct manifest_digest *d);                         /* takes NULL       */
+void manifest_digest_free(struct manifest_digest *d);                           /* takes NULL       */
 DEFINE_SCOPED(struct manifest_digest *, manifest_digest_free);
 
 /* ---- importing ---- */
@@ -145,7 +159,8 @@ MUST_USE rc store_import_items(struct store_txn *tx, const struct import_row *ro
 /* One page of S's manifest, entries after the key `after`: what T holds between there and the last entry (`last`: to the very end) and
  * S does not is deleted; entries that T lacks or holds differently go to `lacks` (may be NULL; false ends the call, not the deleting).
  * RC_BAD_INPUT: entries not in strictly rising order after `after`, or none in a page that is not the last. */
-MUST_USE rc store_import_prune(struct store_txn *tx, const struct item_key *after, const struct manifest_entry *page, size_t n,
-                               bool last, manifest_visitor *lacks, void *arg, struct err *e);
+MUST_USE rc store_import_prune(struct store_txn *tx, const struct item_key *after,
+                               const struct manifest_entry *page, size_t n, bool last,
+                               manifest_visitor *lacks, void *arg, struct err *e);
 
 #endif

@@ -174,3 +174,73 @@ rc store_purge_batches(struct store_session *ss, int64_t life_s, unsigned limit,
 {
     return purge(ss, true, life_s, limit, out_n, e);
 }
+
+/* ---- users who left ---- */
+
+struct gone {
+    int64_t uid, epoch;
+    view move;
+};
+
+static rc find_gone(struct conn *c, int64_t until_ms, unsigned most, struct arena *a, struct gone *out,
+                    unsigned *out_n, struct err *e)
+{
+    SCOPED(stmt_done) struct stmt *st = NULL;
+    unsigned n = 0;
+    TRY(conn_stmt(c, SQL_GONE_LIST, &st, e));
+    bind_int(st, 1, HEAD_GONE);
+    bind_int(st, 2, until_ms);
+    bind_int(st, 3, most);
+    for (;;) {
+        bool row = false;
+        TRY(stmt_step(st, &row, e));
+        if (!row)
+            break;
+        assert(n < most);
+        view move = col_bytes(st, 2);
+        out[n++] = (struct gone){ .uid = col_int(st, 0),
+                                  .epoch = col_int(st, 1),
+                                  .move = move.n > 0 ? arena_copy(a, move) : VIEW("sweep") };
+    }
+    *out_n = n;
+    return RC_OK;
+}
+
+/* The head keeps its move: a step of it that is still on its way must find that it was here. He may have come back in the meantime,
+ * which the step sees. */
+static rc erase_gone(struct store_session *ss, const struct gone *g, struct arena *a, uint64_t *n,
+                     struct err *e)
+{
+    const struct move m = { .uid = g->uid, .id = g->move, .epoch = g->epoch };
+    rc r = store_head_step(ss, &m, STEP_ERASE, NULL, a, NULL, e);
+    if (r == RC_OK)
+        ++*n;
+    return r == RC_CONFLICT ? RC_OK : r;
+}
+
+rc store_purge_gone(struct store_session *ss, int64_t grace_s, unsigned limit, uint64_t *out_n, struct err *e)
+{
+    assert(!ss->in_txn && !ss->reader && limit > 0 && limit <= HEADS_PAGE_MAX);
+    struct gone *list = mem_need(calloc(limit, sizeof *list));
+    int64_t until_ms = clock_now_us(ss->store->clock) / 1000 - grace_s * 1000;
+    struct arena a;
+    uint64_t n = 0;
+    rc r = RC_OK;
+    arena_init(&a, (size_t)8 << 20);
+    for (unsigned shard = 0; shard < ss->store->engine->shards && n < limit && r == RC_OK; shard++) {
+        struct conn *c = NULL;
+        unsigned found = 0;
+        r = session_begin(ss, shard, STORE_READ, &c, e);
+        if (r == RC_OK) {
+            r = find_gone(c, until_ms, limit - (unsigned)n, &a, list, &found, e);
+            c->driver->rollback(c);
+        }
+        for (unsigned i = 0; i < found && r == RC_OK; i++)
+            r = erase_gone(ss, &list[i], &a, &n, e);
+    }
+    arena_done(&a);
+    free(list);
+    if (r == RC_OK)
+        *out_n = n;
+    return r;
+}
