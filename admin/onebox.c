@@ -83,6 +83,12 @@ static void tell_node(void *arg, view name, int64_t uid, int64_t until_s)
         authority_refuse(b->node->authority, uid, until_s);
 }
 
+static void allow_at_node(void *arg, int64_t uid)
+{
+    struct box *b = arg;
+    authority_allow(b->node->authority, uid);
+}
+
 /* ---- settings that follow from others ---- */
 
 static char *text(const char *fmt, const char *a, const char *b)
@@ -201,6 +207,7 @@ static rc open_both(struct box *b, struct err *e)
                                                     .sole_node_url = own,
                                                     .sole_node_address = b->url,
                                                     .on_forget = tell_node,
+                                                    .on_allow = allow_at_node,
                                                     .on_forget_arg = b },
                        &b->directory, e));
     struct authority_driver authority = { .verify = ask_directory, .arg = b };

@@ -159,6 +159,7 @@ rc directory_open(const struct directory_options *o, struct directory **out, str
     d->clock = o->clock;
     d->public_url = o->public_url;
     d->on_forget = o->on_forget;
+    d->on_allow = o->on_allow;
     d->on_forget_arg = o->on_forget_arg;
     d->signups = limits_new(o->conf->signups_per_hour, SIGNUP_WINDOW_S);
     d->wrong_passwords = limits_new(o->conf->wrong_passwords, WRONG_PASSWORD_WINDOW_S);
@@ -312,6 +313,14 @@ void directory_forget(struct directory *d, view name, int64_t uid)
         news_forget(d->internal->news, name);
     if (d->internal && uid > 0)
         news_refuse(d->internal->news, uid, until_s);
+}
+
+void directory_allow(struct directory *d, int64_t uid)
+{
+    if (d->on_allow)
+        d->on_allow(d->on_forget_arg, uid);
+    if (d->internal)
+        news_allow(d->internal->news, uid);
 }
 
 /* ---- what nodes ask ---- */

@@ -42,7 +42,7 @@ struct ldap_conf;
 struct directory_options {
     const struct directory_conf *conf;
     const struct ldap_conf *ldap; /* for directory.backend = ldap; may be NULL without */
-    const char *public_url; /* of this service, no slash at its end */
+    const char *public_url;       /* of this service, no slash at its end */
     const char *data_dir;
     const struct clock *clock;
     /* The one box: the only node, always there. NULL in a cluster. */
@@ -53,7 +53,9 @@ struct directory_options {
     /* Called after a change that makes remembered credentials void (password changed, account disabled or deleted, client state
      * replaced): name for passwords; uid > 0: tokens of that uid too, until until_s. May be NULL. */
     void (*on_forget)(void *arg, view name, int64_t uid, int64_t until_s);
-    void *on_forget_arg;
+    /* Called when an account is enabled again: its tokens are good. May be NULL. */
+    void (*on_allow)(void *arg, int64_t uid);
+    void *on_forget_arg; /* of both */
 };
 
 /* Whether directory_open would take these settings, as far as they tell by themselves: no file is opened but those that lists name.

@@ -37,7 +37,8 @@ struct directory {
     struct secrets *sole_secrets;
 
     void (*on_forget)(void *arg, view name, int64_t uid, int64_t until_s);
-    void *on_forget_arg;
+    void (*on_allow)(void *arg, int64_t uid);
+    void *on_forget_arg;       /* of both */
     struct internal *internal; /* internal.h; NULL: no node but our own asks (the one box) */
 
     pthread_mutex_t lock;                          /* of what is below; nothing is called while it is held */
@@ -61,6 +62,8 @@ MUST_USE rc directory_verify_in(struct directory *d, struct backend_session *s, 
                                 struct directory_verdict *out, struct err *e);
 /* Credentials of that name, and tokens of that uid if it is above 0, are void from now on. */
 void directory_forget(struct directory *d, view name, int64_t uid);
+/* Takes back what directory_forget said of the uid. */
+void directory_allow(struct directory *d, int64_t uid);
 int64_t directory_now_ms(const struct directory *d);
 /* Who may have an account, as of now: one answer for a whole request. */
 struct registration directory_registration(struct directory *d);

@@ -57,8 +57,9 @@ static rc owner_check(struct request *rq, const json_t *pair, struct buf *out, s
     struct account acc;
     int64_t uid, epoch;
     TRY(read_head(pair, &uid, &epoch, e));
-    rc r =
-        account_get(w->session, ACCOUNT_BY_UID, arena_text(rq->arena, "%" PRId64, uid), rq->arena, &acc, e);
+    /* A copy that lags would give back to an old owner what left him. */
+    rc r = account_truth(w->session, ACCOUNT_BY_UID, arena_text(rq->arena, "%" PRId64, uid), rq->arena, &acc,
+                         e);
     if (r == RC_NOT_FOUND || (r == RC_OK && !acc.node.p))
         return RC_OK;
     TRY(r);
@@ -107,12 +108,46 @@ static const struct route routes[] = {
       .handler = internal_pulse,
       .body_max = SMALL_BODY,
       FOR("node") },
+    { .methods = GET, .path = "/internal/v1/accounts", .handler = internal_account_list, FOR("admin") },
+    { .methods = GET, .path = "/internal/v1/accounts/{any}", .handler = internal_account_get, FOR("admin") },
+    { .methods = POST,
+      .path = "/internal/v1/accounts/{any}/cas",
+      .handler = internal_account_cas,
+      .body_max = SMALL_BODY,
+      FOR("admin") },
+    { .methods = POST,
+      .path = "/internal/v1/accounts/{any}/disable",
+      .handler = internal_account_disable,
+      FOR("admin") },
+    { .methods = POST,
+      .path = "/internal/v1/accounts/{any}/enable",
+      .handler = internal_account_enable,
+      FOR("admin") },
+    { .methods = POST,
+      .path = "/internal/v1/accounts/{any}/delete",
+      .handler = internal_account_delete,
+      FOR("admin") },
+    { .methods = GET, .path = "/internal/v1/erases", .handler = internal_erase_list, FOR("admin") },
+    { .methods = POST,
+      .path = "/internal/v1/erases/{any}/done",
+      .handler = internal_erase_done,
+      FOR("admin") },
+    { .methods = POST,
+      .path = "/internal/v1/news",
+      .handler = internal_news,
+      .body_max = OWNERS_BODY,
+      FOR("admin") },
     { .methods = GET, .path = "/internal/v1/loads", .handler = internal_loads, FOR("admin") },
     { .methods = GET, .path = "/internal/v1/nodes", .handler = internal_node_list, FOR("admin") },
     { .methods = GET, .path = "/internal/v1/nodes/{any}", .handler = internal_node_get, FOR("admin node") },
     { .methods = PUT,
       .path = "/internal/v1/nodes/{any}",
       .handler = internal_node_put,
+      .body_max = SMALL_BODY,
+      FOR("admin") },
+    { .methods = POST,
+      .path = "/internal/v1/nodes/{any}/seats",
+      .handler = internal_node_seats,
       .body_max = SMALL_BODY,
       FOR("admin") },
     { .methods = DELETE, .path = "/internal/v1/nodes/{any}", .handler = internal_node_delete, FOR("admin") },

@@ -22,6 +22,16 @@ void internal_close(struct directory *d); /* also when there is none */
 /* ---- internal_nodes.c ---- */
 handler_fn internal_node_list, internal_node_get, internal_node_put, internal_node_delete;
 
+/* ---- internal_accounts.c: what the admin reads ---- */
+handler_fn internal_account_list, internal_account_get, internal_erase_list;
+void internal_account_put(struct buf *b, const struct account *acc); /* one JSON object */
+/* The number of an account in the path. RC_NOT_FOUND: not one. */
+MUST_USE rc internal_uid(const struct request *rq, int64_t *out, struct err *e);
+
+/* ---- internal_change.c: what the admin changes ---- */
+handler_fn internal_account_cas, internal_account_disable, internal_account_enable, internal_account_delete,
+    internal_erase_done, internal_node_seats, internal_news;
+
 /* ---- internal_pulse.c ---- */
 handler_fn internal_pulse, internal_loads;
 struct loads *loads_new(void);

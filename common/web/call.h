@@ -10,8 +10,8 @@
 struct caller; /* one thread's */
 
 struct call {
-    const char *method; /* "GET", "POST" …                                       */
-    const char *url;    /* absolute; or for a unix socket http://localhost/path  */
+    const char *method;      /* "GET", "POST" …                                       */
+    const char *url;         /* absolute; or for a unix socket http://localhost/path  */
     const char *unix_socket; /* path, or NULL                                    */
     const char *content_type;
     view body;
@@ -25,7 +25,7 @@ struct call {
 struct answer {
     long status;
     struct buf body;
-    char next[160]; /* X-Heddle-Next, or ""; a longer one is RC_BROKEN */
+    char next[800]; /* X-Heddle-Next, or "" (an account's name, escaped, fits); a longer one is RC_BROKEN */
 };
 
 MUST_USE rc caller_new(const struct clock *clock, struct caller **out, struct err *e);

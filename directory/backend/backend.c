@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "common/base/encode.h"
+
 static const char *const attr_names[ATTR_N] = {
     [ATTR_UID_NUMBER] = "uidNumber",        [ATTR_MAIL] = "mail",
     [ATTR_ENABLED] = "account-enabled",     [ATTR_NODE] = "syncNode",
@@ -9,7 +11,7 @@ static const char *const attr_names[ATTR_N] = {
     [ATTR_INTENT] = "heddleIntent",         [ATTR_CLIENT_STATE] = "heddleClientState",
     [ATTR_GENERATION] = "heddleGeneration", [ATTR_KEYS_CHANGED] = "heddleKeysChanged",
     [ATTR_RESET] = "heddleReset",           [ATTR_OLD_STATE] = "heddleOldState",
-    [ATTR_ERASE] = "heddleErase",
+    [ATTR_ERASE] = "heddleErase",           [ATTR_DISABLED] = "heddleDisabled",
 };
 
 static const char *const state_names[] = { "open", "closed", "draining", "down" };
@@ -144,6 +146,19 @@ rc account_get(struct backend_session *s, enum account_key by, view key, struct 
     return s->driver->account_get(s, by, key, a, out, e);
 }
 
+rc account_truth(struct backend_session *s, enum account_key by, view key, struct arena *a,
+                 struct account *out, struct err *e)
+{
+    if (key.n == 0 || key.n > ACCOUNT_NAME_MAX || memchr(key.p, '\0', key.n))
+        return fail(e, RC_NOT_FOUND, RESP_USERNAME, "no account has such a key");
+    return s->driver->account_truth(s, by, key, a, out, e);
+}
+
+void account_changed(struct backend_session *s, view name)
+{
+    s->driver->account_changed(s, name);
+}
+
 rc account_add(struct backend_session *s, const struct account_new *n, struct err *e)
 {
     TRY(name_check(n->name, e));
@@ -193,14 +208,26 @@ rc account_cas(struct backend_session *s, view name, const struct change *change
 rc accounts_each(struct backend_session *s, const struct account_filter *f, account_visitor *visit, void *arg,
                  struct err *e)
 {
-    if ((f->node.p != NULL) + f->with_intent + f->with_erase + f->all != 1)
+    if ((f->node.p != NULL) + f->with_intent + f->with_erase + f->all + (f->disabled_since_ms > 0) +
+            (f->begins.p != NULL) !=
+        1)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "accounts are asked for by one thing at a time");
+    if (f->begins.p && (f->begins.n == 0 || f->begins.n > ACCOUNT_NAME_MAX || !utf8_valid(f->begins) ||
+                        memchr(f->begins.p, '\0', f->begins.n)))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "accounts are searched by a text of 1 to %d bytes",
+                    ACCOUNT_NAME_MAX);
     return s->driver->accounts_each(s, f, visit, arg, e);
 }
 
 rc erases_each(struct backend_session *s, erase_visitor *visit, void *arg, struct err *e)
 {
     return s->driver->erases_each(s, visit, arg, e);
+}
+
+rc leftovers_each(struct backend_session *s, int64_t after_uid, erase_visitor *visit, void *arg,
+                  struct err *e)
+{
+    return s->driver->leftovers_each(s, after_uid, visit, arg, e);
 }
 
 rc erase_done(struct backend_session *s, int64_t uid, struct err *e)
@@ -247,6 +274,13 @@ rc seats_take(struct backend_session *s, view node, int64_t want, int64_t *out_g
     if (want <= 0)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "%" PRId64 " seats", want);
     return s->driver->seats_take(s, node, want, out_got, e);
+}
+
+rc seats_give(struct backend_session *s, view node, int64_t n, struct err *e)
+{
+    if (n <= 0)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "%" PRId64 " seats", n);
+    return s->driver->seats_give(s, node, n, e);
 }
 
 rc uid_next(struct backend_session *s, int64_t count, int64_t *out_first, struct err *e)

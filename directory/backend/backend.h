@@ -28,8 +28,9 @@ struct account {
     int64_t uid;
     view mail;
     bool enabled, has_password;
-    view node;   /* the owner's name: host[:port] of its own URL; VIEW_NONE: not placed */
-    view placed; /* "<ms> <why>"; VIEW_NONE: never yet                                   */
+    int64_t disabled_ms; /* when, if the account was disabled through us; 0: not, or behind our back */
+    view node;           /* the owner's name: host[:port] of its own URL; VIEW_NONE: not placed */
+    view placed;         /* "<ms> <why>"; VIEW_NONE: never yet                                   */
     int64_t created_ms, password_since_ms;
     int64_t epoch;
     view intent;
@@ -67,6 +68,7 @@ enum account_attr {
     ATTR_GENERATION,
     ATTR_KEYS_CHANGED,
     ATTR_RESET,
+    ATTR_DISABLED,  /* ms */
     ATTR_OLD_STATE, /* many values: (absent, x) adds x, (x, absent) takes x away */
     ATTR_ERASE,     /* likewise                                                  */
     ATTR_N
@@ -102,10 +104,12 @@ struct node_entry {
     int64_t capacity, seats, opened_ms;
 };
 
-/* Which accounts: exactly one of the first three; `after`: only names behind it (to go on). */
+/* Which accounts: exactly one of all but the last; `after`: only names behind it (to go on). */
 struct account_filter {
     view node;
     bool with_intent, with_erase, all;
+    int64_t disabled_since_ms; /* disabled then or later, and still; above 0             */
+    view begins;               /* name or mail address (in any case of letters) begins so */
     view after;
 };
 typedef bool account_visitor(void *arg, const struct account *acc);  /* false stops */
@@ -139,6 +143,9 @@ struct backend_driver {
 
     rc (*account_get)(struct backend_session *s, enum account_key by, view key, struct arena *a,
                       struct account *out, struct err *e);
+    rc (*account_truth)(struct backend_session *s, enum account_key by, view key, struct arena *a,
+                        struct account *out, struct err *e);
+    void (*account_changed)(struct backend_session *s, view name);
     rc (*account_add)(struct backend_session *s, const struct account_new *n, struct err *e);
     rc (*account_delete)(struct backend_session *s, view name, int64_t uid, int64_t since_ms, struct err *e);
     rc (*account_check_password)(struct backend_session *s, view name, view password, struct arena *a,
@@ -150,6 +157,8 @@ struct backend_driver {
                         void *arg, struct err *e);
 
     rc (*erases_each)(struct backend_session *s, erase_visitor *visit, void *arg, struct err *e);
+    rc (*leftovers_each)(struct backend_session *s, int64_t after_uid, erase_visitor *visit, void *arg,
+                         struct err *e);
     rc (*erase_done)(struct backend_session *s, int64_t uid, struct err *e);
 
     rc (*node_get)(struct backend_session *s, view name, struct arena *a, struct node_entry *out,
@@ -158,6 +167,7 @@ struct backend_driver {
     rc (*node_put)(struct backend_session *s, const struct node_entry *n, struct err *e);
     rc (*node_delete)(struct backend_session *s, view name, struct err *e);
     rc (*seats_take)(struct backend_session *s, view node, int64_t want, int64_t *out_got, struct err *e);
+    rc (*seats_give)(struct backend_session *s, view node, int64_t n, struct err *e);
     rc (*uid_next)(struct backend_session *s, int64_t count, int64_t *out_first, struct err *e);
 };
 extern const struct backend_driver backend_sqlite, backend_ldap;
@@ -173,6 +183,11 @@ MUST_USE rc backend_ping(struct backend_session *s, struct err *e);
 /* RC_NOT_FOUND. By uid: the present one, in decimal. By mail, in any case of letters: RC_CONFLICT when several have it. */
 MUST_USE rc account_get(struct backend_session *s, enum account_key by, view key, struct arena *a,
                         struct account *out, struct err *e);
+/* The same from where it is decided, never from a copy that may lag: RC_AWAY while that is away. Meets nobody for the first time. */
+MUST_USE rc account_truth(struct backend_session *s, enum account_key by, view key, struct arena *a,
+                          struct account *out, struct err *e);
+/* Somebody else changed this account a moment ago: for a while account_get asks where it is decided. */
+void account_changed(struct backend_session *s, view name);
 /* Never over another: RC_CONFLICT when the name is taken. */
 MUST_USE rc account_add(struct backend_session *s, const struct account_new *n, struct err *e);
 /* Takes the account away and leaves an erase for its data (and for every older uid it had). uid: only while it is still this one
@@ -192,6 +207,9 @@ MUST_USE rc accounts_each(struct backend_session *s, const struct account_filter
 
 /* All that is to be erased. The visitor must not use the session. An erase of a live account is done with account_cas. */
 MUST_USE rc erases_each(struct backend_session *s, erase_visitor *visit, void *arg, struct err *e);
+/* What deleted accounts left behind, in the order of their uids, from behind after_uid (0: all). The visitor must not use the session. */
+MUST_USE rc leftovers_each(struct backend_session *s, int64_t after_uid, erase_visitor *visit, void *arg,
+                           struct err *e);
 MUST_USE rc erase_done(struct backend_session *s, int64_t uid,
                        struct err *e); /* of a deleted account; RC_NOT_FOUND */
 
@@ -203,6 +221,8 @@ MUST_USE rc node_put(struct backend_session *s, const struct node_entry *n, stru
 MUST_USE rc node_delete(struct backend_session *s, view name, struct err *e);
 /* Takes up to `want` seats from the node's entry; *out_got may be 0. RC_NOT_FOUND. */
 MUST_USE rc seats_take(struct backend_session *s, view node, int64_t want, int64_t *out_got, struct err *e);
+/* Gives n seats back, up to the node's capacity. RC_NOT_FOUND. */
+MUST_USE rc seats_give(struct backend_session *s, view node, int64_t n, struct err *e);
 /* A block of `count` account numbers that nobody else gets, from *out_first on. RC_BROKEN: ten digits are used up. */
 MUST_USE rc uid_next(struct backend_session *s, int64_t count, int64_t *out_first, struct err *e);
 

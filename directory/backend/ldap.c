@@ -104,14 +104,14 @@ static rc fetch_by_name(struct ldap_session *s, enum ldap_freshness how, view na
     return RC_OK;
 }
 
-static rc fetch_by_value(struct ldap_session *s, const char *attr, view value, struct arena *a,
-                         struct account *out, struct err *e)
+static rc fetch_by_value(struct ldap_session *s, enum ldap_freshness how, const char *attr, view value,
+                         struct arena *a, struct account *out, struct err *e)
 {
     struct account acc;
     struct account_fetch to = { VIEW_NONE, a, &acc };
     const view parts[] = { VIEW(ACCOUNT_FILTER), filter_equals(a, attr, value) };
     const struct ldap_fetching f = {
-        .how = LDAP_READ_NEWEST,
+        .how = how,
         .query = { s->backend->users.p, LDAP_SCOPE_ONELEVEL, filter_and(a, parts, 2).p, account_attrs, 2 },
         .unpack = unpack_account,
         .arg = &to,
@@ -137,22 +137,37 @@ static rc fetch_or_adopt(struct ldap_session *s, view name, struct arena *a, str
     return fetch_by_name(s, LDAP_READ_TRUTH, name, a, out, e);
 }
 
+static rc fetch_by(struct ldap_session *s, enum ldap_freshness how, enum account_key by, view key,
+                   struct arena *a, struct account *out, struct err *e)
+{
+    uint64_t uid;
+    if (by == ACCOUNT_BY_NAME)
+        return fetch_by_name(s, how, key, a, out, e);
+    if (by == ACCOUNT_BY_MAIL)
+        return fetch_by_value(s, how, ldap_attr_name(ATTR_MAIL), key, a, out, e);
+    if (!view_to_u64(key, INT64_MAX, &uid))
+        return fail(e, RC_NOT_FOUND, RESP_USERNAME, "no account has such a number");
+    return fetch_by_value(s, how, "uidNumber", key, a, out, e);
+}
+
 rc ldap_account_get(struct backend_session *bs, enum account_key by, view key, struct arena *a,
                     struct account *out, struct err *e)
 {
     struct ldap_session *s = ldap_own(bs);
-    uint64_t uid;
-    switch (by) {
-    case ACCOUNT_BY_NAME:
+    if (by == ACCOUNT_BY_NAME)
         return fetch_or_adopt(s, key, a, out, e);
-    case ACCOUNT_BY_UID:
-        if (!view_to_u64(key, INT64_MAX, &uid))
-            return fail(e, RC_NOT_FOUND, RESP_USERNAME, "no account has such a number");
-        return fetch_by_value(s, "uidNumber", key, a, out, e);
-    case ACCOUNT_BY_MAIL:
-        return fetch_by_value(s, ldap_attr_name(ATTR_MAIL), key, a, out, e);
-    }
-    return fail(e, RC_BROKEN, RESP_GENERIC, "no such key of an account");
+    return fetch_by(s, LDAP_READ_NEWEST, by, key, a, out, e);
+}
+
+static rc ldap_account_truth(struct backend_session *bs, enum account_key by, view key, struct arena *a,
+                             struct account *out, struct err *e)
+{
+    return fetch_by(ldap_own(bs), LDAP_READ_TRUTH, by, key, a, out, e);
+}
+
+static void ldap_account_changed(struct backend_session *bs, view name)
+{
+    ldap_changed(ldap_own(bs), name);
 }
 
 /* ---- life of an account ---- */
@@ -291,8 +306,16 @@ struct accounts_walk {
 /* What the filter asked for may be gone by the time the whole entry is read. */
 static bool still_wanted(const struct account_filter *f, const struct account *acc)
 {
-    return f->all || (f->node.p && view_eq(f->node, acc->node)) || (f->with_intent && acc->intent.p) ||
-           (f->with_erase && acc->n_erases > 0);
+    return f->all || f->begins.p || (f->node.p && view_eq(f->node, acc->node)) ||
+           (f->with_intent && acc->intent.p) || (f->with_erase && acc->n_erases > 0) ||
+           (f->disabled_since_ms && acc->disabled_ms >= f->disabled_since_ms);
+}
+
+/* Names stand there encoded, byte by byte: what a name begins with, its encoding begins with the encoding of. */
+static view begins_filter(struct arena *a, view begins)
+{
+    return arena_text(a, "(|%.*s%.*s)", VIEW_ARG(filter_begins(a, "uid", name_encode(a, begins))),
+                      VIEW_ARG(filter_begins(a, ldap_attr_name(ATTR_MAIL), begins)));
 }
 
 static rc walk_account(void *arg, view name, bool *out_on, struct err *e)
@@ -318,10 +341,12 @@ static rc ldap_accounts_each(struct backend_session *bs, const struct account_fi
     arena_init(&a, 4096);
     const view parts[] = {
         VIEW(ACCOUNT_FILTER),
-        f->node.p        ? filter_equals(&a, "syncNode", f->node)
-        : f->with_intent ? VIEW("(heddleIntent=*)")
-        : f->with_erase  ? VIEW("(heddleErase=*)")
-                         : VIEW(""),
+        f->node.p              ? filter_equals(&a, "syncNode", f->node)
+        : f->with_intent       ? VIEW("(heddleIntent=*)")
+        : f->with_erase        ? VIEW("(heddleErase=*)")
+        : f->disabled_since_ms ? arena_text(&a, "(heddleDisabled>=%" PRId64 ")", f->disabled_since_ms)
+        : f->begins.p          ? begins_filter(&a, f->begins)
+                               : VIEW(""),
     };
     arena_init(&w.a, ACCOUNT_BYTES);
     rc r = ldap_walk_names(w.s,
@@ -342,6 +367,8 @@ const struct backend_driver backend_ldap = {
     .session_close = ldap_session_shut,
     .ping = ldap_ping,
     .account_get = ldap_account_get,
+    .account_truth = ldap_account_truth,
+    .account_changed = ldap_account_changed,
     .account_add = ldap_account_add,
     .account_delete = ldap_account_delete,
     .account_check_password = ldap_account_check_password,
@@ -349,11 +376,13 @@ const struct backend_driver backend_ldap = {
     .account_cas = ldap_account_cas,
     .accounts_each = ldap_accounts_each,
     .erases_each = ldap_erases_each,
+    .leftovers_each = ldap_leftovers_each,
     .erase_done = ldap_erase_done,
     .node_get = ldap_node_get,
     .nodes_each = ldap_nodes_each,
     .node_put = ldap_node_put,
     .node_delete = ldap_node_delete,
     .seats_take = ldap_seats_take,
+    .seats_give = ldap_seats_give,
     .uid_next = ldap_uid_next,
 };

@@ -68,17 +68,37 @@ static bool visit_living(void *arg, const struct account *acc)
     return w->on;
 }
 
+static rc walk_leftovers(struct erases_walk *w, int64_t after_uid, struct err *e)
+{
+    char number[24];
+    view after = VIEW_NONE;
+    arena_init(&w->a, NODE_BYTES);
+    if (after_uid > 0) {
+        snprintf(number, sizeof(number), "%" PRId64, after_uid);
+        after = view_of(number);
+    }
+    rc r = ldap_walk_names(w->s,
+                           &(struct ldap_walk){ .base = w->s->backend->erase.p,
+                                                .filter = "(objectClass=heddleLeftover)",
+                                                .attr = "cn",
+                                                .by_number = true,
+                                                .after = after },
+                           walk_erase, w, e);
+    arena_done(&w->a);
+    return r;
+}
+
+rc ldap_leftovers_each(struct backend_session *bs, int64_t after_uid, erase_visitor *visit, void *arg,
+                       struct err *e)
+{
+    struct erases_walk w = { .s = ldap_own(bs), .visit = visit, .arg = arg, .on = true, .e = e };
+    return walk_leftovers(&w, after_uid, e);
+}
+
 rc ldap_erases_each(struct backend_session *bs, erase_visitor *visit, void *arg, struct err *e)
 {
     struct erases_walk w = { .s = ldap_own(bs), .visit = visit, .arg = arg, .on = true, .e = e };
-    const struct ldap_walk deleted = { .base = w.s->backend->erase.p,
-                                       .filter = "(objectClass=heddleLeftover)",
-                                       .attr = "cn",
-                                       .by_number = true };
-    arena_init(&w.a, NODE_BYTES);
-    rc r = ldap_walk_names(w.s, &deleted, walk_erase, &w, e);
-    arena_done(&w.a);
-    TRY(r);
+    TRY(walk_leftovers(&w, 0, e));
     if (!w.on)
         return RC_OK;
     TRY(accounts_each(bs, &(struct account_filter){ .with_erase = true }, visit_living, &w, e));
@@ -254,6 +274,24 @@ rc ldap_seats_take(struct backend_session *bs, view node, int64_t want, int64_t 
         rc r = got > 0 ? swap_number(s, &at, seats, seats - got, e) : RC_OK;
         if (r == RC_OK)
             *out_got = got > 0 ? got : 0;
+        if (r != RC_CONFLICT)
+            return r;
+    }
+    return fail(e, RC_BUSY, RESP_GENERIC, "everybody takes seats on %.*s", VIEW_ARG(node));
+}
+
+rc ldap_seats_give(struct backend_session *bs, view node, int64_t n, struct err *e)
+{
+    struct ldap_session *s = ldap_own(bs);
+    SCOPED(arena_done) struct arena a;
+    arena_init(&a, NODE_BYTES);
+    const struct number_at at = { ldap_node_dn(s, &a, node).p, "heddleSeats" };
+    for (int i = 0; i < SWAP_TRIES; i++) {
+        struct node_entry x;
+        arena_reset(&s->scratch);
+        TRY(fetch_node(s, LDAP_READ_TRUTH, node, &a, &x, e));
+        int64_t room = x.capacity > x.seats ? x.capacity - x.seats : 0, more = n < room ? n : room;
+        rc r = more > 0 ? swap_number(s, &at, x.seats, x.seats + more, e) : RC_OK;
         if (r != RC_CONFLICT)
             return r;
     }

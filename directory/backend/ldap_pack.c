@@ -24,6 +24,7 @@ const char *const login_attrs[] = { "userPassword", /* first: account_attrs begi
                                     "heddleGeneration",
                                     "heddleKeysChanged",
                                     "heddleReset",
+                                    "heddleDisabled",
                                     NULL };
 const char *const node_attrs[] = { "cn",           "heddleUrl",   "heddleAddress",  "heddleNodeType",
                                    "heddlePools",  "heddleState", "heddleCapacity", "heddleSeats",
@@ -132,10 +133,9 @@ rc account_unpack(const struct ldap_entry *x, view name, struct arena *a, struct
         const char *attr;
         int64_t *to;
     } numbers[] = {
-        { "heddleCreated", &acc.created_ms },
-        { "heddlePasswordSince", &acc.password_since_ms },
-        { "heddleGeneration", &acc.generation },
-        { "heddleKeysChanged", &acc.keys_changed },
+        { "heddleCreated", &acc.created_ms },    { "heddlePasswordSince", &acc.password_since_ms },
+        { "heddleGeneration", &acc.generation }, { "heddleKeysChanged", &acc.keys_changed },
+        { "heddleDisabled", &acc.disabled_ms },
     };
     TRY(name_unpack(x, "uid", name, a, &acc.name, e));
     TRY(number_unpack(x, "uidNumber", &acc.uid, e));

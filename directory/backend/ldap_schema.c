@@ -27,6 +27,7 @@ static const struct {
     { "heddleGeneration", true },
     { "heddleKeysChanged", true },
     { "heddleReset", true },
+    { "heddleDisabled", true },
     { "heddleUrl", true },
     { "heddleAddress", true },
     { "heddleNodeType", true },
@@ -49,8 +50,9 @@ static const struct {
 static const struct {
     const char *attr, *kind;
 } indexes[] = {
-    { "objectClass", "eq" }, { "uidNumber", "eq" },      { "heddleMail", "eq" },
-    { "syncNode", "eq" },    { "heddleIntent", "pres" }, { "heddleErase", "pres" },
+    { "objectClass", "eq" },    { "uidNumber", "eq" },      { "heddleMail", "eq" },
+    { "syncNode", "eq" },       { "heddleIntent", "pres" }, { "heddleErase", "pres" },
+    { "heddleDisabled", "eq" }, { "uid", "sub" },           { "heddleMail", "sub" },
 };
 
 #define SAY(r, ...)                                                                                          \

@@ -121,6 +121,8 @@ rc ldap_account_add(struct backend_session *bs, const struct account_new *n, str
 
 /* ldap_nodes.c */
 rc ldap_erases_each(struct backend_session *bs, erase_visitor *visit, void *arg, struct err *e);
+rc ldap_leftovers_each(struct backend_session *bs, int64_t after_uid, erase_visitor *visit, void *arg,
+                       struct err *e);
 rc ldap_erase_done(struct backend_session *bs, int64_t uid, struct err *e);
 rc ldap_node_get(struct backend_session *bs, view name, struct arena *a, struct node_entry *out,
                  struct err *e);
@@ -128,6 +130,7 @@ rc ldap_nodes_each(struct backend_session *bs, node_visitor *visit, void *arg, s
 rc ldap_node_put(struct backend_session *bs, const struct node_entry *n, struct err *e);
 rc ldap_node_delete(struct backend_session *bs, view name, struct err *e);
 rc ldap_seats_take(struct backend_session *bs, view node, int64_t want, int64_t *out_got, struct err *e);
+rc ldap_seats_give(struct backend_session *bs, view node, int64_t n, struct err *e);
 rc ldap_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first, struct err *e);
 
 #endif

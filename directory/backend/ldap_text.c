@@ -32,16 +32,26 @@ static char *put(char *p, view v)
     return p + v.n;
 }
 
-view filter_equals(struct arena *a, const char *attr, view value)
+static view filter_of(struct arena *a, const char *attr, view value, view end)
 {
-    char *text = arena_alloc(a, strlen(attr) + 3 * value.n + 4), *p = text;
+    char *text = arena_alloc(a, strlen(attr) + 3 * value.n + end.n + 3), *p = text;
     *p++ = '(';
     p = put(p, view_of(attr));
     *p++ = '=';
     p += escape(p, value);
-    *p++ = ')';
+    p = put(p, end);
     *p = '\0';
     return (view){ .p = text, .n = (size_t)(p - text) };
+}
+
+view filter_equals(struct arena *a, const char *attr, view value)
+{
+    return filter_of(a, attr, value, VIEW(")"));
+}
+
+view filter_begins(struct arena *a, const char *attr, view value)
+{
+    return filter_of(a, attr, value, VIEW("*)"));
 }
 
 view filter_and(struct arena *a, const view *parts, size_t n)

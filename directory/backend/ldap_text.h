@@ -8,6 +8,8 @@
 
 /* "(attr=value)", "(attr:rule:=value)" with attr as "attr:rule:". */
 view filter_equals(struct arena *a, const char *attr, view value);
+/* "(attr=value*)". */
+view filter_begins(struct arena *a, const char *attr, view value);
 /* "(&…)" around filters. */
 view filter_and(struct arena *a, const view *parts, size_t n);
 /* "attr=value,parent", every byte of value but letters and digits escaped. */

@@ -24,7 +24,8 @@ enum {
     COL_CLIENT_STATE,
     COL_GENERATION,
     COL_KEYS_CHANGED,
-    COL_RESET
+    COL_RESET,
+    COL_DISABLED
 };
 
 /* The column behind an attribute; NULL: kept in account_values. */
@@ -34,7 +35,7 @@ static const char *const attr_columns[ATTR_N] = {
     [ATTR_PLACED] = "placed",         [ATTR_EPOCH] = "epoch",
     [ATTR_INTENT] = "intent",         [ATTR_CLIENT_STATE] = "client_state",
     [ATTR_GENERATION] = "generation", [ATTR_KEYS_CHANGED] = "keys_changed",
-    [ATTR_RESET] = "reset",
+    [ATTR_RESET] = "reset",           [ATTR_DISABLED] = "disabled",
 };
 
 static struct sqlite_session *own(struct backend_session *s)
@@ -118,6 +119,7 @@ static void account_fill(sqlite3_stmt *st, struct arena *a, struct account *out)
         .generation = sqlite3_column_int64(st, COL_GENERATION),
         .keys_changed = sqlite3_column_int64(st, COL_KEYS_CHANGED),
         .reset = db_column(st, COL_RESET, a),
+        .disabled_ms = sqlite3_column_int64(st, COL_DISABLED),
     };
 }
 
@@ -197,6 +199,13 @@ static rc sqlite_account_get(struct backend_session *bs, enum account_key by, vi
     TRY(account_values(s, id, a, &found, e));
     *out = found;
     return RC_OK;
+}
+
+/* There is one truth here, and nobody remembers anything of it. */
+static void sqlite_account_changed(struct backend_session *bs, view name)
+{
+    (void)bs;
+    (void)name;
 }
 
 /* The id of an account, inside a transaction. */
@@ -438,16 +447,22 @@ static rc sqlite_accounts_each(struct backend_session *bs, const struct account_
                                account_visitor *visit, void *arg, struct err *e)
 {
     struct sqlite_session *s = own(bs);
-    enum statement which = f->node.p        ? ST_ON_NODE
-                           : f->with_intent ? ST_WITH_INTENT
-                           : f->with_erase  ? ST_WITH_ERASE
-                                            : ST_ALL;
+    enum statement which = f->node.p              ? ST_ON_NODE
+                           : f->with_intent       ? ST_WITH_INTENT
+                           : f->with_erase        ? ST_WITH_ERASE
+                           : f->disabled_since_ms ? ST_DISABLED
+                           : f->begins.p          ? ST_BEGINS
+                                                  : ST_ALL;
     SCOPED(db_reset) sqlite3_stmt *st = NULL;
     SCOPED(arena_done) struct arena a;
     arena_init(&a, 256 * 1024);
     TRY(db_statement(s, which, &st, e));
     if (f->node.p)
         db_text(st, 1, f->node);
+    if (f->disabled_since_ms)
+        db_number(st, 1, f->disabled_since_ms);
+    if (f->begins.p)
+        db_text(st, 1, f->begins);
     db_text(st, 2, f->after.p ? f->after : VIEW(""));
     for (;;) {
         bool row;
@@ -473,6 +488,8 @@ const struct backend_driver backend_sqlite = {
     .session_close = sqlite_session_close,
     .ping = sqlite_ping,
     .account_get = sqlite_account_get,
+    .account_truth = sqlite_account_get,
+    .account_changed = sqlite_account_changed,
     .account_add = sqlite_account_add,
     .account_delete = sqlite_account_delete,
     .account_check_password = sqlite_account_check_password,
@@ -480,11 +497,13 @@ const struct backend_driver backend_sqlite = {
     .account_cas = sqlite_account_cas,
     .accounts_each = sqlite_accounts_each,
     .erases_each = sqlite_erases_each,
+    .leftovers_each = sqlite_leftovers_each,
     .erase_done = sqlite_erase_done,
     .node_get = sqlite_node_get,
     .nodes_each = sqlite_nodes_each,
     .node_put = sqlite_node_put,
     .node_delete = sqlite_node_delete,
     .seats_take = sqlite_seats_take,
+    .seats_give = sqlite_seats_give,
     .uid_next = sqlite_uid_next,
 };

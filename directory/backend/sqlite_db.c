@@ -12,7 +12,7 @@ enum { BUSY_MS = 5000 };
 
 #define ACCOUNT_COLUMNS                                                                                      \
     "SELECT id, name, uid, mail, password IS NOT NULL, enabled, node, placed, created, password_since, "     \
-    "epoch, intent, client_state, generation, keys_changed, reset FROM accounts "
+    "epoch, intent, client_state, generation, keys_changed, reset, disabled FROM accounts "
 #define NODE_COLUMNS "SELECT name, url, address, node_type, pools, state, capacity, seats, opened FROM nodes "
 
 static const char *const statement_text[ST_N] = {
@@ -42,7 +42,14 @@ static const char *const statement_text[ST_N] = {
     [ST_WITH_ERASE] = ACCOUNT_COLUMNS "WHERE name > ?2 AND id IN (SELECT account FROM account_values "
                                       "WHERE attr = 'heddleErase') ORDER BY name",
     [ST_ALL] = ACCOUNT_COLUMNS "WHERE name > ?2 ORDER BY name",
-    [ST_ERASES] = "SELECT uid, node, epoch, since FROM erases ORDER BY uid",
+    [ST_DISABLED] = ACCOUNT_COLUMNS "WHERE disabled >= ?1 AND name > ?2 ORDER BY name",
+    /* Each half by its index; what stands behind every text that begins so is the end of the range. */
+    [ST_BEGINS] =
+        ACCOUNT_COLUMNS "WHERE name > ?2 AND id IN "
+                        "(SELECT id FROM accounts WHERE name >= ?1 AND name < ?1 || char(1114111) UNION "
+                        "SELECT id FROM accounts WHERE mail >= ?1 AND mail < ?1 || char(1114111)) "
+                        "ORDER BY name",
+    [ST_ERASES] = "SELECT uid, node, epoch, since FROM erases WHERE uid > ?1 ORDER BY uid",
     [ST_ERASE_VALUES] = "SELECT a.name, v.value FROM account_values v JOIN accounts a ON a.id = v.account "
                         "WHERE v.attr = 'heddleErase' ORDER BY v.account, v.value",
     [ST_NODE_GET] = NODE_COLUMNS "WHERE name = ?1",
@@ -53,6 +60,7 @@ static const char *const statement_text[ST_N] = {
     [ST_NODE_DELETE] = "DELETE FROM nodes WHERE name = ?1",
     [ST_SEATS] = "SELECT seats FROM nodes WHERE name = ?1",
     [ST_SEATS_SET] = "UPDATE nodes SET seats = ?2 WHERE name = ?1",
+    [ST_SEATS_GIVE] = "UPDATE nodes SET seats = max(seats, min(seats + ?2, capacity)) WHERE name = ?1",
     [ST_UID] = "SELECT next FROM counters WHERE name = 'uid'",
     [ST_UID_SET] = "UPDATE counters SET next = ?1 WHERE name = 'uid'",
 };

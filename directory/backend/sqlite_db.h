@@ -32,6 +32,8 @@ enum statement {
     ST_WITH_INTENT,
     ST_WITH_ERASE,
     ST_ALL,
+    ST_DISABLED,
+    ST_BEGINS,
     ST_ERASES,
     ST_ERASE_VALUES,
     ST_NODE_GET,
@@ -40,6 +42,7 @@ enum statement {
     ST_NODE_DELETE,
     ST_SEATS,
     ST_SEATS_SET,
+    ST_SEATS_GIVE,
     ST_UID,
     ST_UID_SET,
     ST_N
@@ -96,6 +99,8 @@ void db_rollback_scoped(struct db_txn *t); /* SCOPED(db_rollback) struct db_txn 
 
 /* sqlite_nodes.c */
 rc sqlite_erases_each(struct backend_session *bs, erase_visitor *visit, void *arg, struct err *e);
+rc sqlite_leftovers_each(struct backend_session *bs, int64_t after_uid, erase_visitor *visit, void *arg,
+                         struct err *e);
 rc sqlite_erase_done(struct backend_session *bs, int64_t uid, struct err *e);
 rc sqlite_node_get(struct backend_session *bs, view name, struct arena *a, struct node_entry *out,
                    struct err *e);
@@ -103,6 +108,7 @@ rc sqlite_nodes_each(struct backend_session *bs, node_visitor *visit, void *arg,
 rc sqlite_node_put(struct backend_session *bs, const struct node_entry *n, struct err *e);
 rc sqlite_node_delete(struct backend_session *bs, view name, struct err *e);
 rc sqlite_seats_take(struct backend_session *bs, view node, int64_t want, int64_t *out_got, struct err *e);
+rc sqlite_seats_give(struct backend_session *bs, view node, int64_t n, struct err *e);
 rc sqlite_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first, struct err *e);
 
 #endif

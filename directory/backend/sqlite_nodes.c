@@ -25,11 +25,12 @@ static rc run_alone(struct sqlite_session *s, sqlite3_stmt *st, const char *what
 
 /* ---- erases ---- */
 
-static rc erases_of_deleted(struct sqlite_session *s, erase_visitor *visit, void *arg, bool *on,
-                            struct err *e)
+static rc erases_of_deleted(struct sqlite_session *s, int64_t after_uid, erase_visitor *visit, void *arg,
+                            bool *on, struct err *e)
 {
     SCOPED(db_reset) sqlite3_stmt *st = NULL;
     TRY(db_statement(s, ST_ERASES, &st, e));
+    db_number(st, 1, after_uid);
     while (*on) {
         bool row;
         TRY(db_step(s, st, &row, e));
@@ -65,8 +66,15 @@ static rc erases_of_living(struct sqlite_session *s, erase_visitor *visit, void 
 rc sqlite_erases_each(struct backend_session *bs, erase_visitor *visit, void *arg, struct err *e)
 {
     bool on = true;
-    TRY(erases_of_deleted(own(bs), visit, arg, &on, e));
+    TRY(erases_of_deleted(own(bs), 0, visit, arg, &on, e));
     return erases_of_living(own(bs), visit, arg, &on, e);
+}
+
+rc sqlite_leftovers_each(struct backend_session *bs, int64_t after_uid, erase_visitor *visit, void *arg,
+                         struct err *e)
+{
+    bool on = true;
+    return erases_of_deleted(own(bs), after_uid, visit, arg, &on, e);
 }
 
 rc sqlite_erase_done(struct backend_session *bs, int64_t uid, struct err *e)
@@ -188,6 +196,15 @@ rc sqlite_seats_take(struct backend_session *bs, view node, int64_t want, int64_
     TRY(db_commit(&t, e));
     *out_got = got;
     return RC_OK;
+}
+
+rc sqlite_seats_give(struct backend_session *bs, view node, int64_t n, struct err *e)
+{
+    SCOPED(db_reset) sqlite3_stmt *st = NULL;
+    TRY(db_statement(own(bs), ST_SEATS_GIVE, &st, e));
+    db_text(st, 1, node);
+    db_number(st, 2, n);
+    return run_alone(own(bs), st, "node", e);
 }
 
 rc sqlite_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first, struct err *e)

@@ -252,6 +252,42 @@ static void what_was_changed_here_is_not_asked_of_a_stale_replica(void **state)
     assert_true(view_eq(fixture_get(f, "x@y").node, VIEW("node2")));
 }
 
+/* Two processes of a directory: what one changed, the other asks the provider for once it was told. */
+static void what_another_directory_changed_is_asked_of_the_provider(void **state)
+{
+    struct fixture *f = *state;
+    struct account a;
+    struct account_new n = fixture_synced("x@y", 8);
+    fixture_add(f, &n);
+    fixture_ldap_await_replica(f->ldap, "x@y");
+    reopen(f);
+    const struct clock *clock = clock_system();
+    fixture_ldap_control("pause", "replica");
+    account_changed(f->s, VIEW("x@y"));
+    int64_t from_us = clock_mono_us(clock);
+    assert_int_equal(get(f, "x@y", &a), RC_OK);
+    assert_int_equal(account_truth(f->s, ACCOUNT_BY_UID, VIEW("8"), &f->arena, &a, NULL), RC_OK);
+    assert_true(clock_mono_us(clock) - from_us <
+                f->ldap->timeout_s * 1000000); /* nobody waited for the replica */
+    fixture_ldap_control("resume", "replica");
+}
+
+static void the_truth_is_never_a_replicas(void **state)
+{
+    struct fixture *f = *state;
+    struct account a;
+    struct account_new n = fixture_synced("x@y", 8);
+    fixture_add(f, &n);
+    reopen(f);
+    fixture_ldap_await_replica(f->ldap, "x@y");
+    fixture_ldap_control("kill", "provider");
+    assert_int_equal(get(f, "x@y", &a), RC_OK);
+    assert_int_equal(account_truth(f->s, ACCOUNT_BY_NAME, VIEW("x@y"), &f->arena, &a, NULL), RC_AWAY);
+    assert_int_equal(account_truth(f->s, ACCOUNT_BY_UID, VIEW("8"), &f->arena, &a, NULL), RC_AWAY);
+    fixture_ldap_control("start", "provider");
+    assert_int_equal(account_truth(f->s, ACCOUNT_BY_UID, VIEW("8"), &f->arena, &a, NULL), RC_OK);
+}
+
 struct writer {
     struct backend *backend;
     _Atomic bool *stop;
@@ -534,6 +570,8 @@ int main(void)
         TEST(more_accounts_than_a_page_come_in_order),
         TEST(without_its_provider_a_directory_still_finds_people),
         TEST(what_was_changed_here_is_not_asked_of_a_stale_replica),
+        TEST(what_another_directory_changed_is_asked_of_the_provider),
+        TEST(the_truth_is_never_a_replicas),
         TEST(no_win_is_lost_or_counted_twice_while_the_server_is_restarted),
         TEST(encrypted_connections_are_checked),
         TEST(a_tree_that_is_not_laid_is_told_at_the_start),

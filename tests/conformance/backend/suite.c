@@ -445,6 +445,115 @@ static void accounts_are_walked_in_the_order_of_names(void **state)
                      RC_BAD_INPUT);
 }
 
+static void see_of(struct fixture *f, const struct account_filter *filter, struct seen *out)
+{
+    *out = (struct seen){ 0 };
+    assert_int_equal(accounts_each(f->s, filter, see_account, out, NULL), RC_OK);
+}
+
+static void accounts_are_searched_by_how_name_or_mail_begins(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = { "ab%c@y", "Xa@y", "zz@y" };
+    struct seen s;
+    for (int i = 0; i < 3; i++) {
+        struct account_new n = fixture_synced(names[i], 10 + i);
+        n.mail = i == 1 ? VIEW("Ab.Cd@example.com") : VIEW_NONE;
+        fixture_add(f, &n);
+    }
+    see_of(f, &(struct account_filter){ .begins = VIEW("ab") }, &s);
+    assert_int_equal(s.n, 2);
+    assert_string_equal(s.text[0], "Xa@y 0"); /* by its address, in any case of letters */
+    assert_string_equal(s.text[1], "ab%c@y 0");
+    see_of(f, &(struct account_filter){ .begins = VIEW("ab%") }, &s);
+    assert_int_equal(s.n, 1);
+    see_of(f, &(struct account_filter){ .begins = VIEW("ab"), .after = VIEW("Xa@y") }, &s);
+    assert_int_equal(s.n, 1);
+    see_of(f, &(struct account_filter){ .begins = VIEW("b") }, &s);
+    assert_int_equal(s.n, 0);
+    static const char *const odd[] = {
+        "*", "a*", "%", "_", "ab)(uid=*", "ab*)(|(uid=*", "\\2a", "'--", "\""
+    };
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        see_of(f, &(struct account_filter){ .begins = view_of(odd[i]) }, &s);
+        assert_int_equal(s.n, 0);
+    }
+    assert_int_equal(
+        accounts_each(f->s, &(struct account_filter){ .begins = VIEW("") }, see_account, &s, NULL),
+        RC_BAD_INPUT);
+    assert_int_equal(
+        accounts_each(f->s, &(struct account_filter){ .begins = VIEW("\xff") }, see_account, &s, NULL),
+        RC_BAD_INPUT);
+}
+
+static void who_was_disabled_lately_is_found(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s;
+    for (int i = 0; i < 3; i++) {
+        const struct account_new n = fixture_synced(i == 0 ? "a@y" : i == 1 ? "b@y" : "c@y", 10 + i);
+        fixture_add(f, &n);
+    }
+    const struct change off[] = { fixture_change(ATTR_ENABLED, "Yes", "No"),
+                                  fixture_change(ATTR_DISABLED, NULL, "999") };
+    const struct change on[] = { fixture_change(ATTR_ENABLED, "No", "Yes"),
+                                 fixture_change(ATTR_DISABLED, "1000", NULL) };
+    assert_int_equal(account_cas(f->s, VIEW("a@y"), off, 2, NULL), RC_OK);
+    assert_int_equal(account_cas(f->s, VIEW("b@y"), off, 2, NULL), RC_OK);
+    assert_int_equal(cas1(f, "b@y", ATTR_DISABLED, "999", "1000"), RC_OK);
+    see_of(f, &(struct account_filter){ .disabled_since_ms = 1 }, &s);
+    assert_int_equal(s.n, 2);
+    see_of(f, &(struct account_filter){ .disabled_since_ms = 1000 }, &s);
+    assert_int_equal(s.n, 1);
+    assert_string_equal(s.text[0], "b@y 0");
+    assert_int_equal(fixture_get(f, "b@y").disabled_ms, 1000);
+    assert_int_equal(account_cas(f->s, VIEW("b@y"), on, 2, NULL), RC_OK);
+    see_of(f, &(struct account_filter){ .disabled_since_ms = 1000 }, &s);
+    assert_int_equal(s.n, 0);
+    assert_int_equal(fixture_get(f, "b@y").disabled_ms, 0);
+}
+
+static void leftovers_are_walked_in_the_order_of_uids(void **state)
+{
+    struct fixture *f = *state;
+    struct seen s = { 0 };
+    static const int64_t uids[] = { 9, 100, 11 };
+    for (int i = 0; i < 3; i++) {
+        struct account_new n = fixture_synced("x@y", uids[i]);
+        fixture_add(f, &n);
+        if (i == 2)
+            assert_int_equal(cas1(f, "x@y", ATTR_ERASE, NULL, "node0 3 1 5"), RC_OK);
+        if (i < 2)
+            assert_int_equal(account_delete(f->s, VIEW("x@y"), uids[i], 1000, NULL), RC_OK);
+    }
+    assert_int_equal(leftovers_each(f->s, 0, see_erase, &s, NULL), RC_OK);
+    assert_int_equal(s.n, 2); /* those of the living are found by their accounts */
+    assert_string_equal(s.text[0], "|node1.example.net|9|1|1000");
+    assert_string_equal(s.text[1], "|node1.example.net|100|1|1000");
+    s.n = 0;
+    assert_int_equal(leftovers_each(f->s, 9, see_erase, &s, NULL), RC_OK);
+    assert_int_equal(s.n, 1);
+    assert_string_equal(s.text[0], "|node1.example.net|100|1|1000");
+}
+
+static void the_truth_is_what_reading_finds_and_never_makes_anybody(void **state)
+{
+    struct fixture *f = *state;
+    struct account a;
+    struct account_new n = fixture_user("alice", 7);
+    fixture_add(f, &n);
+    assert_int_equal(account_truth(f->s, ACCOUNT_BY_NAME, VIEW("alice"), &f->arena, &a, NULL), RC_OK);
+    assert_int_equal(a.uid, 7);
+    assert_int_equal(account_truth(f->s, ACCOUNT_BY_UID, VIEW("7"), &f->arena, &a, NULL), RC_OK);
+    assert_true(same(a.name, "alice"));
+    assert_int_equal(account_truth(f->s, ACCOUNT_BY_MAIL, VIEW("ALICE@example.com"), &f->arena, &a, NULL),
+                     RC_OK);
+    assert_int_equal(account_truth(f->s, ACCOUNT_BY_NAME, VIEW("bob"), &f->arena, &a, NULL), RC_NOT_FOUND);
+    assert_int_equal(account_truth(f->s, ACCOUNT_BY_UID, VIEW("8"), &f->arena, &a, NULL), RC_NOT_FOUND);
+    account_changed(f->s, VIEW("alice"));
+    assert_int_equal(fixture_get(f, "alice").uid, 7);
+}
+
 /* ---- nodes and counters ---- */
 
 static struct node_entry node_named(const char *name, int64_t capacity, int64_t seats)
@@ -516,6 +625,23 @@ static void seats_are_taken_while_there_are_some(void **state)
     assert_int_equal(got, 0);
     assert_int_equal(seats_take(f->s, VIEW("node3"), 7, &got, NULL), RC_NOT_FOUND);
     assert_int_equal(seats_take(f->s, VIEW("node2"), 0, &got, NULL), RC_BAD_INPUT);
+}
+
+static void seats_are_given_back_up_to_the_capacity(void **state)
+{
+    struct fixture *f = *state;
+    struct node_entry n = node_named("node2", 100, 10);
+    int64_t got = -1;
+    assert_int_equal(node_put(f->s, &n, NULL), RC_OK);
+    assert_int_equal(seats_give(f->s, VIEW("node2"), 5, NULL), RC_OK);
+    assert_int_equal(seats_take(f->s, VIEW("node2"), 99, &got, NULL), RC_OK);
+    assert_int_equal(got, 15);
+    assert_int_equal(seats_give(f->s, VIEW("node2"), 101, NULL), RC_OK);
+    assert_int_equal(seats_give(f->s, VIEW("node2"), 1, NULL), RC_OK);
+    assert_int_equal(seats_take(f->s, VIEW("node2"), 200, &got, NULL), RC_OK);
+    assert_int_equal(got, 100);
+    assert_int_equal(seats_give(f->s, VIEW("node3"), 1, NULL), RC_NOT_FOUND);
+    assert_int_equal(seats_give(f->s, VIEW("node2"), 0, NULL), RC_BAD_INPUT);
 }
 
 static void blocks_of_uids_follow_each_other(void **state)
@@ -668,9 +794,14 @@ int suite_run(void)
         TEST(a_deleted_account_leaves_what_is_to_be_erased),
         TEST(a_name_can_be_taken_again_with_another_uid),
         TEST(accounts_are_walked_in_the_order_of_names),
+        TEST(accounts_are_searched_by_how_name_or_mail_begins),
+        TEST(who_was_disabled_lately_is_found),
+        TEST(leftovers_are_walked_in_the_order_of_uids),
+        TEST(the_truth_is_what_reading_finds_and_never_makes_anybody),
         TEST(a_node_comes_back_as_it_was_put),
         TEST(a_node_that_tokens_could_not_name_is_refused),
         TEST(seats_are_taken_while_there_are_some),
+        TEST(seats_are_given_back_up_to_the_capacity),
         TEST(blocks_of_uids_follow_each_other),
         TEST(as_many_writers_win_as_epochs_passed),
         TEST(of_parallel_adds_of_one_name_one_wins),
