@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/metrics.h"
 #include "common/base/scope.h"
+#include "node/confirm.h"
 #include "node/strikes.h"
 
 #define REFUSALS_A_MINUTE 300 /* of one address; honest clients meet one or two a day */
@@ -313,7 +314,7 @@ static bool is_ours(view url_uid, int64_t uid)
     return view_to_u64(url_uid, INT64_MAX, &named) && (int64_t)named == uid;
 }
 
-static rc admit_hawk(struct request *rq, struct err *e)
+static rc admit_hawk(struct request *rq, bool *out_late, struct err *e)
 {
     const struct node *n = node_of(rq);
     struct kept *kept = arena_zero(rq->arena, sizeof(*kept));
@@ -354,6 +355,7 @@ static rc admit_hawk(struct request *rq, struct err *e)
                             .expired = expired,
                             .hashed_id = token.hashed_fxa_uid };
     rq->scratch = kept;
+    *out_late = !confirm_knows(n->confirm, token.uid);
     return RC_OK;
 }
 
@@ -400,8 +402,11 @@ static rc admit_basic(struct request *rq, bool *out_late, struct err *e)
         return refuse(rq, WHY_BASIC_OTHER_NAME, e);
     if (!n->authority)
         return fail(e, RC_AWAY, RESP_GENERIC, "no directory is configured: nobody can check passwords");
-    if (authority_known(n->authority, kept->basic.name, kept->basic.password, &v))
+    if (authority_known(n->authority, kept->basic.name, kept->basic.password, &v)) {
+        rq->scratch = kept;
+        *out_late = !confirm_knows(n->confirm, v.uid);
         return take_verdict(rq, &v, kept->basic.name, e);
+    }
     if (strikes_over(n->admit->strikes, rq->peer,
                      &wait_s)) /* the directory is not asked on behalf of a guesser */
         return later(rq, wait_s, e);
@@ -410,7 +415,7 @@ static rc admit_basic(struct request *rq, bool *out_late, struct err *e)
     return RC_OK;
 }
 
-rc admit_late(struct request *rq, struct err *e)
+static rc verify_basic(struct request *rq, struct err *e)
 {
     const struct node *n = node_of(rq);
     const struct kept *kept = rq->scratch;
@@ -426,6 +431,13 @@ rc admit_late(struct request *rq, struct err *e)
 
 /* ---- the door ---- */
 
+rc admit_late(struct request *rq, struct err *e)
+{
+    if (rq->route->auth == AUTH_BASIC)
+        TRY(verify_basic(rq, e));
+    return confirm_user(node_of(rq)->confirm, rq->worker, rq->who.uid, rq->arena, e);
+}
+
 rc admit_headers(struct request *rq, bool *out_late, struct err *e)
 {
     switch (rq->route->auth) {
@@ -434,7 +446,7 @@ rc admit_headers(struct request *rq, bool *out_late, struct err *e)
         return RC_OK;
     case AUTH_HAWK:
     case AUTH_HAWK_GRACE:
-        return admit_hawk(rq, e);
+        return admit_hawk(rq, out_late, e);
     case AUTH_BASIC:
         return admit_basic(rq, out_late, e);
     case AUTH_INTERNAL:

@@ -17,6 +17,8 @@ const struct conf_key node_conf_keys[] = {
       "How often each directory is asked whose credentials are void." },
     { "node.outage_grace", CONF_SECONDS, AT(outage_s), "10m", 0, 86400, 0, "s",
       "How long after a password was last checked it still opens the door while no directory answers." },
+    { "node.confirm_heads", CONF_TEXT, AT(confirm_heads), "strict", 0, 0, 0, "",
+      "Users whom no directory has confirmed since the start: strict refuses them with 503 until then, lenient serves them." },
     { "node.state", CONF_TEXT, AT(state), "normal", 0, 0, CONF_RELOAD, "",
       "normal; backoff or backoff:SECONDS (clients are asked to come later); down, unhealthy, draining (all get 503)." },
     { "tokens.secrets", CONF_LIST, AT(token_secrets), "", 0, 0, CONF_SECRET, "",

@@ -1,7 +1,17 @@
 /* How this node is: what an operator, and whoever plans a move, want to know of it. */
 #include <inttypes.h>
 
+#include "node/confirm.h"
 #include "node/internal.h"
+
+static void put_confirmed(const struct node *n, struct buf *b)
+{
+    struct confirm_progress p;
+    confirm_progress(n->confirm, &p);
+    buf_addf(
+        b, ",\"confirmed\":{\"done\":%s,\"asked\":%" PRIu64 ",\"left\":%" PRIu64 ",\"doubtful\":%" PRIu64 "}",
+        p.done ? "true" : "false", p.asked, p.left, p.doubtful);
+}
 
 static rc status_get(struct request *rq, struct err *e)
 {
@@ -19,7 +29,9 @@ static rc status_get(struct request *rq, struct err *e)
     uint64_t free_bytes;
     if (node_disk_free(n, &free_bytes))
         buf_addf(b, ",\"disk_free\":%" PRIu64, free_bytes);
-    buf_addf(b, ",\"quota_bytes\":%" PRId64 "}", n->sync.limits->quota_bytes);
+    buf_addf(b, ",\"quota_bytes\":%" PRId64, n->sync.limits->quota_bytes);
+    put_confirmed(n, b);
+    buf_addc(b, '}');
     return RC_OK;
 }
 

@@ -1,5 +1,6 @@
 /* Heads and the steps of the fence. */
 #include "node/moves.h"
+#include "node/step.h"
 
 #include <inttypes.h>
 
@@ -134,16 +135,13 @@ rc moves_step(struct request *rq, struct err *e)
     enum head_step step;
     struct move m;
     struct manifest_sum sum;
-    struct cache_mark mark;
     struct head_info info;
     bool has_sum = false;
 
     if (!head_step_parse(rq->params[1], &step))
         return fail(e, RC_NOT_FOUND, RESP_GENERIC, "no such step");
     TRY(read_step(rq, &m, &sum, &has_sum, e));
-    cache_before(w->sync.cache, m.uid, &mark);
-    rc r = store_head_step(w->sync.store, &m, step, has_sum ? &sum : NULL, rq->arena, &info, e);
-    cache_after(w->sync.cache, m.uid, &mark, VIEW_NONE);
+    rc r = node_step(&w->sync, &m, step, has_sum ? &sum : NULL, rq->arena, &info, e);
     LOG(r == RC_OK ? LOG_INFO : LOG_WARN, "step of a move", LOG_S("step", head_step_name(step)),
         LOG_I("uid", m.uid), LOG_I("epoch", m.epoch), LOG_V("move", m.id), LOG_S("rc", rc_name(r)),
         LOG_S("why", r == RC_OK ? "" : e->text), LOG_V("id", rq->id));

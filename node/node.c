@@ -11,6 +11,7 @@
 #include "common/base/scope.h"
 #include "node/admit.h"
 #include "node/alone.h"
+#include "node/confirm.h"
 #include "node/front.h"
 #include "node/internal.h"
 #include "node/pulse.h"
@@ -193,6 +194,10 @@ static rc check_directories(const struct node_options *o, struct err *e)
     if (o->authority && (c->directories.n > 0 || c->key.n > 0))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "node.directories and node.key have no meaning here: the directory is in this process");
+    if (c->confirm_heads && strcmp(c->confirm_heads, "strict") != 0 &&
+        strcmp(c->confirm_heads, "lenient") != 0)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "node.confirm_heads is \"%.60s\": must be strict or lenient", c->confirm_heads);
     return remote_check(&c->directories, &c->key, e);
 }
 
@@ -263,6 +268,32 @@ static rc open_pulse(struct node *n, const struct node_options *o, struct err *e
     return pulse_start(&pulse, &x->pulse, e);
 }
 
+#define OWNERS_TIMEOUT_MS 20000
+
+static rc take_owners(const json_t *answer, void *out, struct err *e)
+{
+    if (!json_is_array(json_object_get(answer, "left")))
+        return fail(e, RC_BROKEN, RESP_GENERIC, "an answer about owners that makes no sense");
+    *(json_t **)out = json_deep_copy(answer);
+    return RC_OK;
+}
+
+static rc ask_owners(void *arg, view heads, json_t **out, struct err *e)
+{
+    return remote_ask(arg, "owners", heads, OWNERS_TIMEOUT_MS, take_owners, out, e);
+}
+
+static rc open_confirm(struct node *n, struct err *e)
+{
+    const struct confirm_options o = { .store = n->store,
+                                       .cache = n->cache,
+                                       .lenient = n->conf->confirm_heads &&
+                                                  strcmp(n->conf->confirm_heads, "lenient") == 0,
+                                       .owners = ask_owners,
+                                       .arg = n->extra->remote };
+    return n->extra->remote ? confirm_start(&o, &n->confirm, e) : RC_OK;
+}
+
 /* ---- life ---- */
 
 /* All that the settings alone decide; touches nothing outside of this process. */
@@ -312,7 +343,8 @@ static rc open_parts(struct node *n, const struct node_options *o, struct err *e
                                          .batch_life_s = x->limits.batch_life_s,
                                          .gone_s = c->purge_gone_s };
     TRY(sweep_start(&sweep, &n->sweep, e));
-    return open_pulse(n, o, e);
+    TRY(open_pulse(n, o, e));
+    return open_confirm(n, e);
 }
 
 static struct node *node_new(const struct node_options *o)
@@ -355,6 +387,7 @@ void node_close(struct node *n)
     if (!n)
         return;
     struct node_extra *x = n->extra;
+    confirm_stop(n->confirm);
     pulse_stop(x->pulse);
     sweep_stop(n->sweep);
     admit_free(n->admit);

@@ -25,6 +25,7 @@ struct node_conf {
     int64_t pulse_ms;        /* between two questions for news                                          */
     int64_t outage_s;        /* how old a verdict may be while no directory answers                      */
     int64_t verdict_s;       /* how long a password's verdict is trusted                                 */
+    char *confirm_heads;     /* strict, lenient: after a start, until a directory has confirmed a user */
     bool open_configuration; /* info/configuration without a signature                                  */
     int64_t backoff_s;       /* value of X-Weave-Backoff                                                */
     int64_t backoff_percent,
@@ -40,6 +41,7 @@ extern const struct conf_key node_conf_keys[];
 extern const size_t node_conf_keys_n;
 
 struct admit;
+struct confirm;
 struct sweep;
 struct node_extra;
 
@@ -58,6 +60,7 @@ struct node {
     view own_name;            /* in the directory: host[:port] of our URL, or node.name */
     struct admit *admit;      /* the door's memory      */
     struct sync_node sync;    /* what node/sync sees of us */
+    struct confirm *confirm;  /* who is still ours; NULL: all are */
     struct sweep *sweep;      /* the thread that purges */
     struct node_extra *extra; /* node.c's own           */
 };

@@ -209,10 +209,40 @@ rc remote_call(struct remote *r, size_t i, const char *path, view body, long tim
     return got;
 }
 
+static rc ask_one(struct remote *r, size_t i, const char *path, view body, long timeout_ms,
+                  remote_reader *read, void *out, struct err *e)
+{
+    SCOPED(json_decref) json_t *answer = NULL;
+    TRY(remote_call(r, i, path, body, timeout_ms, &answer, e));
+    return read(answer, out, e);
+}
+
+/* A directory that fails in whatever way is one that does not know; the next may. */
+rc remote_ask(struct remote *r, const char *path, view body, long timeout_ms, remote_reader *read, void *out,
+              struct err *e)
+{
+    size_t first = atomic_load(&r->first);
+    bool asked = false;
+    for (size_t k = 0; k < r->n; k++) {
+        size_t i = (first + k) % r->n;
+        if (atomic_load(&r->items[i].silent_until_us) > clock_mono_us(r->clock))
+            continue;
+        asked = true;
+        rc got = ask_one(r, i, path, body, timeout_ms, read, out, e);
+        if (got == RC_OK || got == RC_DENIED) {
+            atomic_store(&r->first, i);
+            return got;
+        }
+    }
+    /* Of several failures the last one is told; e holds its text. */
+    return asked ? RC_AWAY : fail(e, RC_AWAY, RESP_GENERIC, "no directory answers");
+}
+
 /* ---- who is this? ---- */
 
-static rc read_verdict(const json_t *o, struct verdict *out, struct err *e)
+static rc read_verdict(const json_t *o, void *arg, struct err *e)
 {
+    struct verdict *out = arg;
     const json_t *uid = json_object_get(o, "uid"), *epoch = json_object_get(o, "epoch");
     view node = json_text(json_object_get(o, "node"));
 
@@ -227,33 +257,6 @@ static rc read_verdict(const json_t *o, struct verdict *out, struct err *e)
     return RC_OK;
 }
 
-static rc ask_one(struct remote *r, size_t i, view body, struct verdict *out, struct err *e)
-{
-    SCOPED(json_decref) json_t *answer = NULL;
-    TRY(remote_call(r, i, "verify", body, VERIFY_TIMEOUT_MS, &answer, e));
-    return read_verdict(answer, out, e);
-}
-
-/* A directory that fails in whatever way is one that does not know; the next may. */
-static rc ask_each(struct remote *r, view body, struct verdict *out, struct err *e)
-{
-    size_t first = atomic_load(&r->first);
-    bool asked = false;
-    for (size_t k = 0; k < r->n; k++) {
-        size_t i = (first + k) % r->n;
-        if (atomic_load(&r->items[i].silent_until_us) > clock_mono_us(r->clock))
-            continue;
-        asked = true;
-        rc got = ask_one(r, i, body, out, e);
-        if (got == RC_OK || got == RC_DENIED) {
-            atomic_store(&r->first, i);
-            return got;
-        }
-    }
-    /* Of several failures the last one is told; e holds its text. */
-    return asked ? RC_AWAY : fail(e, RC_AWAY, RESP_GENERIC, "no directory answers");
-}
-
 static rc verify(void *arg, view name, view password, struct verdict *out, struct err *e)
 {
     struct buf body = { 0 };
@@ -266,7 +269,7 @@ static rc verify(void *arg, view name, view password, struct verdict *out, struc
     buf_add(&body, VIEW(",\"password\":"));
     json_put_string(&body, password);
     buf_addc(&body, '}');
-    rc r = ask_each(arg, buf_view(&body), out, e);
+    rc r = remote_ask(arg, "verify", buf_view(&body), VERIFY_TIMEOUT_MS, read_verdict, out, e);
     secret_wipe(body.p, body.n);
     buf_done(&body);
     return r;

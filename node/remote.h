@@ -33,7 +33,13 @@ const char *remote_address(const struct remote *r, size_t i); /* as configured, 
 MUST_USE rc remote_call(struct remote *r, size_t i, const char *path, view body, long timeout_ms,
                         json_t **out, struct err *e);
 
-/* For authority_new. Asks the one that answered last, then the others. RC_AWAY: none of them knows. */
+/* Reads an answer into out. RC_OK or RC_DENIED: that is what the directory says. Anything else: it makes no sense, the next may know. */
+typedef rc remote_reader(const json_t *answer, void *out, struct err *e);
+/* Asks the one that answered last, then the others, until one knows. RC_AWAY: none of them does; e tells of the last one. */
+MUST_USE rc remote_ask(struct remote *r, const char *path, view body, long timeout_ms, remote_reader *read,
+                       void *out, struct err *e);
+
+/* For authority_new, by remote_ask. */
 struct authority_driver remote_authority(struct remote *r);
 
 #endif

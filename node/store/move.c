@@ -7,6 +7,7 @@
 
 /* leaving:  ACTIVE --freeze--> FROZEN --retire--> GONE        (thaw leads back to ACTIVE)
  * coming:   none or GONE of a lower epoch --import_begin--> IMPORTING --seal--> READY --activate--> ACTIVE;  drop leads to GONE
+ * revived:  ACTIVE or FROZEN --leave--> GONE                  (the directory says that he left long ago)
  *
  * Undoing and settling may come to a node that the move never reached, or before a step that is still on its way: `drop`, `thaw` and
  * `retire` leave the move's id behind there, and the late step finds it and is refused. */
@@ -58,6 +59,11 @@ static const struct rule {
     { STEP_ERASE, HEAD_NONE, HEAD_GONE, ANY_EPOCH, ANYONES, CHANGES },
     { STEP_ERASE, HEAD_ACTIVE, HEAD_GONE, SAME, ANYONES, CHANGES },
     { STEP_ERASE, HEAD_GONE, HEAD_GONE, NOT_HIGHER, ANYONES, CHANGES },
+
+    /* A lower epoch than ours is what a directory says that is behind: not acted on. */
+    { STEP_LEAVE, HEAD_ACTIVE, HEAD_GONE, NOT_HIGHER, ANYONES, CHANGES },
+    { STEP_LEAVE, HEAD_FROZEN, HEAD_GONE, LOWER, ANYONES, CHANGES },
+    { STEP_LEAVE, HEAD_GONE, HEAD_GONE, ANY_EPOCH, ANYONES, DONE_BEFORE },
 };
 #define RULES_N (sizeof rules / sizeof rules[0])
 
@@ -117,7 +123,7 @@ static const char *const state_names[] = {
 static const char *const step_names[] = {
     [STEP_FREEZE] = "freeze", [STEP_THAW] = "thaw",         [STEP_IMPORT_BEGIN] = "import_begin",
     [STEP_SEAL] = "seal",     [STEP_ACTIVATE] = "activate", [STEP_RETIRE] = "retire",
-    [STEP_DROP] = "drop",     [STEP_ERASE] = "erase",
+    [STEP_DROP] = "drop",     [STEP_ERASE] = "erase",   [STEP_LEAVE] = "leave",
 };
 #define STEPS_N (sizeof step_names / sizeof step_names[0])
 
@@ -232,6 +238,7 @@ static rc work(struct store_txn *tx, enum head_step step, const struct manifest_
     case STEP_IMPORT_BEGIN:
     case STEP_ACTIVATE:
     case STEP_RETIRE:
+    case STEP_LEAVE:
         return RC_OK;
     }
     return RC_OK;

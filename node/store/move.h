@@ -25,6 +25,7 @@
 
 /* ---- steps ---- */
 
+/* STEP_LEAVE belongs to no move and takes an id all the same, which the head remembers. */
 enum head_step {
     STEP_FREEZE, /* S: e     open batches are dropped: the client starts that upload anew               */
     STEP_THAW,   /* S: e     a freeze of the same move that comes later is refused                      */
@@ -33,8 +34,10 @@ enum head_step {
     STEP_ACTIVATE, /* T: e + 1                                                                            */
     STEP_RETIRE,   /* S: e + 1 the items stay until erase                                                 */
     STEP_DROP, /* T: e     what was imported goes; an import_begin of the same move that comes later is refused */
-    STEP_ERASE /* the data of GONE of that epoch or a lower one go, or of ACTIVE of that epoch, which becomes GONE:
+    STEP_ERASE, /* the data of GONE of that epoch or a lower one go, or of ACTIVE of that epoch, which becomes GONE:
                           he deleted his account. The row stays for ever, against late credentials            */
+    STEP_LEAVE         /* S: what the directory has decided, where this store never heard of it (it was restored from an old copy):
+                          ACTIVE or FROZEN, of whatever move, becomes GONE of that epoch. The items stay until erase */
 };
 
 /* Whether the step is ever legal in that state, or was done already and has nothing left to do. Which epoch and whose move it takes is

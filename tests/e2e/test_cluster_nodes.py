@@ -1,11 +1,12 @@
 """A cluster of single programs: one directory, a node on SQLite and one on MySQL with Redis."""
 import os
+import sqlite3
 import time
 
 import pytest
 
 from lib import hawk
-from lib.cluster import Cluster
+from lib.cluster import Cluster, metric
 from lib.heddle import SECRET
 from lib.processes import wait_until
 from lib.storage15 import Storage15
@@ -213,6 +214,66 @@ def test_a_node_that_starts_without_a_directory_serves_when_it_comes(cluster, no
     cluster.directory.start()
     cluster.await_heard()
     user.at(node).get("/info/collections")
+
+
+# -- who has left --
+
+
+def give_away(cluster, uid, owner):
+    """What a move would leave in the directory, and a node that was restored from an old copy has never heard of."""
+    with sqlite3.connect(cluster.folder / "directory.sqlite", timeout=20) as db:
+        assert db.execute("UPDATE accounts SET node = ?, epoch = epoch + 1 WHERE uid = ?", (owner.node_name, uid)).rowcount == 1
+    db.close()
+
+
+def user15_at(cluster, node):
+    while (user := cluster.user15()).server is not node:
+        pass
+    user.put("/storage/bookmarks/abc", {"id": "abc", "payload": "hello"})
+    return user
+
+
+def test_an_old_owner_revived_refuses_all_who_left_and_serves_all_others(cluster, node):
+    gone, stayed = [user15_at(cluster, node) for _ in range(4)], [user15_at(cluster, node) for _ in range(4)]
+    for user in gone:
+        give_away(cluster, user.uid, other_than(cluster, node))
+    assert gone[0].get("/storage/bookmarks/abc").status == 200, "so far it cannot know"
+    node.restart()
+    for user in gone:  # at once, whether it is their turn or not
+        assert user.get("/storage/bookmarks/abc", expect=None).status == 401
+        assert user.put("/storage/bookmarks/abc", {"id": "abc", "payload": "lost"}, expect=None).status == 401
+    for user in stayed:
+        assert user.get("/storage/bookmarks/abc").json()["payload"] == "hello"
+    wait_until(lambda: metric(node, "heddle_heads_left_total") == len(gone), "all heads confirmed", 20)
+    node.restart()  # and it has written it down
+    assert gone[0].get("/storage/bookmarks/abc", expect=None).status == 401
+    assert metric(node, "heddle_heads_left_total") == 0
+
+
+def test_a_node_that_starts_without_a_directory_serves_nobody_it_is_not_sure_of(cluster, node, directory_back):
+    gone, stayed = user15_at(cluster, node), user15_at(cluster, node)
+    give_away(cluster, gone.uid, other_than(cluster, node))
+    cluster.directory.kill()
+    node.restart()
+    for user in (gone, stayed):
+        answer = user.get("/storage/bookmarks/abc", expect=None)
+        assert answer.status == 503 and int(answer.header("Retry-After")) > 0
+    cluster.directory.start()
+    wait_until(lambda: stayed.get("/storage/bookmarks/abc", expect=(200, 503)).status == 200, "served again", 20)
+    wait_until(lambda: gone.get("/storage/bookmarks/abc", expect=(401, 503)).status == 401, "refused", 20)
+
+
+def test_a_lenient_node_serves_them_and_says_so(cluster, node, directory_back):
+    user = user15_at(cluster, node)
+    cluster.directory.kill()
+    node.restart(node__confirm_heads="lenient")
+    try:
+        assert user.get("/storage/bookmarks/abc").json()["payload"] == "hello"
+        assert "whom no directory has confirmed" in node.log_text()
+    finally:
+        cluster.directory.start()
+        node.restart(node__confirm_heads="strict")
+        cluster.await_heard()
 
 
 # -- the operator --

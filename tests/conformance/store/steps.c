@@ -54,6 +54,15 @@ static const struct legal {
     { STEP_ERASE, HEAD_GONE, 5, true, true, HEAD_GONE, 5 },
     { STEP_ERASE, HEAD_GONE, 6, true, true, HEAD_GONE, 6 },
     { STEP_ERASE, HEAD_GONE, 7, true, true, HEAD_GONE, 7 },
+    { STEP_LEAVE, HEAD_ACTIVE, 5, true, true, HEAD_GONE, 5 },
+    { STEP_LEAVE, HEAD_ACTIVE, 6, true, true, HEAD_GONE, 6 },
+    { STEP_LEAVE, HEAD_ACTIVE, 7, true, true, HEAD_GONE, 7 },
+    { STEP_LEAVE, HEAD_FROZEN, 6, true, true, HEAD_GONE, 6 },
+    { STEP_LEAVE, HEAD_FROZEN, 7, true, true, HEAD_GONE, 7 },
+    { STEP_LEAVE, HEAD_GONE, 4, true, true, HEAD_GONE, 5 },
+    { STEP_LEAVE, HEAD_GONE, 5, true, true, HEAD_GONE, 5 },
+    { STEP_LEAVE, HEAD_GONE, 6, true, true, HEAD_GONE, 5 },
+    { STEP_LEAVE, HEAD_GONE, 7, true, true, HEAD_GONE, 5 },
 };
 
 static const struct {
@@ -112,7 +121,7 @@ static void each_step_is_legal_where_the_table_says_and_nowhere_else(void **stat
 {
     (void)state;
     for (enum head_state from = HEAD_ACTIVE; from <= HEAD_GONE; from++) {
-        for (enum head_step which = STEP_FREEZE; which <= STEP_ERASE; which++) {
+        for (enum head_step which = STEP_FREEZE; which <= STEP_LEAVE; which++) {
             assert_int_equal(head_may(from, which), any_legal(from, which));
             for (int64_t call = 4; call <= 7; call++) {
                 expect_step(from, which, call, true);
@@ -126,7 +135,7 @@ static void a_user_without_a_row_gets_one_where_a_step_may_come_first(void **sta
 {
     (void)state;
     struct manifest_sum sum = { .clock = STAMP_ZERO };
-    for (enum head_step which = STEP_FREEZE; which <= STEP_ERASE; which++) {
+    for (enum head_step which = STEP_FREEZE; which <= STEP_LEAVE; which++) {
         enum head_state to = HEAD_NONE;
         for (size_t i = 0; i < sizeof of_nobody / sizeof of_nobody[0]; i++)
             to = of_nobody[i].step == which ? of_nobody[i].to : to;
@@ -170,7 +179,7 @@ static void names_of_steps_are_read_and_written(void **state)
 {
     (void)state;
     enum head_step got = STEP_ERASE;
-    for (enum head_step which = STEP_FREEZE; which <= STEP_ERASE; which++) {
+    for (enum head_step which = STEP_FREEZE; which <= STEP_LEAVE; which++) {
         assert_true(head_step_parse(view_of(head_step_name(which)), &got));
         assert_int_equal(got, which);
     }
@@ -225,6 +234,22 @@ static void a_deleted_account_is_erased_where_it_is_active(void **state)
     step(1, STEP_ERASE);
     assert_int_equal(rows_of("items"), 0);
     assert_int_equal(head_now()->state, HEAD_GONE);
+}
+
+static void a_user_who_left_long_ago_is_gone_whatever_an_old_copy_says(void **state)
+{
+    (void)state;
+    stamp t = put("history", "a", "x");
+    struct store_txn *tx = NULL;
+    struct store_begin old = { .uid = fx.uid, .epoch = 1, .mode = STORE_WRITE, .arena = &fx.arena };
+    step(3, STEP_LEAVE);
+    GIVES(RC_NOT_HERE, store_begin(fx.ss, &old, &tx, &err));
+    assert_int_equal(rows_of("items"), 1);
+    assert_int_equal(head_now()->clock.cs, t.cs);
+    GIVES(RC_CONFLICT,
+          try_step(MOVE, 1, STEP_FREEZE, NULL));     /* of a mover that knows as little as the copy did */
+    OK(try_step(OTHER, 4, STEP_IMPORT_BEGIN, NULL)); /* he comes back */
+    GIVES(RC_CONFLICT, try_step(MOVE, 4, STEP_LEAVE, NULL));
 }
 
 /* ---- a list of heads ---- */
@@ -310,6 +335,7 @@ static const struct CMUnitTest steps_tests[] = {
     TEST(freezing_drops_open_batches_and_thawing_gives_the_user_back),
     TEST(retired_data_stay_until_they_are_erased_and_the_row_for_ever),
     TEST(a_deleted_account_is_erased_where_it_is_active),
+    TEST(a_user_who_left_long_ago_is_gone_whatever_an_old_copy_says),
     TEST(a_freeze_waits_for_the_writer_who_holds_the_head),
     TEST(heads_are_listed_in_pages_by_uid),
 };
