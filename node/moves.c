@@ -1,6 +1,5 @@
 /* Heads and the steps of the fence. */
 #include "node/moves.h"
-#include "node/step.h"
 
 #include <inttypes.h>
 
@@ -8,6 +7,7 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "node/move_lines.h"
+#include "node/step.h"
 
 enum { STEP_BODY = 4096, EXPORT_BODY = 2 << 20, LIST_PAGE = 1000 };
 
