@@ -35,7 +35,7 @@ const struct param_kind internal_kinds[] = {
 };
 const size_t internal_kinds_n = sizeof(internal_kinds) / sizeof(internal_kinds[0]);
 
-int64_t internal_uid(const struct request *rq)
+int64_t node_internal_uid(const struct request *rq)
 {
     uint64_t n = 0;
     if (rq->n_params == 0 || !view_to_u64(rq->params[0], INT64_MAX, &n))
@@ -45,7 +45,7 @@ int64_t internal_uid(const struct request *rq)
 
 /* ---- life ---- */
 
-rc internal_open(const struct conf_list *keys, const struct clock *clock, struct internal **out,
+rc node_internal_open(const struct conf_list *keys, const struct clock *clock, struct internal **out,
                  struct err *e)
 {
     static const struct conf_list nobody = { .n = 0 };
@@ -68,7 +68,7 @@ rc internal_open(const struct conf_list *keys, const struct clock *clock, struct
     return RC_OK;
 }
 
-void internal_close(struct internal *x)
+void node_internal_close(struct internal *x)
 {
     if (!x)
         return;

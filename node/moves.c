@@ -24,7 +24,7 @@ rc moves_args(const struct request *rq, struct move *out, struct err *e)
     uint64_t epoch = 0;
     if (!view_to_u64(moves_arg(rq, "epoch"), INT64_MAX, &epoch))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "epoch must be a number");
-    *out = (struct move){ .uid = internal_uid(rq), .id = moves_arg(rq, "move"), .epoch = (int64_t)epoch };
+    *out = (struct move){ .uid = node_internal_uid(rq), .id = moves_arg(rq, "move"), .epoch = (int64_t)epoch };
     return RC_OK;
 }
 
@@ -82,7 +82,7 @@ rc moves_head(struct request *rq, struct err *e)
 {
     const struct node_worker *w = rq->worker;
     struct head_info info;
-    TRY(store_head_get(w->sync.store, internal_uid(rq), rq->arena, &info, e));
+    TRY(store_head_get(w->sync.store, node_internal_uid(rq), rq->arena, &info, e));
     put_head(reply_body(rq), &info);
     TRY(put_batch_age(rq, &info.head, e));
     buf_addc(reply_body(rq), '}');
@@ -105,7 +105,7 @@ static rc read_step(const struct request *rq, struct move *m, struct manifest_su
     const char *name;
     json_t *v;
     view hash = VIEW_NONE;
-    *m = (struct move){ .uid = internal_uid(rq) };
+    *m = (struct move){ .uid = node_internal_uid(rq) };
     sum->clock.cs = -1;
     TRY(json_read(rq->body, 4, JSON_READ_NO_DUPLICATES, &o, e));
     json_object_foreach (o, name, v) {

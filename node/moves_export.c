@@ -17,7 +17,7 @@ static rc begin(struct request *rq, struct store_txn **out, struct err *e)
     struct move m;
     view move;
     if (moves_arg(rq, "move").n == 0)
-        return store_inspect_begin(w->sync.store, internal_uid(rq), rq->arena, out, &move, e);
+        return store_inspect_begin(w->sync.store, node_internal_uid(rq), rq->arena, out, &move, e);
     TRY(moves_args(rq, &m, e));
     return store_export_begin(w->sync.store, &m, rq->arena, out, e);
 }
@@ -278,7 +278,7 @@ rc moves_usage(struct request *rq, struct err *e)
     const struct node_worker *w = rq->worker;
     SCOPED(store_rollback) struct store_txn *tx = NULL;
     view move;
-    TRY(store_inspect_begin(w->sync.store, internal_uid(rq), rq->arena, &tx, &move, e));
+    TRY(store_inspect_begin(w->sync.store, node_internal_uid(rq), rq->arena, &tx, &move, e));
     const struct head *h = store_head(tx);
     struct digesting d = { .h = h,
                            .a = rq->arena,

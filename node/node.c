@@ -309,7 +309,7 @@ static rc settle(struct node *n, const struct node_options *o, struct err *e)
     TRY(sync_limits_ready(&x->limits, e));
     TRY(open_tokens(n, e));
     TRY(check_directories(o, e));
-    TRY(internal_open(o->internal_keys, o->clock, &x->internal, e));
+    TRY(node_internal_open(o->internal_keys, o->clock, &x->internal, e));
     x->cache = *o->cache;
     if (x->cache.scope[0] == '\0')
         x->cache.scope = arena_cstr(&x->arena, n->own_name);
@@ -403,7 +403,7 @@ void node_close(struct node *n)
     if (n->nonces)
         nonces_free(n->nonces);
     front_free(x->front);
-    internal_close(x->internal);
+    node_internal_close(x->internal);
     sync_limits_done(&x->limits);
     arena_done(&x->arena);
     free(x->routes);
