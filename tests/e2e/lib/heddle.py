@@ -86,15 +86,9 @@ class Heddle(Process):
         """The first start chooses a port; later ones keep it."""
         if not self.clock_file.exists():
             self.clock_file.write_text("0\n")
-        if self.port is not None:
-            return self._start(timeout_s)
-        for tries_left in (2, 1, 0):
+        if self.port is None:
             self.port = free_port()
-            try:
-                return self._start(timeout_s)
-            except RuntimeError as e:
-                if not tries_left or "in use" not in str(e):
-                    raise
+        return self._start(timeout_s)
 
     def _start(self, timeout_s):
         self.write_settings()

@@ -6,6 +6,7 @@ short temporary folder (unix socket paths are limited to 107 bytes); nothing lis
 import ctypes
 import fcntl
 import os
+import random
 import shutil
 import signal
 import socket
@@ -37,11 +38,28 @@ def wait_until(condition, what, timeout_s=15.0, every_s=0.01):
         time.sleep(every_s)
 
 
+# Below the ports that the kernel gives to outgoing connections: a server that is started again still finds its own free.
+PORTS = range(12000, 32000)
+_ports_held = []
+
+
 def free_port():
-    """A port of 127.0.0.1 that was free a moment ago. Who loses the race asks again (see Heddle.start)."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of 127.0.0.1 for one of our servers, also when it is started again: no other test run of this machine gets it while this
+    process lives. (Had two the same, the one that could not listen would look alive: the other one answers for it.) The claim is a
+    name of an abstract socket, which goes when its process does."""
+    for _ in range(1000):
+        port = random.SystemRandom().choice(PORTS)
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0heddle-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _ports_held.append(claim)
+        return port
+    raise RuntimeError("no free port in a thousand tries")
 
 
 def make_temp_folder():
