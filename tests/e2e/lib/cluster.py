@@ -1,15 +1,19 @@
-"""A cluster of single programs on this machine: directories on one SQLite file, and nodes on SQLite and on MySQL with Redis.
+"""A cluster of single programs on this machine: directories on one SQLite file or on two LDAP servers, and nodes on SQLite, or on MySQL
+with Redis.
 
     cluster.directory.kill(); cluster.nodes[0].log_text()
     user = cluster.user11()             # registers at the directory, syncs at the node it names
     user = cluster.user15()             # token from the directory, storage at the node it names
 """
+import hashlib
 import http.client
+import json
 import os
 import socket
+import subprocess
 from urllib.parse import urlsplit
 
-from . import hawk, oauth
+from . import hawk, oauth, slapd
 from .heddle import DOMAIN, METRICS_KEY, SECRET, Heddle, build_folder
 from .ops import run
 from .processes import MariaDB, Redis, wait_until
@@ -37,6 +41,7 @@ class Node(Heddle):
     """One heddle-node, which has no data folder of its own but that of its store."""
 
     name = "heddle-node"
+    master = SECRET
 
     def argv(self):
         return [str(build_folder() / "heddle-node"), "--config", str(self.ini)]
@@ -45,68 +50,129 @@ class Node(Heddle):
     def node_name(self):
         return f"127.0.0.1:{self.port}"
 
-    @property
-    def key(self):
-        return f"key-of-the-node-at-{self.folder.name}"
-
     def write_settings(self, **changes):
         """It holds the secret of its own URL alone."""
-        self.settings |= {"data.dir": None, "tokens.derived": "no", "tokens.secrets": hawk.node_secret(SECRET, self.url)}
+        self.settings |= {"data.dir": None, "tokens.derived": "no", "tokens.secrets": hawk.node_secret(self.master, self.url)}
         super().write_settings(**changes)
 
 
 class Cluster:
-    """The processes of one cluster; `folder` is short and its own."""
+    """The processes of one cluster; `folder` is short and its own. accounts: "sqlite", or "ldap" (a provider and a replica; Heddle's own
+    tree), or "guest" (the same, with people in a tree of theirs: `provider.add_person`)."""
 
-    def __init__(self, folder, template, engines, directories=1):
-        self.folder = folder
-        self.issuer = oauth.Issuer()
-        self.backends = []
-        folder.mkdir(parents=True)
+    secret, metrics_key, admin_key = SECRET, METRICS_KEY, ADMIN_KEY
+    capacity = 1000
+    base = slapd.SUFFIX
+
+    def __init__(self, folder, template, engines, directories=1, accounts="sqlite"):
+        self.folder, self.template, self.accounts = folder, template, accounts
+        self.issuer = self.make_issuer()
+        self.servers = {}  # name -> process: what directories and nodes stand on, in the order of starting
+        folder.mkdir(parents=True, exist_ok=True)
         self.callers = folder / "callers"
-        self.directories = [self._directory(i) for i in range(directories)]
+        self.provider = self.replica = None
+        if accounts != "sqlite":
+            self.provider = self.servers["ldap1"] = self.make_slapd("ldap1")
+            self.replica = self.servers["ldap2"] = self.make_slapd("ldap2", provider=self.provider)
+        self.directories = [self._directory(f"d{i}") for i in range(directories)]
         self.directory = self.directories[0]
-        self.nodes = [self._node(i, engine, template) for i, engine in enumerate(engines)]
+        self.nodes = [self._node(f"n{i}", engine) for i, engine in enumerate(engines)]
+
+    # -- what it is made of; a cluster that lasts makes some of it in another way --
+
+    def make_issuer(self):
+        return oauth.Issuer()
+
+    def make_slapd(self, name, **options):
+        return slapd.Slapd(self.folder / name, **options)
+
+    def key_of(self, name):
+        """What the caller of this name signs with."""
+        return hashlib.sha256(f"{self.admin_key} {name}".encode()).hexdigest()[:32]
+
+    def ldap_settings(self):
+        if self.accounts == "sqlite":
+            return {"directory.path": str(self.folder / "directory.sqlite")}
+        values = self.provider.settings(base=self.base, servers={"ldap.replicas": self.replica.url})
+        if self.accounts == "guest":
+            values |= {"ldap.layout": "guest", "ldap.people_base": slapd.PEOPLE}
+        return values
+
+    def directory_settings(self, folder):
+        keys = oauth.write_jwk_set(folder / "jwks.json", self.issuer)
+        return {"directory.domain": DOMAIN, "oauth.jwks_file": str(keys), "registration.mode": "open", "passwords.kib": 64,
+                "passwords.passes": 1}
+
+    def node_settings(self, folder):
+        return {}
+
+    def make_backend(self, name, kind):
+        """The MariaDB or the Redis that a node has for itself."""
+        return MariaDB(self.folder / name / "my", self.template) if kind == "mariadb" else Redis(self.folder / name / "re")
+
+    def _directory(self, name):
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        return Directory(folder, {"tokens.secrets": self.secret, "tokens.metrics_key": self.metrics_key, **self.ldap_settings(),
+                                  "internal.keys": f"@{self.callers}", **self.directory_settings(folder)})
+
+    def _node(self, name, engine):
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        values = {"node.directories": [str(d.socket) for d in self.directories],
+                  "internal.listen": str(folder / "internal.sock"), "node.key": self.key_of(name)}
+        if engine == "mysql+redis":
+            mariadb = self.servers[f"{name} mariadb"] = self.make_backend(name, "mariadb")
+            redis = self.servers[f"{name} redis"] = self.make_backend(name, "redis")
+            values |= {"store.driver": "mysql", "store.socket": str(mariadb.socket), "store.user": "root",
+                       "store.database": "heddle", "cache.driver": "redis", "cache.redis_socket": str(redis.socket),
+                       "cache.scope": hashlib.sha256(str(folder).encode()).hexdigest()[:12]}
+        else:
+            values |= {"store.driver": "sqlite", "store.path": str(folder / "store"), "cache.driver": "memory"}
+        node = Node(folder, values | self.node_settings(folder))
+        node.master = self.secret
+        return node
 
     # -- life --
 
-    def _directory(self, number):
-        folder = self.folder / f"d{number}"
-        folder.mkdir()
-        keys = oauth.write_jwk_set(folder / "jwks.json", self.issuer)
-        return Directory(folder, {
-            "tokens.secrets": SECRET, "tokens.metrics_key": METRICS_KEY, "directory.domain": DOMAIN,
-            "oauth.jwks_file": str(keys), "registration.mode": "open", "passwords.kib": 64, "passwords.passes": 1,
-            "directory.path": str(self.folder / "directory.sqlite"), "internal.keys": f"@{self.callers}"})
-
-    def _node(self, number, engine, template):
-        folder = self.folder / f"n{number}"
-        folder.mkdir()
-        values = {"node.directories": [str(d.socket) for d in self.directories],
-                  "internal.listen": str(folder / "internal.sock"), "node.key": f"key-of-the-node-at-n{number}"}
-        if engine == "mysql+redis":
-            mariadb = MariaDB(folder / "my", template).start()
-            redis = Redis(folder / "re").start()
-            self.backends += [mariadb, redis]
-            values |= {"store.driver": "mysql", "store.socket": str(mariadb.socket), "store.user": "root",
-                       "store.database": mariadb.create_database("heddle"), "cache.driver": "redis",
-                       "cache.redis_socket": str(redis.socket), "cache.scope": os.urandom(6).hex()}
-        else:
-            values |= {"store.driver": "sqlite", "store.path": str(folder / "store"), "cache.driver": "memory"}
-        return Node(folder, values)
-
     def start(self):
-        """Nodes first, without anybody to ask: a directory that comes later is found. Then the table of nodes."""
+        """Nodes before directories, without anybody to ask: a directory that comes later is found. Then the table of nodes."""
+        self.start_servers()
         for node in self.nodes:
             node.start()
-        lines = [f"node {n.node_name} {n.key}" for n in self.nodes] + [f"admin admin {ADMIN_KEY}"]
+        lines = [f"node {n.node_name} {n.settings['node.key']}" for n in self.nodes] + [f"admin admin {self.admin_key}"]
+        self.callers.touch(0o600)
         self.callers.write_text("\n".join(lines) + "\n")
         for directory in self.directories:
             directory.start()
-        for node in self.nodes:
-            self.admin("node", "add", node.url, "capacity=1000")
+        self.add_nodes()
         self.await_heard()
         return self
+
+    def start_servers(self):
+        for server in self.servers.values():
+            if not server.running:
+                server.start()
+        for node in self.nodes:
+            mariadb = self.servers.get(f"{node.folder.name} mariadb")
+            if mariadb:
+                mariadb.create_database(node.settings["store.database"])
+        if self.provider:
+            self.ldap_init()
+
+    def ldap_init(self):
+        """Lays Heddle's tree, as often as it is called."""
+        words = [w for key, value in self.ldap_settings().items() for w in ("--set", f"{key}={value}")]
+        subprocess.run([str(build_folder() / "heddle-directory"), *words, "ldap-init"], check=True, capture_output=True, text=True)
+
+    def add_nodes(self):
+        known = {n["name"] for n in self.ask("nodes")}
+        for i, node in enumerate(self.nodes):
+            if node.node_name not in known:
+                self.admin("node", "add", node.url, f"capacity={self.capacity_of(i)}")
+
+    def capacity_of(self, number):
+        return self.capacity
 
     def stop(self):
         """Gives what did not end cleanly."""
@@ -115,9 +181,18 @@ class Cluster:
             if process.running and process.stop() != 0:
                 bad.append(f"{process.name}: {process.child.returncode}\n{process.log_tail()}")
             process.forget_shared_memory()
-        for process in self.backends:
+        for process in reversed(self.servers.values()):
             process.kill()
         return bad
+
+    def everything(self):
+        """All processes, by their names."""
+        own = {p.folder.name: p for p in [*self.directories, *self.nodes]}
+        return self.servers | own
+
+    def keep_logs(self, label):
+        for name, process in self.everything().items():
+            process.keep_log(f"{label}-{name.replace(' ', '-')}")
 
     def await_heard(self, count=None):
         """Every node hears so many directories; without a number all of them."""
@@ -128,10 +203,24 @@ class Cluster:
     # -- the operator --
 
     def admin(self, *words, expect=0):
-        code, out, err = run("--set", f"admin.directory={self.directory.socket}", "--set", f"admin.key={ADMIN_KEY}", *words,
+        code, out, err = run("--set", f"admin.directory={self.directory.socket}", "--set", f"admin.key={self.admin_key}", *words,
                              program="heddle-admin")
         assert code == expect, f"{words}: {code}\n{out}{err}"
         return out if expect == 0 else err
+
+    def ask(self, what, directory=None):
+        """GET of the internal API, as the operator: an object, or the list of objects of an ndjson answer."""
+        target = f"/internal/v1/{what}"
+        sign = hawk.header("admin", self.admin_key, "GET", target, "localhost", 80, int((directory or self.directory).now()),
+                           hash=hawk.payload_hash("", b""))
+        status, body = over_socket((directory or self.directory).socket, target, {"Authorization": sign})
+        assert status == 200, f"{what}: {status} {body!r}"
+        lines = [json.loads(line) for line in body.decode().splitlines() if line]
+        return lines[0] if "/" in what else lines
+
+    def users(self):
+        """How many users each node has, by its name."""
+        return {n["name"]: n["capacity"] - n["seats"] for n in self.ask("nodes")}
 
     def node_of(self, url):
         port = urlsplit(url).port
@@ -190,19 +279,27 @@ class User11(Storage11):
         self.password = new
 
 
-def metric(process, name):
-    """One value of /metrics, None while it does not answer."""
-    connection = http.client.HTTPConnection("localhost", timeout=15)
+def over_socket(path, target, headers=None, timeout_s=15):
+    """(status, body) of a GET to a unix socket."""
+    connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(15)
+    connection.sock.settimeout(timeout_s)
     try:
-        connection.sock.connect(str(process.settings["internal.listen"]))
-        connection.request("GET", "/metrics")
-        for line in connection.getresponse().read().decode().splitlines():
-            if line.startswith(name + " "):
-                return float(line.rpartition(" ")[2])
-    except OSError:
-        pass
+        connection.sock.connect(str(path))
+        connection.request("GET", target, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
     finally:
         connection.close()
+
+
+def metric(process, name):
+    """One value of /metrics, None while it does not answer."""
+    try:
+        _, body = over_socket(process.settings.get("internal.listen", process.folder / "data" / "internal.sock"), "/metrics")
+    except OSError:
+        return None
+    for line in body.decode().splitlines():
+        if line.startswith(name + " "):
+            return float(line.rpartition(" ")[2])
     return None

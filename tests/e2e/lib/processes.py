@@ -77,6 +77,7 @@ class Process:
     """One child process with a log file. Subclasses say what to run and how to see that it is ready."""
 
     name = "process"
+    own_session = False  # True: a Ctrl-C at the terminal is for its parent alone
 
     def __init__(self, folder):
         self.folder = Path(folder)
@@ -102,11 +103,15 @@ class Process:
     def running(self):
         return self.child is not None and self.child.poll() is None
 
-    def start(self, timeout_s=30.0):
+    def spawn(self):
+        """Starts it, without waiting for it."""
         assert not self.running, f"{self.name} runs already"
         with open(self.log, "ab") as log:
-            self.child = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                          env={**os.environ, **self.env()}, preexec_fn=self._in_child)
+            self.child = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **self.env()},
+                                          preexec_fn=self._in_child, start_new_session=self.own_session)
+
+    def start(self, timeout_s=30.0):
+        self.spawn()
 
         def up():
             if not self.running:
@@ -218,7 +223,7 @@ class MariaDB(Process):
     def create_database(self, name):
         connection = self.connect()
         with connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+            cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4")
         return name
 
 

@@ -44,13 +44,15 @@ def make_certificate(folder):
 
 class Slapd(Process):
     """modules: what beyond back_mdb to load. tcp, tls: also ldap:// (with StartTLS) and ldaps:// on loopback.
-    provider: another Slapd to replicate from. base: where Heddle's tree may be (access rules); the suffix if not told."""
+    provider: another Slapd to replicate from. base: where Heddle's tree may be (access rules); the suffix if not told.
+    durable: also against the power. What stands in the folder already is used as it is."""
 
     name = "slapd"
 
-    def __init__(self, folder, modules=("argon2", "pw-sha2", "syncprov"), tcp=False, tls=False, provider=None, base=SUFFIX):
+    def __init__(self, folder, modules=("argon2", "pw-sha2", "syncprov"), tcp=False, tls=False, provider=None, base=SUFFIX,
+                 durable=False):
         super().__init__(folder)
-        self.modules, self.provider, self.base = modules, provider, base
+        self.modules, self.provider, self.base, self.durable = modules, provider, base, durable
         self.socket = self.folder / "ldapi"
         self.url = "ldapi://" + urllib.parse.quote(str(self.socket), safe="")
         self.port = free_port() if tcp else None
@@ -62,11 +64,16 @@ class Slapd(Process):
     # ---- making ----
 
     def _make(self):
+        made = self.folder / "made"
+        if made.exists():
+            return
         for d in (self.config, self.data):
+            shutil.rmtree(d, ignore_errors=True)  # of somebody who was interrupted
             d.mkdir()
         self._slapadd(0, self._config_ldif())
         if not self.provider:
             self._slapadd(1, self._first_entries())
+        made.touch()
 
     def _slapadd(self, database, ldif):
         r = subprocess.run([_program("slapadd"), "-F", str(self.config), "-n", str(database)], input=ldif, text=True, capture_output=True)
@@ -109,7 +116,9 @@ olcOverlay: syncprov
                                                                                                                 "olcDatabase: {1}mdb")
         for word, value in words.items():
             text = text.replace(word, value)
-        text = text.rstrip("\n") + "\nolcDbEnvFlags: nosync\n"  # throw-away data: durable against a killed process, not against the power
+        text = text.rstrip("\n") + "\n"
+        if not self.durable:
+            text += "olcDbEnvFlags: nosync\n"  # durable against a killed process, not against the power
         if self.provider:
             text += (f'olcSyncrepl: rid=001 provider={self.provider.url} bindmethod=simple binddn="{REPLICATOR_DN}" '
                      f'credentials="{REPLICATOR_PASSWORD}" searchbase="{SUFFIX}" type=refreshAndPersist retry="1 +" '

@@ -1,0 +1,125 @@
+"""A cluster that outlives its programs: the processes of tests/e2e/lib/cluster.py with ports, secrets and data that stay in one folder.
+
+Ports, from the first one on (--port, default 8000):
+    +0         the address that browsers are given: kept free for a load balancer (`front`)
+    +1, +2     the directories
+    +11 …      the nodes
+"""
+import json
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+from lib import cluster, slapd  # noqa: E402
+from lib.processes import Process  # noqa: E402
+
+DIRECTORIES = 2
+NODES_MOST = 50
+SOCKET_PATH_MOST = 107  # bytes of a unix socket's path
+
+
+class Refused(Exception):
+    """It cannot start; the text says why, and what to do."""
+
+
+class Kept:
+    """What one folder's cluster keeps beside the data of its programs."""
+
+    def __init__(self, folder, port, nodes):
+        self.path = folder / "cluster.json"
+        fresh = not self.path.exists()
+        if fresh:
+            values = {"port": port or 8000, "nodes": nodes or 3, "secret": secrets.token_hex(32),
+                      "metrics_key": secrets.token_hex(16), "admin_key": secrets.token_hex(16)}
+        else:
+            values = json.loads(self.path.read_text())
+            if port and port != values["port"]:
+                raise Refused(f"the nodes in {folder} are known by their ports, from {values['port']} on: leave --port away, "
+                              "or take another folder with --data")
+        self.more_nodes = not fresh and nodes is not None and nodes > values["nodes"]
+        self.fewer_nodes = not fresh and nodes is not None and nodes < values["nodes"]
+        values["nodes"] = max(values["nodes"], nodes or 0)
+        self.port, self.nodes = values["port"], values["nodes"]
+        self.secret, self.metrics_key, self.admin_key = values["secret"], values["metrics_key"], values["admin_key"]
+        self._values = values
+
+    def save(self):
+        new = self.path.with_suffix(".new")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+            json.dump(self._values, f, indent=1)
+        new.rename(self.path)
+
+
+class LastingCluster(cluster.Cluster):
+    def __init__(self, folder, kept):
+        self.kept = kept
+        self.secret, self.metrics_key, self.admin_key = kept.secret, kept.metrics_key, kept.admin_key
+        self.ports = {f"d{i}": kept.port + 1 + i for i in range(DIRECTORIES)} | {f"n{i}": kept.port + 11 + i for i in range(kept.nodes)}
+        self._check(folder)
+        Process.own_session = True
+        super().__init__(folder, folder / "mariadb-template", ["mysql+redis"] * kept.nodes, DIRECTORIES, "ldap")
+        for process in [*self.directories, *self.nodes]:
+            process.port = self.ports[process.folder.name]
+        kept.save()
+        self.write_admin_settings()
+
+    def _check(self, folder):
+        longest = max(len(os.fsencode(folder / f"n{self.kept.nodes - 1}" / "data" / "internal.sock")), len(os.fsencode(folder / "ldap1" / "ldapi")))
+        if longest > SOCKET_PATH_MOST:
+            raise Refused(f"{folder} is too long: a unix socket in it would have a path of {longest} bytes, and {SOCKET_PATH_MOST} is the "
+                          "most; take a shorter folder with --data")
+        for port in self.ports.values():
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    s.bind(("127.0.0.1", port))
+                except OSError as e:
+                    raise Refused(f"127.0.0.1:{port}: {e.strerror}; " + (
+                        "end what holds it" if self.kept.path.exists() else "choose another first port with --port")) from None
+
+    @property
+    def front(self):
+        """What browsers are given. A load balancer on the first port stands here when there is one."""
+        return f"http://127.0.0.1:{self.ports['d0']}"
+
+    # -- what differs from the tests' clusters --
+
+    def make_issuer(self):
+        return None  # Mozilla's accounts server signs
+
+    def make_slapd(self, name, **options):
+        return slapd.Slapd(self.folder / name, durable=True, **options)
+
+    def directory_settings(self, folder):
+        return {"public.url": self.front, "registration.mode": "open"}
+
+    def write_admin_settings(self):
+        """For heddle-admin --config FILE."""
+        path = self.folder / "admin.ini"
+        path.touch(0o600)
+        path.write_text(f"[admin]\ndirectory = {self.directory.socket}\nkey = {self.admin_key}\n")
+
+    def ended(self):
+        """Names of processes that ended by themselves."""
+        return [name for name, p in self.everything().items() if p.child is not None and not p.running]
+
+    def stop(self):
+        """All of it, the databases last and in peace."""
+        bad = []
+        for process in [*self.nodes, *self.directories, *reversed(self.servers.values())]:
+            if process.child is None:
+                continue
+            try:
+                code = process.stop()
+                if code:
+                    bad.append(f"{process.folder.name} {process.name} ended with {code}; its log: {process.log}")
+            except AssertionError as e:
+                bad.append(f"{process.folder.name}: {e}")
+        for process in [*self.nodes, *self.directories]:
+            process.forget_shared_memory()
+        return bad

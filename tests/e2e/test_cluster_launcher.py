@@ -1,0 +1,151 @@
+"""`./bootstrap cluster`: tests/cluster/run.py, as an operator sees it."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from lib.heddle import build_folder
+from lib.palemoon11 import PaleMoon
+from lib.processes import ROOT, Process, free_port, make_temp_folder, wait_until
+from lib.storage11 import Storage11
+from lib.synccrypto import username_of
+
+START_S = 120
+
+
+class Launcher(Process):
+    """One start of it. Its children are those of its process id."""
+
+    name = "launcher"
+
+    def __init__(self, folder, port, nodes):
+        super().__init__(folder)
+        self.log.unlink(missing_ok=True)  # of an earlier start
+        self.arguments = ["--data", str(folder / "c"), "--port", str(port), *(["--nodes", str(nodes)] if nodes else [])]
+
+    def argv(self):
+        return [sys.executable, str(ROOT / "tests" / "cluster" / "run.py"), *self.arguments]
+
+    def env(self):
+        return {"HEDDLE_BUILD": str(build_folder()), "PYTHONUNBUFFERED": "1"}
+
+    def ready(self):
+        return "Ctrl-C stops it" in self.log_text()
+
+    def children(self):
+        with open(f"/proc/{self.pid}/task/{self.pid}/children") as f:
+            return [int(n) for n in f.read().split()]
+
+    def interrupt(self):
+        self.child.send_signal(signal.SIGINT)
+        return self.child.wait(60)
+
+    @property
+    def front(self):
+        line = next(n for n in reversed(self.log_text().splitlines()) if n.startswith("Pale Moon:"))
+        return line.split()[-1].rstrip("/")
+
+
+@pytest.fixture
+def place():
+    folder = make_temp_folder()
+    yield folder, free_range()
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
+
+
+def free_range():
+    """The first of enough free ports in a row."""
+    while True:
+        first = free_port()
+        try:
+            for port in (first + 1, first + 2, *range(first + 11, first + 15)):
+                with socket.socket() as s:
+                    s.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            continue
+
+
+def account(front, email=None):
+    server = SimpleNamespace(url=front)
+    email = email or os.urandom(8).hex() + "@example.com"
+    return Storage11(server, username_of(email), "correct horse battery", email)
+
+
+def storage_of(user):
+    """The client of this account at the node that the directory names."""
+    return Storage11(SimpleNamespace(url=user.node().text.rstrip("/")), user.name, user.password, user.email)
+
+
+
+def test_it_serves_stops_all_that_it_started_and_goes_on_with_the_data(place):
+    folder, port = place
+    (folder / "c").mkdir()
+    bystander = subprocess.Popen(["sleep", "600"])
+    launcher = Launcher(folder, port, 2).start(START_S)
+    try:
+        started = launcher.children()
+        assert len(started) == 2 + 2 + 2 * 3
+        users = [account(launcher.front) for _ in range(4)]
+        for user in users:
+            user.register()
+            storage_of(user).save("bookmarks", "abc", f"of {user.name}")
+        assert len({user.node().text for user in users}) == 2
+        wait_until(lambda: "users 2 of 1000" in launcher.log_text(), "the table counts users", 20)
+        device = PaleMoon(SimpleNamespace(url=launcher.front, heddle=SimpleNamespace(now=time.time)))
+        device.create_account()
+        device.records["bookmarks"].put(title="x")
+        device.sync()
+        second = subprocess.run(launcher.argv(), env={**os.environ, **launcher.env()}, capture_output=True, text=True, timeout=60)
+        assert second.returncode == 1 and "runs in" in second.stderr, second
+        assert launcher.interrupt() == 0, launcher.log_tail()
+        assert not [pid for pid in started if os.path.exists(f"/proc/{pid}")]
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+        if launcher.running:
+            launcher.stop()
+
+    again = Launcher(folder, port, 3).start(START_S)
+    try:
+        assert len(again.children()) == 2 + 2 + 3 * 3
+        for user in users:
+            assert storage_of(user).item("bookmarks", "abc")["payload"] == f"of {user.name}"
+        assert again.interrupt() == 0, again.log_tail()
+    finally:
+        if again.running:
+            again.stop()
+
+
+def test_what_dies_is_shown_and_comes_back(place):
+    folder, port = place
+    launcher = Launcher(folder, port, 1).start(START_S)
+    try:
+        pid = int(next(n for n in launcher.log_text().splitlines() if n.startswith("directory 2 ")).split()[2])
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: "directory 2" in launcher.log_text() and "ended with -9" in launcher.log_text(), "shown", 20)
+        wait_until(lambda: launcher.log_text().rpartition("ended with -9")[2].count("directory 2      ok"), "back", 40)
+        assert launcher.interrupt() == 0, launcher.log_tail()
+    finally:
+        if launcher.running:
+            launcher.stop()
+
+
+def test_it_explains_what_is_in_its_way(place):
+    folder, port = place
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", port + 11))
+        s.listen()
+        r = subprocess.run(Launcher(folder, port, 1).argv(), capture_output=True, text=True, timeout=60, env={**os.environ, "HEDDLE_BUILD": str(build_folder())})
+    assert r.returncode == 1 and f"127.0.0.1:{port + 11}" in r.stderr and "--port" in r.stderr, r
+    long = Launcher(folder / ("long" * 20), port, 1)
+    r = subprocess.run(long.argv(), capture_output=True, text=True, timeout=60, env={**os.environ, "HEDDLE_BUILD": str(build_folder())})
+    assert r.returncode == 1 and "--data" in r.stderr and "Traceback" not in r.stderr, r
+    r = subprocess.run(Launcher(folder, port, 0).argv(), capture_output=True, text=True, timeout=60, env={**os.environ, "HEDDLE_BUILD": "build/none"})
+    assert r.returncode == 1 and "./bootstrap build" in r.stderr, r
