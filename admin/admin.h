@@ -1,4 +1,4 @@
-/* What the commands of heddle-admin share. */
+/* What the commands of heddle-admin share. How a command is added: admin/commands.h. */
 #ifndef HEDDLE_ADMIN_ADMIN_H
 #define HEDDLE_ADMIN_ADMIN_H
 
@@ -7,29 +7,20 @@
 
 /* Keys of [admin]. */
 struct admin_conf {
-    char *directory;      /* internal address: http://HOST:PORT, or the path of a unix socket */
-    char *name;           /* by which the directory knows us                                  */
-    struct conf_list key; /* the last one signs                                               */
+    struct conf_list directories; /* internal addresses: http://HOST:PORT, or the path of a unix socket    */
+    struct conf_list nodes;       /* NAME=ADDRESS, for nodes that the directory knows no address of        */
+    char *name;                   /* by which directories and nodes know us                                */
+    struct conf_list key;         /* the last one signs                                                    */
+    char *dir;                    /* plans, journals of runs, the audit log; "": see admin_dir             */
+    int64_t timeout_s;            /* of one call                                                           */
 };
 extern const struct conf_key admin_conf_keys[];
 extern const size_t admin_conf_keys_n;
 
-/* A command: what stands behind its two words; gives the exit status. */
-typedef int command_fn(const struct admin_conf *c, int argc, char **argv);
-
-/* Says on stderr what is wrong with the command line. */
+/* Says on stderr what is wrong with the command line; gives EXIT_MISUSED. */
 int admin_wrong(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
-/* ---- ask.c ---- */
-
-/* One signed call to the directory, path below /internal/v1/; body VIEW_NONE: none. *out: zeroed or an earlier answer, of status 200.
- * RC_BAD_INPUT: the settings; RC_AWAY: no answer; any other word of the directory's with its text. */
-MUST_USE rc admin_ask(const struct admin_conf *c, const char *method, const char *path, view body,
-                      struct answer *out, struct err *e);
-/* The exit status that goes with r; says why on stderr if there is something to say. */
+/* The exit status that goes with r (enum admin_exit); says why on stderr if there is something to say. */
 int admin_status(rc r, const struct err *e);
-
-/* ---- nodes.c ---- */
-command_fn node_add, node_set, node_list, node_show, node_remove;
 
 #endif

@@ -1,9 +1,11 @@
-/* heddle-admin node …: the table of nodes. */
-#include <stdio.h>
+/* heddle-admin node …: what is decided about nodes. */
+#include <inttypes.h>
 
-#include "admin/admin.h"
+#include "admin/ask.h"
+#include "admin/reach.h"
+#include "admin/show.h"
+#include "admin/verbs.h"
 #include "common/base/json.h"
-#include "common/web/program.h"
 #include "common/web/server.h"
 
 /* What may stand before the "=". */
@@ -15,6 +17,24 @@ static const struct {
     { "state", false }, { "capacity", true }, { "seats", true },
 };
 #define N_MEMBERS (sizeof(members) / sizeof(members[0]))
+
+static const struct column list_columns[] = {
+    { "name", "NAME", COLUMN_TEXT },
+    { "state", "STATE", COLUMN_STATE },
+    { "capacity", "CAPACITY", COLUMN_NUMBER },
+    { "seats", "SEATS", COLUMN_NUMBER },
+    { "pools", "POOLS", COLUMN_TEXT },
+    { "address", "ADDRESS", COLUMN_TEXT },
+    COLUMNS_END,
+};
+
+static const struct column show_columns[] = {
+    { "name", "name", COLUMN_TEXT },           { "url", "url", COLUMN_TEXT },
+    { "address", "address", COLUMN_TEXT },     { "node_type", "node_type", COLUMN_TEXT },
+    { "pools", "pools", COLUMN_TEXT },         { "state", "state", COLUMN_STATE },
+    { "capacity", "capacity", COLUMN_NUMBER }, { "seats", "seats", COLUMN_NUMBER },
+    { "opened", "opened", COLUMN_TIME },       COLUMNS_END,
+};
 
 /* ---- KEY=VALUE ---- */
 
@@ -33,7 +53,7 @@ static bool put_member(struct buf *b, const char *word)
         }
         if (!view_to_u64(value, INT64_MAX, &whole))
             return false;
-        buf_addf(b, "%llu", (unsigned long long)whole);
+        buf_addf(b, "%" PRIu64, whole);
         return true;
     }
     return false;
@@ -47,135 +67,241 @@ static int put_members(struct buf *b, int argc, char **argv)
                 "\"%s\" is not address=, node_type=, pools=, state=, capacity= or seats= with a good value",
                 argv[i]);
     buf_addc(b, '}');
-    return PROGRAM_DONE;
-}
-
-/* ---- showing ---- */
-
-static long long number(const json_t *node, const char *name)
-{
-    return json_integer_value(json_object_get(node, name));
-}
-
-static const char *text(const json_t *node, const char *name)
-{
-    const char *t = json_string_value(json_object_get(node, name));
-    return t ? t : "";
-}
-
-static void print_row(const json_t *n)
-{
-    printf("%-30s %-9s %10lld %10lld  %s\n", text(n, "name"), text(n, "state"), number(n, "capacity"),
-           number(n, "seats"), text(n, "address"));
-}
-
-static void print_all(const json_t *n)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach ((json_t *)(uintptr_t)n, name, value) {
-        if (json_is_string(value))
-            printf("%-10s %s\n", name, json_string_value(value));
-        else
-            printf("%-10s %lld\n", name, (long long)json_integer_value(value));
-    }
-}
-
-/* Each line of the answer is an object. */
-static rc print_lines(const struct answer *a, void (*print)(const json_t *n), struct err *e)
-{
-    view rest = buf_view(&a->body), line;
-    while (view_cut(&rest, '\n', &line)) {
-        SCOPED(json_decref) json_t *n = NULL;
-        if (line.n == 0)
-            continue;
-        if (json_read(line, 4, JSON_READ_PLAIN, &n, NULL) != RC_OK || !json_is_object(n))
-            return fail(e, RC_BROKEN, RESP_GENERIC, "the directory's answer cannot be read");
-        print(n);
-    }
-    return RC_OK;
+    return EXIT_DONE;
 }
 
 /* ---- calls ---- */
 
-/* It goes into a path as it is. */
-static bool is_name(view v)
+static rc entry_path(struct buf *path, view name, struct err *e)
 {
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              strchr(".:_-[]", c)))
-            return false;
-    }
-    return v.n > 0;
+    if (!ask_is_node_name(name))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "\"%.*s\" is no name of a node, like node7.example.net",
+                    VIEW_ARG(name));
+    buf_addf(path, "nodes/%.*s", VIEW_ARG(name));
+    return RC_OK;
 }
 
-static int ask_and_print(const struct admin_conf *c, const char *method, view name, view body,
-                         const char *heading, void (*print)(const json_t *n))
+rc node_entry(struct admin *a, view name, json_t **out, struct err *e)
 {
     SCOPED(buf_done) struct buf path = { 0 };
-    struct answer a = { .status = 0 };
+    SCOPED(answer_done) struct answer answer = { .status = 0 };
+    TRY(admin_reach(a, e));
+    TRY(entry_path(&path, name, e));
+    TRY(ask_directory(a->ask, "GET", buf_text(&path), VIEW_NONE, &answer, e));
+    return ask_object(&answer, out, e);
+}
+
+rc node_change(struct admin *a, view name, view body, json_t **out, struct err *e)
+{
+    SCOPED(buf_done) struct buf path = { 0 };
+    SCOPED(answer_done) struct answer answer = { .status = 0 };
+    TRY(admin_reach(a, e));
+    TRY(entry_path(&path, name, e));
+    TRY(ask_directory(a->ask, "PUT", buf_text(&path), body, &answer, e));
+    return ask_object(&answer, out, e);
+}
+
+static int change_and_show(struct admin *a, view name, view body)
+{
+    SCOPED(json_decref) json_t *entry = NULL;
     struct err e = ERR_NONE;
-    if (name.p && !is_name(name))
-        return admin_wrong("\"%.*s\" is no name of a node, like node7.example.net", VIEW_ARG(name));
-    buf_add(&path, VIEW("nodes"));
-    if (name.p)
-        buf_addf(&path, "/%.*s", VIEW_ARG(name));
-    rc r = admin_ask(c, method, buf_text(&path), body, &a, &e);
-    if (r == RC_OK && heading)
-        puts(heading);
-    if (r == RC_OK && print)
-        r = print_lines(&a, print, &e);
-    answer_done(&a);
+    rc r = node_change(a, name, body, &entry, &e);
+    if (r == RC_OK)
+        show_object(a, entry, show_columns);
     return admin_status(r, &e);
 }
 
-int node_add(const struct admin_conf *c, int argc, char **argv)
+/* ---- verbs ---- */
+
+static int node_add(struct admin *a)
 {
     SCOPED(buf_done) struct buf body = { 0 };
     struct url_parts u;
-    view url = { .p = argv[0], .n = strlen(argv[0]) };
+    view url = view_of(a->argv[0]);
     if (!url_cut(url, &u))
-        return admin_wrong("node add: \"%s\" is no URL of a node, like https://node7.example.net", argv[0]);
+        return admin_wrong("node add: \"%s\" is no URL of a node, like https://node7.example.net",
+                           a->argv[0]);
     size_t from = u.scheme.n + strlen("://");
     buf_add(&body, VIEW("{\"url\":"));
     json_put_string(&body, url);
-    int status = put_members(&body, argc - 1, argv + 1);
-    if (status != PROGRAM_DONE)
+    int status = put_members(&body, a->argc - 1, a->argv + 1);
+    if (status != EXIT_DONE)
         return status;
     while (url.p[url.n - 1] == '/') /* the directory will say that it must not be there */
         url.n--;
-    return ask_and_print(c, "PUT", (view){ .p = url.p + from, .n = url.n - from - u.base.n }, buf_view(&body),
-                         NULL, print_all);
+    return change_and_show(a, (view){ .p = url.p + from, .n = url.n - from - u.base.n }, buf_view(&body));
 }
 
-int node_set(const struct admin_conf *c, int argc, char **argv)
+static int node_set(struct admin *a)
 {
     SCOPED(buf_done) struct buf body = { 0 };
     buf_addc(&body, '{');
-    int status = put_members(&body, argc - 1, argv + 1);
-    return status == PROGRAM_DONE
-               ? ask_and_print(c, "PUT", view_of(argv[0]), buf_view(&body), NULL, print_all)
-               : status;
+    int status = put_members(&body, a->argc - 1, a->argv + 1);
+    return status == EXIT_DONE ? change_and_show(a, view_of(a->argv[0]), buf_view(&body)) : status;
 }
 
-int node_list(const struct admin_conf *c, int argc, char **argv)
+static int set_state(struct admin *a, const char *state)
 {
-    (void)argc;
-    (void)argv;
-    return ask_and_print(c, "GET", VIEW_NONE, VIEW_NONE,
-                         "NAME                           STATE       CAPACITY      SEATS  ADDRESS",
-                         print_row);
+    SCOPED(buf_done) struct buf body = { 0 };
+    buf_addf(&body, "{\"state\":\"%s\"}", state);
+    return change_and_show(a, view_of(a->argv[0]), buf_view(&body));
 }
 
-int node_show(const struct admin_conf *c, int argc, char **argv)
+static int node_open(struct admin *a)
 {
-    (void)argc;
-    return ask_and_print(c, "GET", view_of(argv[0]), VIEW_NONE, NULL, print_all);
+    return set_state(a, "open");
 }
 
-int node_remove(const struct admin_conf *c, int argc, char **argv)
+static int node_close(struct admin *a)
 {
-    (void)argc;
-    return ask_and_print(c, "DELETE", view_of(argv[0]), VIEW_NONE, NULL, NULL);
+    return set_state(a, "closed");
 }
+
+/* Seats change by what the capacity changes. */
+static int node_weight(struct admin *a)
+{
+    SCOPED(json_decref) json_t *entry = NULL;
+    SCOPED(buf_done) struct buf body = { 0 };
+    struct err e = ERR_NONE;
+    uint64_t capacity;
+    if (!view_to_u64(view_of(a->argv[1]), INT64_MAX / 2, &capacity))
+        return admin_wrong("node weight: \"%s\" is no number of users", a->argv[1]);
+    rc r = node_entry(a, view_of(a->argv[0]), &entry, &e);
+    if (r != RC_OK)
+        return admin_status(r, &e);
+    int64_t taken = json_integer_value(json_object_get(entry, "capacity")) -
+                    json_integer_value(json_object_get(entry, "seats"));
+    int64_t seats = (int64_t)capacity > taken ? (int64_t)capacity - taken : 0;
+    buf_addf(&body, "{\"capacity\":%" PRIu64 ",\"seats\":%" PRId64 "}", capacity, seats);
+    return change_and_show(a, view_of(a->argv[0]), buf_view(&body));
+}
+
+static void print_names(struct admin *a, const json_t *rows)
+{
+    const json_t *row;
+    size_t i;
+    json_array_foreach (rows, i, row)
+        fprintf(a->out, "%s\n", json_string_value(json_object_get(row, "name")));
+}
+
+static int node_list(struct admin *a)
+{
+    SCOPED(json_decref) json_t *rows = NULL;
+    struct err e = ERR_NONE;
+    rc r = admin_reach(a, &e);
+    if (r == RC_OK)
+        r = ask_all(a->ask, VIEW_NONE, "nodes", &rows, &e);
+    if (r == RC_OK && option_given(a, "names"))
+        print_names(a, rows);
+    else if (r == RC_OK)
+        show_rows(a, rows, list_columns);
+    return admin_status(r, &e);
+}
+
+static int node_show(struct admin *a)
+{
+    SCOPED(json_decref) json_t *entry = NULL;
+    struct err e = ERR_NONE;
+    rc r = node_entry(a, view_of(a->argv[0]), &entry, &e);
+    if (r == RC_OK)
+        show_object(a, entry, show_columns);
+    return admin_status(r, &e);
+}
+
+static int node_remove(struct admin *a)
+{
+    SCOPED(buf_done) struct buf path = { 0 };
+    SCOPED(answer_done) struct answer answer = { .status = 0 };
+    struct err e = ERR_NONE;
+    rc r = admin_reach(a, &e);
+    if (r == RC_OK)
+        r = entry_path(&path, view_of(a->argv[0]), &e);
+    if (r == RC_OK)
+        r = ask_directory(a->ask, "DELETE", buf_text(&path), VIEW_NONE, &answer, &e);
+    return admin_status(r, &e);
+}
+
+/* ---- the table ---- */
+
+static const struct command_option list_options[] = {
+    { .name = "names", .type = OPTION_FLAG, .help = "names alone, one a line" },
+    OPTIONS_END,
+};
+
+const struct command node_commands[] = {
+    { .name = "node add",
+      .arguments = "URL [KEY=VALUE …]",
+      .least = 1,
+      .most = 7,
+      .help = "add a node",
+      .about =
+          "URL is the node's own: tokens carry it, and its host[:port] is the node's name. KEY is address (what clients use, if not "
+          "the URL), capacity (how many users), seats (how many more it takes), state (open, closed, draining, down), node_type or "
+          "pools.",
+      .examples = { "heddle-admin node add https://node7.example.net capacity=20000",
+                    "take nobody yet\nheddle-admin node add https://node8.example.net capacity=20000 state=closed" },
+      .changes = true,
+      .run = node_add },
+    { .name = "node set",
+      .arguments = "NODE KEY=VALUE …",
+      .least = 2,
+      .most = 8,
+      .completes = "@node",
+      .help = "change what is decided about a node",
+      .examples = { "heddle-admin node set node7.example.net address=https://sync.example.net pools=eu" },
+      .changes = true,
+      .run = node_set },
+    { .name = "node list",
+      .help = "all nodes",
+      .options = list_options,
+      .examples = { "heddle-admin node list", "heddle-admin node list --json | jq .capacity" },
+      .run = node_list },
+    { .name = "node show",
+      .arguments = "NODE",
+      .least = 1,
+      .most = 1,
+      .completes = "@node",
+      .help = "one node",
+      .examples = { "heddle-admin node show node7.example.net" },
+      .run = node_show },
+    { .name = "node open",
+      .arguments = "NODE",
+      .least = 1,
+      .most = 1,
+      .completes = "@node",
+      .help = "let new users come to a node",
+      .examples = { "heddle-admin node open node8.example.net" },
+      .changes = true,
+      .run = node_open },
+    { .name = "node close",
+      .arguments = "NODE",
+      .least = 1,
+      .most = 1,
+      .completes = "@node",
+      .help = "let no new users come to a node; those who live there notice nothing",
+      .examples = { "heddle-admin node close node7.example.net" },
+      .changes = true,
+      .run = node_close },
+    { .name = "node weight",
+      .arguments = "NODE CAPACITY",
+      .least = 2,
+      .most = 2,
+      .completes = "@node",
+      .help = "change how many users a node shall hold",
+      .about =
+          "Plans spread users in proportion to the capacities. The free seats change by as much as the capacity.",
+      .examples = { "heddle-admin node weight node7.example.net 40000" },
+      .changes = true,
+      .run = node_weight },
+    { .name = "node remove",
+      .arguments = "NODE",
+      .least = 1,
+      .most = 1,
+      .completes = "@node",
+      .help = "remove a node on which nobody lives",
+      .danger = "the node is forgotten: its key, its capacity, its pools.",
+      .examples = { "heddle-admin node remove node7.example.net --yes" },
+      .changes = true,
+      .run = node_remove },
+    COMMANDS_END,
+};

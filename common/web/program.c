@@ -86,9 +86,13 @@ static void print_help(const struct program *p, const struct conf_group *groups,
            "  --show-config            print the values in force and end\n"
            "  --check-config           say whether the configuration is good and end\n"
            "  --version                print the version and end\n"
-           "  --help                   print this and end\n\n"
-           "Keys:\n\n",
+           "  --help                   print this and end\n\n",
            p->name, p->purpose, p->name, p->arguments ? " " : "", p->arguments ? p->arguments : "");
+    if (p->help) {
+        p->help(p->arg, stdout);
+        putchar('\n');
+    }
+    printf("Keys:\n\n");
     conf_manual(groups, n, stdout);
 }
 

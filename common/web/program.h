@@ -52,6 +52,8 @@ struct program {
     rc (*reload)(void *arg, void *const *fresh, struct err *e);
     /* Drains and closes what start opened, also after a start that failed half-way. */
     void (*stop)(void *arg);
+    /* More for --help, before the keys. May be NULL. */
+    void (*help)(void *arg, FILE *out);
     /* Instead of start … stop: a command that ends by itself. argv is what the options left over. Gives the exit status.
      * Signals keep their usual meaning. */
     int (*run)(void *arg, int argc, char **argv);
