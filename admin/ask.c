@@ -338,8 +338,7 @@ rc ask_each(struct ask *a, view node, const char *path, ask_visitor *visit, void
         SCOPED(buf_done) struct buf question = { 0 };
         buf_add(&question, view_of(path));
         if (answer.next[0]) {
-            buf_addf(&question, "%cafter=", strchr(path, '?') ? '&' : '?');
-            ask_escape(&question, view_of(answer.next));
+            buf_addf(&question, "%cafter=%s", strchr(path, '?') ? '&' : '?', answer.next);
         }
         if (node.p)
             TRY(ask_node(a, node, "GET", buf_text(&question), VIEW_NONE, &answer, e));

@@ -40,7 +40,7 @@ MUST_USE rc ask_node_address(struct ask *a, view node, const char **out, struct 
 MUST_USE rc ask_object(const struct answer *answer, json_t **out, struct err *e);
 
 /* Many objects: every line of every page. `visit` borrows `line`; what it returns but RC_OK ends the reading. The path may have a
- * query; X-Heddle-Next of an answer becomes "after=" of the next question. node VIEW_NONE: a directory. */
+ * query; X-Heddle-Next of an answer, which is escaped already, becomes "after=" of the next question. node VIEW_NONE: a directory. */
 typedef rc ask_visitor(void *arg, json_t *line, struct err *e);
 MUST_USE rc ask_each(struct ask *a, view node, const char *path, ask_visitor *visit, void *arg,
                      struct err *e);

@@ -2,7 +2,6 @@
 #include <inttypes.h>
 
 #include "admin/ask.h"
-#include "admin/reach.h"
 #include "admin/show.h"
 #include "admin/verbs.h"
 #include "common/base/json.h"
@@ -85,7 +84,7 @@ rc node_entry(struct admin *a, view name, json_t **out, struct err *e)
 {
     SCOPED(buf_done) struct buf path = { 0 };
     SCOPED(answer_done) struct answer answer = { .status = 0 };
-    TRY(admin_reach(a, e));
+    TRY(admin_connect(a, e));
     TRY(entry_path(&path, name, e));
     TRY(ask_directory(a->ask, "GET", buf_text(&path), VIEW_NONE, &answer, e));
     return ask_object(&answer, out, e);
@@ -95,7 +94,7 @@ rc node_change(struct admin *a, view name, view body, json_t **out, struct err *
 {
     SCOPED(buf_done) struct buf path = { 0 };
     SCOPED(answer_done) struct answer answer = { .status = 0 };
-    TRY(admin_reach(a, e));
+    TRY(admin_connect(a, e));
     TRY(entry_path(&path, name, e));
     TRY(ask_directory(a->ask, "PUT", buf_text(&path), body, &answer, e));
     return ask_object(&answer, out, e);
@@ -188,7 +187,7 @@ static int node_list(struct admin *a)
 {
     SCOPED(json_decref) json_t *rows = NULL;
     struct err e = ERR_NONE;
-    rc r = admin_reach(a, &e);
+    rc r = admin_connect(a, &e);
     if (r == RC_OK)
         r = ask_all(a->ask, VIEW_NONE, "nodes", &rows, &e);
     if (r == RC_OK && option_given(a, "names"))
@@ -213,7 +212,7 @@ static int node_remove(struct admin *a)
     SCOPED(buf_done) struct buf path = { 0 };
     SCOPED(answer_done) struct answer answer = { .status = 0 };
     struct err e = ERR_NONE;
-    rc r = admin_reach(a, &e);
+    rc r = admin_connect(a, &e);
     if (r == RC_OK)
         r = entry_path(&path, view_of(a->argv[0]), &e);
     if (r == RC_OK)

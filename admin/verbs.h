@@ -2,9 +2,20 @@
 #ifndef HEDDLE_ADMIN_VERBS_H
 #define HEDDLE_ADMIN_VERBS_H
 
+#include "admin/ask.h"
 #include "admin/commands.h"
 
 extern const struct command node_commands[];   /* nodes.c  */
 extern const struct command secret_commands[]; /* secret.c */
+
+/* Opens a->ask at its first call. RC_BAD_INPUT: settings. */
+MUST_USE rc admin_connect(struct admin *a, struct err *e);
+
+/* ---- nodes.c ---- */
+
+/* The entry of a node; json_decref. RC_BAD_INPUT: no name of a node. */
+MUST_USE rc node_entry(struct admin *a, view name, json_t **out, struct err *e);
+/* PUT of it: body is a JSON object of members to change. *out: the entry afterwards. */
+MUST_USE rc node_change(struct admin *a, view name, view body, json_t **out, struct err *e);
 
 #endif
