@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/metrics.h"
@@ -13,13 +15,22 @@
 #define LINE_BYTES  PIPE_BUF
 #define VALUE_BYTES 1024 /* of one field, as written */
 #define TAIL_BYTES  32   /* kept free for `,"cut":true}` and the line's end */
+#define HELD_BYTES  65536
 
 static struct {
     int fd;
     bool json;
     enum log_level least;
     _Atomic uint64_t lost; /* lines that could not be written */
-} sink = { .fd = STDERR_FILENO, .json = true, .least = LOG_INFO };
+    size_t piece_bytes;    /* most of one write() of several lines */
+} sink = { .fd = STDERR_FILENO, .json = true, .least = LOG_INFO, .piece_bytes = PIPE_BUF };
+
+/* Lines that may wait, in their order: whole ones. Whoever writes holds the lock, so that no line overtakes another. */
+static struct {
+    pthread_mutex_t lock;
+    size_t n;
+    char p[HELD_BYTES];
+} held = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static const char *const level_names[] = { "debug", "info", "warn", "error" };
 #define LEVELS (sizeof level_names / sizeof level_names[0])
@@ -41,6 +52,8 @@ void log_setup(int fd, enum log_format format, enum log_level least)
     sink.fd = fd;
     sink.json = format == LOG_JSON || (format == LOG_AUTO && !isatty(fd));
     sink.least = least;
+    struct stat st;
+    sink.piece_bytes = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? HELD_BYTES : PIPE_BUF;
     metric_gauge("heddle_log_lines_lost", NULL, "Log lines that could not be written", lines_lost, NULL);
 }
 
@@ -133,11 +146,22 @@ static size_t escape(const unsigned char *p, size_t n, char seq[8], size_t *take
     return len;
 }
 
+/* How many bytes from p on are written as they are? Nearly all of most values. */
+static size_t plain_run(const char *p, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '"' && p[i] != '\\')
+        i++;
+    return i;
+}
+
 static void put_escaped(struct line *l, view v)
 {
-    size_t start = l->n, taken;
+    size_t start = l->n, taken, plain = plain_run(v.p, v.n < VALUE_BYTES ? v.n : VALUE_BYTES);
 
-    for (size_t i = 0; i < v.n && !l->cut; i += taken) {
+    put(l, v.p, plain);
+    for (size_t i = plain; i < v.n && !l->cut; i += taken) {
         char seq[8];
         size_t len = escape((const unsigned char *)v.p + i, v.n - i, seq, &taken);
 
@@ -164,7 +188,6 @@ static void put_time(struct line *l)
         char text[32];
     } last = { .second = -1 };
     struct timespec now;
-    char ms[8];
 
     clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for this clock */
     if (now.tv_sec != last.second) {
@@ -176,14 +199,24 @@ static void put_time(struct line *l)
             memcpy(last.text, "?", 2);
     }
     put_text(l, last.text);
-    put(l, ms, (size_t)snprintf(ms, sizeof ms, ".%03dZ", (int)(now.tv_nsec / 1000000 % 1000)));
+    unsigned ms = (unsigned)(now.tv_nsec / 1000000 % 1000);
+    put(l, (char[]){ '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z' },
+        5);
 }
 
 static void put_number(struct line *l, int64_t number)
 {
     char text[24];
+    size_t at = sizeof text;
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
 
-    put(l, text, (size_t)snprintf(text, sizeof text, "%" PRId64, number));
+    do {
+        text[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (number < 0)
+        text[--at] = '-';
+    put(l, text + at, sizeof text - at);
 }
 
 static void put_field_json(struct line *l, const struct log_field *f)
@@ -263,31 +296,92 @@ static void put_tail(struct line *l)
     l->n += n;
 }
 
-static void write_line(const struct line *l)
+/* ---- writing; held.lock is held ---- */
+
+static void write_lines(const char *p, size_t n)
 {
-    ssize_t n;
+    ssize_t done;
 
     do
-        n = write(sink.fd, l->p, l->n);
-    while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)l->n)
-        atomic_fetch_add_explicit(&sink.lost, 1, memory_order_relaxed);
+        done = write(sink.fd, p, n);
+    while (done < 0 && errno == EINTR);
+    for (size_t i = done > 0 ? (size_t)done : 0; i < n; i++) /* ends of lines that did not get there */
+        if (p[i] == '\n')
+            atomic_fetch_add_explicit(&sink.lost, 1, memory_order_relaxed);
 }
 
-void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n)
+/* The length of as many whole lines as one write() may take; a line alone is never longer. */
+static size_t piece(const char *p, size_t n)
+{
+    if (n <= sink.piece_bytes)
+        return n;
+    const char *end = memrchr(p, '\n', sink.piece_bytes);
+    return end ? (size_t)(end - p) + 1 : n;
+}
+
+static void write_held(void)
+{
+    for (size_t at = 0, n; at < held.n; at += n) {
+        n = piece(held.p + at, held.n - at);
+        write_lines(held.p + at, n);
+    }
+    held.n = 0;
+}
+
+static void hold(const struct line *l)
+{
+    if (l->n > HELD_BYTES - held.n)
+        write_held();
+    memcpy(held.p + held.n, l->p, l->n);
+    held.n += l->n;
+}
+
+/* ---- lines ---- */
+
+static void build(struct line *l, enum log_level level, const char *event, const struct log_field *fields,
+                  size_t n)
+{
+    l->n = 0;
+    l->cut = false;
+    put_head(l, level_names[(size_t)level < LEVELS ? level : LOG_ERROR], event);
+    for (size_t i = 0; i < n; i++)
+        if (!put_field(l, &fields[i]))
+            break;
+    put_tail(l);
+}
+
+static void give(enum log_level level, const char *event, const struct log_field *fields, size_t n, bool soon)
 {
     int saved_errno = errno;
     struct line l;
 
     if (!log_wants(level))
         return;
-    l.n = 0;
-    l.cut = false;
-    put_head(&l, level_names[(size_t)level < LEVELS ? level : LOG_ERROR], event);
-    for (size_t i = 0; i < n; i++)
-        if (!put_field(&l, &fields[i]))
-            break;
-    put_tail(&l);
-    write_line(&l);
+    build(&l, level, event, fields, n);
+    pthread_mutex_lock(&held.lock);
+    hold(&l);
+    if (!soon)
+        write_held();
+    pthread_mutex_unlock(&held.lock);
+    errno = saved_errno;
+}
+
+void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n)
+{
+    give(level, event, fields, n, false);
+}
+
+void log_event_soon(enum log_level level, const char *event, const struct log_field *fields, size_t n)
+{
+    give(level, event, fields, n, true);
+}
+
+void log_flush(void)
+{
+    int saved_errno = errno;
+
+    pthread_mutex_lock(&held.lock);
+    write_held();
+    pthread_mutex_unlock(&held.lock);
     errno = saved_errno;
 }

@@ -1,4 +1,5 @@
-/* One JSON line for each event on stderr or a file (plain text on a terminal). Thread-safe, one write() for each line.
+/* One JSON line for each event on stderr or a file (plain text on a terminal). Thread-safe; a line is never torn apart by another
+ * writer's, and lines leave in the order of their making.
  * Values are escaped; nobody logs bodies, keys, passwords or Authorization headers. Library code never logs:
  * it returns an rc and a text, and whoever ends the failure logs it once. */
 #ifndef HEDDLE_BASE_LOG_H
@@ -27,6 +28,11 @@ struct log_field {
               sizeof((const struct log_field[]){ __VA_ARGS__ }) / sizeof(struct log_field))
 
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n);
+
+/* The same for lines of which there are thousands a second and none is urgent: they wait, at most 64 KiB, for the next line that is,
+ * or for log_flush, which whoever uses this must see to; a process that is killed loses what waits. */
+void log_event_soon(enum log_level level, const char *event, const struct log_field *fields, size_t n);
+void log_flush(void);
 
 /* Once, before threads start. fd is borrowed. Lines below `least` are dropped. */
 void log_setup(int fd, enum log_format format, enum log_level least);

@@ -239,6 +239,67 @@ static void lines_of_several_threads_do_not_mix(void **state)
     assert_int_equal(lines, 200);
 }
 
+static void lines_that_may_wait_leave_before_the_next_that_may_not(void **state)
+{
+    const struct log_field f = LOG_I("n", 1);
+    char want[4096] = "";
+    const char *at;
+
+    (void)state;
+    log_setup(drain.in, LOG_PLAIN, LOG_INFO);
+    log_event_soon(LOG_INFO, "first", &f, 1);
+    log_event_soon(LOG_DEBUG, "unwanted", &f, 1);
+    log_event_soon(LOG_INFO, "second", &f, 1);
+    assert_string_equal(logged(), "");
+    log_event(LOG_WARN, "third", &f, 1);
+    snprintf(want, sizeof want, "%s", logged());
+    at = want;
+    for (size_t i = 0; i < 3; i++) {
+        at = strstr(at, (const char *[]){ "first n=1\n", "second n=1\n", "third n=1\n" }[i]);
+        assert_non_null(at);
+    }
+    log_event_soon(LOG_INFO, "fourth", &f, 1);
+    assert_string_equal(logged(), "");
+    log_flush();
+    assert_non_null(strstr(logged(), "fourth"));
+    log_flush();
+    assert_string_equal(logged(), "");
+}
+
+/* More than is held; each piece is whole lines, and those that find no room in the pipe are counted. */
+static void many_lines_that_wait_leave_whole_and_in_order(void **state)
+{
+    enum { LINES = 2000 };
+    int next = 0;
+
+    (void)state;
+    log_setup(drain.in, LOG_PLAIN, LOG_INFO);
+    for (int i = 0; i < LINES; i++) {
+        const struct log_field f = LOG_I("n", i);
+        log_event_soon(LOG_INFO, "e", &f, 1);
+        if (i % 500 != 499)
+            continue;
+        log_flush();
+        for (const char *p = logged(); *p; next++) {
+            char want[32];
+            const char *end = strchr(p, '\n');
+            size_t n = (size_t)snprintf(want, sizeof want, " e n=%d", next);
+            assert_non_null(end);
+            assert_true((size_t)(end - p) > n && strncmp(end - n, want, n) == 0);
+            p = end + 1;
+        }
+    }
+    assert_int_equal(next, LINES);
+}
+
+static void numbers_of_any_size_are_written_out(void **state)
+{
+    (void)state;
+    log_setup(drain.in, LOG_PLAIN, LOG_INFO);
+    LOG(LOG_INFO, "e", LOG_I("a", INT64_MIN), LOG_I("b", INT64_MAX), LOG_I("c", 0), LOG_I("d", -10));
+    assert_non_null(strstr(logged(), " a=-9223372036854775808 b=9223372036854775807 c=0 d=-10\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +312,9 @@ int main(void)
         cmocka_unit_test(a_line_that_cannot_be_written_is_counted),
         cmocka_unit_test(levels_are_known_by_name),
         cmocka_unit_test(lines_of_several_threads_do_not_mix),
+        cmocka_unit_test(lines_that_may_wait_leave_before_the_next_that_may_not),
+        cmocka_unit_test(many_lines_that_wait_leave_whole_and_in_order),
+        cmocka_unit_test(numbers_of_any_size_are_written_out),
     };
 
     return cmocka_run_group_tests(tests, open_drain, close_drain);

@@ -169,7 +169,9 @@ struct worker {
     pthread_t thread;
     sem_t wake;
     struct worker *next_sleeper;
-    void **states; /* one for each mount; NULL until opened */
+    int64_t begun_us; /* of his job; 0: he has none. Under queue.lock, as is slow */
+    bool slow;        /* his job is a write, or takes long: he does not count as brisk */
+    void **states;    /* one for each mount; NULL until opened */
 };
 
 struct queue {
@@ -178,7 +180,10 @@ struct queue {
     struct worker *sleepers; /* who fell asleep last stands first */
     unsigned depth, most;
     bool closed;
-    int64_t full_since_us; /* 0: not full */
+    int64_t full_since_us;    /* 0: not full */
+    int brisk, brisk_enough;  /* workers awake that are not slow */
+    bool paced;               /* queue_pace is being called */
+    unsigned jobs, jobs_seen; /* counted, to see whether anything happens */
 };
 
 enum queue_put { QUEUE_TAKEN, QUEUE_FULL, QUEUE_CLOSED };
@@ -189,6 +194,8 @@ void workers_stop(struct server *s); /* answers what waits with 503, joins */
 enum queue_put queue_put(struct server *s, struct web_request *w);
 /* Answers those that have waited too long while no worker came: called now and then. */
 void queue_expire(struct server *s);
+/* Wakes workers for jobs that those who are awake do not come for. Called every millisecond as long as it says so. */
+bool queue_pace(struct server *s);
 int64_t queue_full_us(struct server *s); /* for how long it has been full; -1: it is not */
 /* Asks every mount, with that mount's own app and state; on a worker. Appends members to out. */
 bool workers_health(struct request *rq, struct buf *out);
@@ -217,6 +224,8 @@ void watch_hang_up(struct watch *w);
 /* Takes fd (a dup of a connection about to be closed): reads on for a moment, so that a client still sending hears the
  * answer instead of a reset. */
 void watch_linger(struct watch *w, int fd);
+/* Calls queue_pace soon, and on until it is content. */
+void watch_pace(struct watch *w);
 
 /* ---- send.c ---- */
 
@@ -240,7 +249,7 @@ struct io {
 
 struct route_state {
     metric requests[6]; /* by status / 100; [0]: no reply */
-    _Atomic int64_t cold_until_us, cold_pause_us;
+    _Atomic int64_t suspect_until_us, cold_until_us, cold_pause_us;
 };
 
 struct server {
@@ -288,6 +297,7 @@ struct route_state *server_route_state(struct server *s, const struct web_reques
 size_t server_mount_index(const struct server *s, const struct mount *m);
 int64_t server_io_threads(const struct server_conf *c); /* with 0 resolved */
 int64_t server_workers(const struct server_conf *c);
+int64_t server_cores(void); /* at most 32 */
 
 /* Gauges of the process, by [internal]: several servers of one kind add up. */
 extern atomic_int web_queue_depth[2], web_connections[2];

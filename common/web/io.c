@@ -20,6 +20,7 @@
 #include "common/base/mem.h"
 
 #define WARM_SLOW_US    10000            /* a warm answer that took longer …              */
+#define WARM_SUSPECT_US (60 * 1000000LL) /* … lets the next ones be looked at, and the next such one */
 #define WARM_PAUSE_US   (1 * 1000000LL)  /* … sends the route to the workers for so long, */
 #define WARM_PAUSE_MOST (60 * 1000000LL) /* and ever longer if it was slow again at once  */
 #define IO_RETRY_US     (10 * 1000000LL)
@@ -110,7 +111,8 @@ static bool warm_state(struct io *io, const struct mount *m, void **out)
     return true;
 }
 
-/* How often this thread has waited for something: a disk, a lock, a network. Being sent off the processor by others does not count. */
+/* How often this thread has waited for something: a disk, a lock, a network. Being sent off the processor by others does not count.
+ * A call of the kernel, which is why it is asked only after a slow answer, about the next ones. */
 static long waits_of_thread(void)
 {
     struct rusage u;
@@ -145,12 +147,16 @@ static bool answered_warm(struct web_request *w)
     if (!rq->route->warm || before < atomic_load_explicit(&state->cold_until_us, memory_order_relaxed) ||
         !warm_state(w->io, rq->mount, &rq->worker))
         return false;
-    long waits = waits_of_thread();
+    bool looked_at = before < atomic_load_explicit(&state->suspect_until_us, memory_order_relaxed);
+    long waits = looked_at ? waits_of_thread() : 0;
     bool done = rq->route->warm(rq);
     rq->worker = NULL;
     int64_t after = clock_mono_us(s->clock);
-    if (after - before > WARM_SLOW_US && waits_of_thread() > waits)
-        make_cold(state, rq->route->path, after, after - before);
+    if (after - before > WARM_SLOW_US) {
+        atomic_store_explicit(&state->suspect_until_us, after + WARM_SUSPECT_US, memory_order_relaxed);
+        if (looked_at && waits_of_thread() > waits)
+            make_cold(state, rq->route->path, after, after - before);
+    }
     return done;
 }
 

@@ -54,6 +54,7 @@ static rc log_file_open(const char *path, int *fd, struct err *e)
         *fd = fresh;
         return RC_OK;
     }
+    log_flush();
     int swapped = dup3(fresh, *fd, O_CLOEXEC);
     int why = errno;
     close(fresh);

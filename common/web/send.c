@@ -22,11 +22,26 @@ void request_account(struct web_request *w, int status, const char *aborted)
     metric_observe_us(s->latency, total);
     if (!log_wants(level))
         return;
-    LOG(level, "request", LOG_V("id", rq->id), LOG_V("method", rq->method_text),
-        LOG_S("route", rq->route ? rq->route->path : "-"), LOG_I("status", status), LOG_I("uid", rq->who.uid),
-        LOG_I("in", (int64_t)w->received), LOG_I("out", (int64_t)reply_size(rq)),
-        LOG_I("queue_us", w->queue_us), LOG_I("store_us", rq->store_us), LOG_I("total_us", total),
-        LOG_S("rc", rc_name(w->result)), LOG_S("reason", reason), LOG_V("peer", rq->peer));
+    const struct log_field fields[] = {
+        LOG_V("id", rq->id),
+        LOG_V("method", rq->method_text),
+        LOG_S("route", rq->route ? rq->route->path : "-"),
+        LOG_I("status", status),
+        LOG_I("uid", rq->who.uid),
+        LOG_I("in", (int64_t)w->received),
+        LOG_I("out", (int64_t)reply_size(rq)),
+        LOG_I("queue_us", w->queue_us),
+        LOG_I("store_us", rq->store_us),
+        LOG_I("total_us", total),
+        LOG_S("rc", rc_name(w->result)),
+        LOG_S("reason", reason),
+        LOG_V("peer", rq->peer),
+    };
+    if (level == LOG_INFO && status >= 200 &&
+        status < 400) /* thousands a second, and nobody waits for them */
+        log_event_soon(level, "request", fields, sizeof fields / sizeof fields[0]);
+    else
+        log_event(level, "request", fields, sizeof fields / sizeof fields[0]);
 }
 
 static struct MHD_Response *response_of(struct reply *r)

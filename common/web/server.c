@@ -66,7 +66,7 @@ const struct conf_key server_conf_internal[] = {
 };
 const size_t server_conf_internal_n = sizeof server_conf_internal / sizeof server_conf_internal[0];
 
-static int64_t cores(void)
+int64_t server_cores(void)
 {
     long n = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -75,12 +75,12 @@ static int64_t cores(void)
 
 int64_t server_io_threads(const struct server_conf *c)
 {
-    return c->io_threads ? c->io_threads : cores();
+    return c->io_threads ? c->io_threads : server_cores();
 }
 
 int64_t server_workers(const struct server_conf *c)
 {
-    return c->workers ? c->workers : 8 * cores();
+    return c->workers ? c->workers : 8 * server_cores();
 }
 
 /* ---- mounts and metrics ---- */

@@ -76,6 +76,32 @@ static void the_worker_who_slept_last_is_woken_first(void **state)
     assert_in_range(atomic_load(&app.opened), 1, 3);
 }
 
+/* So many workers as short reads are left to stand at the gate; nothing else happens that could make the server look up. */
+static void who_waits_behind_slow_jobs_gets_a_worker_soon(void **state)
+{
+    enum { STUCK = 2 * 32 };
+    static struct client stuck[STUCK];
+    size_t n = 2 * (size_t)server_cores();
+
+    (void)state;
+    conf.workers = STUCK + 1;
+    start();
+    for (size_t i = 0; i < n; i++) {
+        stuck[i] = dial();
+        assert_true(client_say(&stuck[i], GET_("/gate")));
+        wait_entered();
+    }
+    expect_once(GET_("/echo?n=1"), 200, "GET 0 1");
+    for (size_t i = 0; i < n; i++)
+        sem_post(&app.gate);
+    for (size_t i = 0; i < n; i++) {
+        struct said s = client_hear(&stuck[i]);
+        assert_int_equal(s.status, 200);
+        free(s.body);
+        client_done(&stuck[i]);
+    }
+}
+
 /* ---- states of workers and io threads ---- */
 
 static void a_session_that_does_not_open_is_503_and_tried_again(void **state)
@@ -110,12 +136,13 @@ static void states_of_io_threads_are_opened_for_warm_answers_alone(void **state)
     assert_int_equal(atomic_load(&app.io_opened), 1);
 }
 
-static void a_warm_answer_that_was_slow_sends_its_route_to_the_workers(void **state)
+static void warm_answers_that_are_slow_again_and_again_send_their_route_to_the_workers(void **state)
 {
     (void)state;
     start();
     expect_once(GET_("/warm/1"), 200, "warm");
     atomic_store(&app.warm_us, 20000);
+    expect_once(GET_("/warm/1"), 200, "warm");
     expect_once(GET_("/warm/1"), 200, "warm");
     atomic_store(&app.warm_us, 0);
     expect_once(GET_("/warm/1"), 200, "ok");
@@ -128,6 +155,7 @@ static void a_warm_answer_that_only_lacked_the_processor_leaves_its_route_warm(v
     start();
     atomic_store(&app.warm_spins, true);
     atomic_store(&app.warm_us, 20000);
+    expect_once(GET_("/warm/1"), 200, "warm");
     expect_once(GET_("/warm/1"), 200, "warm");
     atomic_store(&app.warm_us, 0);
     atomic_store(&app.warm_spins, false);
@@ -539,9 +567,10 @@ int main(void)
         TEST(a_full_queue_says_later_and_heartbeats_tell),
         TEST(who_waits_too_long_is_told_later_even_if_no_worker_comes),
         TEST(the_worker_who_slept_last_is_woken_first),
+        TEST(who_waits_behind_slow_jobs_gets_a_worker_soon),
         TEST(a_session_that_does_not_open_is_503_and_tried_again),
         TEST(states_of_io_threads_are_opened_for_warm_answers_alone),
-        TEST(a_warm_answer_that_was_slow_sends_its_route_to_the_workers),
+        TEST(warm_answers_that_are_slow_again_and_again_send_their_route_to_the_workers),
         TEST(a_warm_answer_that_only_lacked_the_processor_leaves_its_route_warm),
         TEST(who_sent_all_and_closed_his_half_is_answered),
         TEST(a_client_that_leaves_while_its_request_runs_hurts_nobody),

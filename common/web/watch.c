@@ -1,5 +1,6 @@
 /* The one thread that looks at the clock: it ends connections whose request arrives too slowly (libmicrohttpd's own timeout
- * starts anew with each byte) or whose client left before it was whole, answers those who waited too long in the queue, and lets closed connections linger. */
+ * starts anew with each byte) or whose client left before it was whole, answers those who waited too long in the queue, lets closed
+ * connections linger, and sees to it that lines of the log do not wait for long. */
 #include "common/web/inside.h"
 
 #include <errno.h>
@@ -7,9 +8,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 
 #define TICK_MS      500
+#define PACE_MS      1
 #define LINGERS_MAX  64
 #define LINGER_US    (2 * 1000000)
 #define LINGER_BYTES ((size_t)16 << 20)
@@ -28,6 +31,7 @@ struct watch {
     struct lingering fresh[LINGERS_MAX]; /* handed over, not yet seen by the thread */
     size_t n_fresh, n_lingers;
     int wake_fd;
+    atomic_bool pace;
     bool stopping;
 };
 
@@ -90,6 +94,12 @@ void watch_linger(struct watch *w, int fd)
         wake(w);
     else
         close(fd);
+}
+
+void watch_pace(struct watch *w)
+{
+    atomic_store(&w->pace, true);
+    wake(w);
 }
 
 /* ---- the thread ---- */
@@ -159,18 +169,19 @@ static void *watch_main(void *arg)
     struct pollfd polls[LINGERS_MAX + 1];
     size_t n = 0;
     int64_t tick_us = 0;
-    bool stopping = false;
+    bool stopping = false, pacing = false;
 
     while (!stopping) {
         polls[0] = (struct pollfd){ .fd = w->wake_fd, .events = POLLIN };
         for (size_t i = 0; i < n; i++)
             polls[i + 1] = (struct pollfd){ .fd = lingers[i].fd, .events = POLLIN };
-        poll(polls, (nfds_t)n + 1, TICK_MS);
+        poll(polls, (nfds_t)n + 1, pacing ? PACE_MS : TICK_MS);
         if (polls[0].revents) {
             uint64_t drop;
             if (read(w->wake_fd, &drop, sizeof drop) < 0 && errno != EAGAIN && errno != EINTR)
                 abort();
         }
+        pacing = atomic_exchange(&w->pace, false) || (pacing && queue_pace(w->server));
         int64_t now = clock_mono_us(clock_system());
         size_t kept = 0;
         for (size_t i = 0; i < n; i++) {
@@ -190,10 +201,12 @@ static void *watch_main(void *arg)
             tick_us = now;
             end_slow_ones(w);
             queue_expire(w->server);
+            log_flush();
         }
     }
     for (size_t i = 0; i < n; i++)
         close(lingers[i].fd);
+    log_flush();
     return NULL;
 }
 

@@ -1,11 +1,19 @@
 /* The bounded queue and those who empty it. A worker that finds nothing to do lays itself on top of the stack of sleepers; the
- * one on top is woken first, so that a quiet server keeps few workers warm, and nobody is woken when nobody sleeps. */
+ * one on top is woken first, so that a quiet server keeps few workers warm, and nobody is woken when nobody sleeps.
+ *
+ * Short reads are left to a few: waking one more costs as much as half of such a job, and those who are awake come for the next one
+ * by themselves. A worker counts as brisk while he is awake and his job is a read that began less than PATIENCE_US ago. So many
+ * brisk ones as BRISK_PER_CORE says are enough, until a job has waited for PATIENCE_US; the watch looks for that at every tick
+ * while the queue asks for it (queue_pace). Writes wait for a disk, together: each has a worker at once. */
 #include "common/web/inside.h"
 
 #include <errno.h>
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+
+#define BRISK_PER_CORE 2
+#define PATIENCE_US    1000
 
 /* Database and TLS libraries run on these stacks; only what is touched costs memory. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -19,6 +27,31 @@
 static void gauge_depth(struct server *s, int by)
 {
     atomic_fetch_add(&web_queue_depth[s->internal], by);
+}
+
+/* Takes one from the stack, to be woken when the lock is free; NULL: nobody sleeps. */
+static struct worker *sleeper_pop(struct queue *q)
+{
+    struct worker *me = q->sleepers;
+
+    if (me) {
+        q->sleepers = me->next_sleeper;
+        q->brisk++;
+    }
+    return me;
+}
+
+static void count_slow(struct queue *q, struct worker *me, bool slow)
+{
+    if (me->slow == slow)
+        return;
+    me->slow = slow;
+    q->brisk += slow ? -1 : 1;
+}
+
+static bool is_read(const struct web_request *w)
+{
+    return w->rq.method == GET || w->rq.method == HEAD;
 }
 
 static struct web_request *queue_pop(struct server *s)
@@ -45,6 +78,7 @@ enum queue_put queue_put(struct server *s, struct web_request *w)
     struct queue *q = &s->queue;
     struct worker *sleeper = NULL;
     enum queue_put result = QUEUE_TAKEN;
+    bool pace = false;
 
     w->queued_us = clock_mono_us(s->clock);
     pthread_mutex_lock(&q->lock);
@@ -62,13 +96,17 @@ enum queue_put queue_put(struct server *s, struct web_request *w)
         if (++q->depth == q->most)
             q->full_since_us = w->queued_us;
         gauge_depth(s, 1);
-        sleeper = q->sleepers;
-        if (sleeper)
-            q->sleepers = sleeper->next_sleeper;
+        if (q->brisk < q->brisk_enough || !is_read(w)) {
+            sleeper = sleeper_pop(q);
+        } else if (!q->paced && q->sleepers) {
+            q->paced = pace = true;
+        }
     }
     pthread_mutex_unlock(&q->lock);
     if (sleeper)
         sem_post(&sleeper->wake);
+    if (pace)
+        watch_pace(s->watch);
     return result;
 }
 
@@ -128,6 +166,52 @@ void queue_expire(struct server *s)
     refuse_waiting(s, false, "waited too long for a worker");
 }
 
+/* The lock is held. */
+static void find_slow_ones(struct server *s, int64_t now)
+{
+    struct queue *q = &s->queue;
+
+    for (size_t i = 0; i < s->n_workers; i++) {
+        struct worker *w = &s->workers[i];
+
+        if (w->begun_us && now - w->begun_us >= PATIENCE_US)
+            count_slow(q, w, true);
+    }
+}
+
+bool queue_pace(struct server *s)
+{
+    struct queue *q = &s->queue;
+    struct worker *woken = NULL, *sleeper;
+    int64_t now = clock_mono_us(s->clock);
+    unsigned jobs, had;
+
+    pthread_mutex_lock(&q->lock);
+    if (q->closed) { /* the workers may be gone */
+        pthread_mutex_unlock(&q->lock);
+        return false;
+    }
+    find_slow_ones(s, now);
+    bool waits = q->head && now - q->head->queued_us >= PATIENCE_US;
+    for (jobs = q->depth; jobs > 0 && (waits || q->brisk < q->brisk_enough); jobs--, waits = false) {
+        sleeper = sleeper_pop(q);
+        if (!sleeper)
+            break;
+        sleeper->next_sleeper = woken;
+        woken = sleeper;
+    }
+    had = q->jobs_seen;
+    q->jobs_seen = q->jobs;
+    q->paced = q->depth > 0 || had != q->jobs;
+    bool again = q->paced;
+    pthread_mutex_unlock(&q->lock);
+    while ((sleeper = woken)) {
+        woken = sleeper->next_sleeper;
+        sem_post(&sleeper->wake);
+    }
+    return again;
+}
+
 /* Waits for the next job; NULL when the queue is closed and empty. */
 static struct web_request *next_job(struct worker *me)
 {
@@ -138,9 +222,13 @@ static struct web_request *next_job(struct worker *me)
         struct web_request *w = queue_pop(me->server);
         bool closed = q->closed;
 
+        count_slow(q, me, w && !is_read(w));
+        me->begun_us = w ? clock_mono_us(me->server->clock) : 0;
+        q->jobs += w != NULL;
         if (!w && !closed) {
             me->next_sleeper = q->sleepers;
             q->sleepers = me;
+            q->brisk--;
         }
         pthread_mutex_unlock(&q->lock);
         if (w || closed)
@@ -277,6 +365,8 @@ rc workers_start(struct server *s, struct err *e)
     size_t n = (size_t)server_workers(s->conf);
 
     s->queue.most = (unsigned)s->conf->queue;
+    s->queue.brisk_enough = BRISK_PER_CORE * (int)server_cores();
+    s->queue.brisk = (int)n; /* until they find nothing to do */
     s->workers = mem_need(calloc(n, sizeof *s->workers));
     for (s->n_workers = 0; s->n_workers < n; s->n_workers++) {
         int why = worker_start(&s->workers[s->n_workers], s);
