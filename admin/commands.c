@@ -10,12 +10,13 @@
 /* ---- the tables ---- */
 
 static const struct command *const tables[] = {
-    node_commands, secret_commands, help_commands, man_commands, completion_commands,
+    node_commands, move_commands, secret_commands, help_commands, man_commands, completion_commands,
 };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 const struct command_group command_groups[] = {
     { "node", "nodes of the cluster: what is decided about them" },
+    { "user", "accounts, and where they live" },
     { "secret", "secrets for tokens and calls" },
     { "help", "what there is" },
     { "man", "manual pages" },

@@ -6,6 +6,7 @@
 #include "admin/commands.h"
 
 extern const struct command node_commands[];   /* nodes.c  */
+extern const struct command move_commands[];   /* move_cli.c */
 extern const struct command secret_commands[]; /* secret.c */
 
 /* Opens a->ask at its first call. RC_BAD_INPUT: settings. */

@@ -239,13 +239,15 @@ static void put_loads(void *arg, struct buf *out)
     const struct node *n = arg;
     uint64_t disk_free;
 
-    buf_addf(out, "{\"sync\":{\"schema\":%d", store_schema_version(n->store));
+    buf_addc(out, '{');
+    if (n->extra->internal_address[0] != '\0') {
+        buf_add(out, VIEW("\"internal\":"));
+        json_put_string(out, view_of(n->extra->internal_address));
+        buf_addc(out, ',');
+    }
+    buf_addf(out, "\"sync\":{\"schema\":%d", store_schema_version(n->store));
     if (node_disk_free(n, &disk_free))
         buf_addf(out, ",\"disk_free\":%" PRIu64, disk_free);
-    if (n->extra->internal_address[0] != '\0') {
-        buf_add(out, VIEW(",\"internal\":"));
-        json_put_string(out, view_of(n->extra->internal_address));
-    }
     buf_add(out, VIEW("}}"));
 }
 

@@ -120,7 +120,8 @@ class Cluster:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         values = {"node.directories": [str(d.socket) for d in self.directories],
-                  "internal.listen": str(folder / "internal.sock"), "node.key": self.key_of(name)}
+                  "internal.listen": str(folder / "internal.sock"), "node.key": self.key_of(name),
+                  "internal.keys": f"admin admin {self.admin_key}"}
         if engine == "mysql+redis":
             mariadb = self.servers[f"{name} mariadb"] = self.make_backend(name, "mariadb")
             redis = self.servers[f"{name} redis"] = self.make_backend(name, "redis")

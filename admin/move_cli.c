@@ -1,0 +1,136 @@
+/* heddle-admin user move: one user, to a node that is named. */
+#include <inttypes.h>
+#include <signal.h>
+
+#include "admin/move.h"
+#include "admin/show.h"
+#include "admin/verbs.h"
+#include "common/base/json.h"
+#include "common/base/mem.h"
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+/* The first Ctrl-C asks the move to stop where it can; the second ends us. */
+static void heed_signals(void)
+{
+    struct sigaction act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+}
+
+static bool cancelled(void *arg)
+{
+    (void)arg;
+    return interrupted != 0;
+}
+
+/* A line for each phase; in a terminal the copying tells how far it is. */
+static void progress(void *arg, const struct move_progress *p)
+{
+    const struct admin *a = arg;
+    SCOPED(buf_done) struct buf bytes = { 0 };
+    if (a->json)
+        return;
+    show_bytes(&bytes, (int64_t)p->bytes);
+    if (p->note[0])
+        show_text(a, "  %-7s %s", move_phase_name(p->phase), p->note);
+    else if (p->phase == MOVE_WARM || p->phase == MOVE_REST)
+        show_text(a, "  %-7s %" PRIu64 " items, %s carried", move_phase_name(p->phase), p->items,
+                  buf_text(&bytes));
+    else
+        show_text(a, "  %s", move_phase_name(p->phase));
+    fflush(a->out);
+}
+
+static json_t *result_object(const struct move_progress *p, const char *who, const char *to, rc r)
+{
+    const char *what = r == RC_OK ? p->phase == MOVE_CHECK ? "there already" : "moved"
+                       : p->phase >= MOVE_NEWS && p->phase != MOVE_UNDO ? "moved, not settled"
+                                                                        : "not moved";
+    return mem_need(json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:i, s:I, s:s}", "user", who, "uid",
+                              (json_int_t)p->uid, "to", to, "result", what, "items", (json_int_t)p->items,
+                              "bytes", (json_int_t)p->bytes, "passes", (int)p->passes, "frozen_ms",
+                              (json_int_t)(p->frozen_us / 1000), "note", p->note));
+}
+
+static int user_move(struct admin *a)
+{
+    const char *who = a->argv[0], *to = option_text(a, "to");
+    struct err e = ERR_NONE;
+    struct move_progress p = { .note = "" };
+    const struct move_watch watch = { .progress = progress, .cancelled = cancelled, .arg = a };
+    if (!to)
+        return admin_wrong("user move: --to NODE is needed");
+    const struct move_options o = { .who = view_of(who),
+                                    .to = view_of(to),
+                                    .rate = option_number(a, "rate"),
+                                    .skew_ms = option_number(a, "max-skew") * 1000,
+                                    .lease_s = option_number(a, "lease"),
+                                    .pause_s = MOVE_PAUSE_S,
+                                    .pause_most_s = option_number(a, "upload-wait"),
+                                    .watch = &watch };
+    rc r = admin_connect(a, &e);
+    if (r != RC_OK)
+        return admin_status(r, &e);
+    heed_signals();
+    struct reach reach = { .ask = a->ask, .clock = clock_system() };
+    r = move_user(&reach, &o, &p, &e);
+    SCOPED(json_decref) json_t *result = result_object(&p, who, to, r);
+    if (r == RC_OK || a->json)
+        show_object(a, result, NULL);
+    if (r != RC_OK && p.note[0] && !a->json)
+        admin_wrong("%s", p.note);
+    return admin_status(r, &e);
+}
+
+static const struct command_option options[] = {
+    { .name = "to", .type = OPTION_NODE, .value = "NODE", .help = "where he is to live" },
+    { .name = "rate",
+      .type = OPTION_SIZE,
+      .value = "BYTES",
+      .help = "most bytes a second while he keeps syncing; 0: as fast as it goes",
+      .fallback = "0" },
+    { .name = "max-skew",
+      .type = OPTION_SECONDS,
+      .value = "TIME",
+      .help = "refuse when the clocks of the two nodes are further apart",
+      .fallback = "10" },
+    { .name = "upload-wait",
+      .type = OPTION_SECONDS,
+      .value = "TIME",
+      .help =
+          "how long to wait for an upload in parts to end; one still open then is begun anew by its client",
+      .fallback = "120" },
+    { .name = "lease",
+      .type = OPTION_SECONDS,
+      .value = "TIME",
+      .help = "how long this command may be silent before others may undo what it began",
+      .fallback = "60" },
+    OPTIONS_END,
+};
+
+const struct command move_commands[] = {
+    { .name = "user move",
+      .arguments = "USER",
+      .least = 1,
+      .most = 1,
+      .run = user_move,
+      .help = "move a user to another node while he syncs",
+      .about =
+          "USER is a name, an account number or a mail address. His data are copied while he keeps syncing; then he is refused "
+          "for a moment with 503 and Retry-After, what changed meanwhile follows, the two nodes compare what they hold, and "
+          "the directory names the new node. His devices meet one 401 and go there.\n\n"
+          "Ctrl-C stops it as long as nothing is decided, and undoes it. If this command dies, heddle-admin settle undoes or "
+          "finishes what it left.",
+      .options = options,
+      .changes = true,
+      .examples = { "heddle-admin user move alice --to node8.example.net",
+                    "gently, over a thin line\nheddle-admin user move alice --to node8.example.net --rate 2m" } },
+    COMMANDS_END,
+};

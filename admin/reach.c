@@ -1,0 +1,51 @@
+#include "admin/reach.h"
+
+#include <errno.h>
+#include <time.h>
+
+enum { FIRST_PAUSE_MS = 50, PAUSE_MOST_MS = 1000 };
+
+void reach_sleep_ms(int64_t ms)
+{
+    struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+    while (nanosleep(&t, &t) != 0 && errno == EINTR)
+        continue;
+}
+
+void reach_target(struct buf *out, const char *path)
+{
+    buf_addf(out, "/internal/v1/%s", path);
+}
+
+/* Whether to try once more; sleeps, longer each time. */
+static bool again(const struct reach *r, rc result, int64_t begun_us, int64_t *pause_ms)
+{
+    if ((result != RC_AWAY && result != RC_BUSY) ||
+        clock_mono_us(r->clock) - begun_us + *pause_ms * 1000 > r->patience_ms * 1000)
+        return false;
+    reach_sleep_ms(*pause_ms);
+    *pause_ms = *pause_ms < PAUSE_MOST_MS ? *pause_ms * 2 : PAUSE_MOST_MS;
+    return true;
+}
+
+rc reach_directory(struct reach *r, const struct reach_call *c, struct answer *out, struct err *e)
+{
+    int64_t begun_us = clock_mono_us(r->clock), pause_ms = FIRST_PAUSE_MS;
+    rc result;
+    do {
+        result = ask_directory(r->ask, c->method, c->path, c->body, out, e);
+        if (result == RC_UNSURE)
+            result = RC_AWAY;
+    } while (again(r, result, begun_us, &pause_ms));
+    return result;
+}
+
+rc reach_node(struct reach *r, view node, const struct reach_call *c, struct answer *out, struct err *e)
+{
+    int64_t begun_us = clock_mono_us(r->clock), pause_ms = FIRST_PAUSE_MS;
+    rc result;
+    do
+        result = ask_node(r->ask, node, c->method, c->path, c->body, out, e);
+    while (again(r, result, begun_us, &pause_ms));
+    return result;
+}
