@@ -6,7 +6,10 @@
 
 enum { LOADS_MAX = 1024, LOAD_TEXT = 1024, BOOT_TEXT = 64 };
 
-/* The last pulse of one node. */
+#define LIFE_OVER_US                                                                                         \
+    INT64_C(5000000) /* a process that has been silent for longer has ended, or is as good as that */
+
+/* The last pulse of one process of a node. */
 struct load {
     char name[INTERNAL_NAME_MAX + 1], boot[BOOT_TEXT + 1];
     int64_t seen_us; /* steady clock                              */
@@ -35,17 +38,32 @@ void loads_free(struct loads *l)
     free(l);
 }
 
-/* Names come from the list of callers, so a table as large as that of nodes holds them all. */
-static struct load *load_of(struct loads *l, view name)
+static bool silent(const struct load *x, int64_t now_us)
 {
-    for (size_t i = 0; i < l->n; i++)
-        if (view_eq(name, view_of(l->items[i].name)))
-            return &l->items[i];
-    if (l->n == LOADS_MAX)
+    return now_us - x->seen_us > LIFE_OVER_US;
+}
+
+/* The process's own; or one whose process is over, of the same node first: it was started anew. Names come from the list of callers. */
+static struct load *load_of(struct loads *l, view name, view boot, int64_t now_us)
+{
+    struct load *over = NULL;
+    for (size_t i = 0; i < l->n; i++) {
+        struct load *x = &l->items[i];
+        bool same = view_eq(name, view_of(x->name));
+        if (same && view_eq(boot, view_of(x->boot)))
+            return x;
+        if (silent(x, now_us) && (same || !over))
+            over = x;
+    }
+    struct load *own = over && view_eq(name, view_of(over->name)) ? over
+                       : l->n < LOADS_MAX                         ? &l->items[l->n++]
+                                                                  : over;
+    if (!own)
         return NULL;
-    struct load *new = &l->items[l->n++];
-    memcpy(new->name, name.p, name.n);
-    return new;
+    *own = (struct load){ .seen_us = now_us };
+    memcpy(own->name, name.p, name.n);
+    memcpy(own->boot, boot.p, boot.n);
+    return own;
 }
 
 /* ---- what the node says ---- */
@@ -85,12 +103,10 @@ static rc keep_load(const struct request *rq, const struct pulse *p, struct err 
     if (text.n >= LOAD_TEXT)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "loads of more than %d bytes", LOAD_TEXT - 1);
     pthread_mutex_lock(&l->lock);
-    struct load *x = load_of(l, p->node);
+    struct load *x = load_of(l, p->node, p->boot, clock_mono_us(d->clock));
     if (x) {
         x->seen_us = clock_mono_us(d->clock);
         x->clock_ms = p->clock_ms;
-        memcpy(x->boot, p->boot.p, p->boot.n);
-        x->boot[p->boot.n] = '\0';
         if (p->loads)
             memcpy(x->text, buf_text(&text), text.n + 1);
     }

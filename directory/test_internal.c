@@ -185,6 +185,40 @@ static void a_full_pulse_brings_the_loads_and_takes_the_decided_state(void **sta
     close_cluster(&c);
 }
 
+static size_t lines_of(const char *text)
+{
+    size_t n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static void the_processes_of_a_node_are_told_apart_and_a_restart_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    static const char *const pulses[] = {
+        "{\"node\":\"" NODE1 "\",\"boot\":\"b1\",\"clock\":5,\"loads\":{\"sync\":{\"rps\":1.5}}}",
+        "{\"node\":\"" NODE1 "\",\"boot\":\"b2\",\"clock\":5,\"loads\":{\"sync\":{\"rps\":2.5}}}",
+        "{\"node\":\"" NODE1 "\",\"boot\":\"b3\",\"clock\":5,\"loads\":{\"sync\":{\"rps\":3.5}}}",
+    };
+    struct cluster c;
+    open_cluster(&c);
+    tell(&c, NODE1, "POST", "pulse", pulses[0], 200);
+    tell(&c, NODE1, "POST", "pulse", pulses[1], 200);
+    const char *both = tell(&c, "admin", "GET", "loads", NULL, 200);
+    assert_int_equal(lines_of(both), 2);
+    assert_non_null(strstr(both, "1.5"));
+    assert_non_null(strstr(both, "2.5"));
+    c.h->clock.steady_us += 3000000;
+    tell(&c, NODE1, "POST", "pulse", pulses[1], 200);
+    c.h->clock.steady_us += 3000000; /* the first one is over now */
+    tell(&c, NODE1, "POST", "pulse", pulses[2], 200);
+    both = tell(&c, "admin", "GET", "loads", NULL, 200);
+    assert_int_equal(lines_of(both), 2);
+    assert_null(strstr(both, "\"b1\""));
+    close_cluster(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_node_hears_whom_to_forget),
         cmocka_unit_test(refusals_still_in_force_come_from_the_backend_after_a_restart),
         cmocka_unit_test(a_full_pulse_brings_the_loads_and_takes_the_decided_state),
+        cmocka_unit_test(the_processes_of_a_node_are_told_apart_and_a_restart_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

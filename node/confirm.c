@@ -1,14 +1,13 @@
 #include "node/confirm.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/metrics.h"
+#include "node/background.h"
 #include "node/step.h"
 
 #define BREATH_MS   10   /* between two pages: the directory has other things to do */
@@ -66,12 +65,11 @@ struct confirm {
     struct confirm_options o;
     metric left;
     atomic_bool done; /* everybody: nothing below matters any more */
-    pthread_t thread;
-    bool started;
+    struct background background;
 
     pthread_mutex_t lock; /* of all below; nothing is asked while it is held */
     pthread_cond_t changed;
-    bool stopping, told_lenient, told_away;
+    bool told_lenient, told_away;
     int64_t upto;            /* all heads up to this uid are confirmed but those in doubt; -1: none yet */
     struct uid_set early;    /* above it, and confirmed already */
     struct uid_set doubtful; /* the directory knows a lower epoch of them than we do */
@@ -239,25 +237,6 @@ rc confirm_user(struct confirm *c, const struct sync_worker *w, int64_t uid, str
 
 /* ---- the background ---- */
 
-/* false: stop. */
-static bool rest(struct confirm *c, int64_t ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    pthread_mutex_lock(&c->lock);
-    while (!c->stopping && pthread_cond_timedwait(&c->changed, &c->lock, &until) != ETIMEDOUT)
-        ;
-    bool go = !c->stopping;
-    pthread_mutex_unlock(&c->lock);
-    return go;
-}
-
 static void note_failure(struct confirm *c, const struct err *why)
 {
     pthread_mutex_lock(&c->lock);
@@ -341,7 +320,7 @@ static rc pages(struct confirm *c, bool *out_end, struct err *e)
     do {
         arena_reset(&a);
         r = next_page(c, &w, &a, out_end, e);
-    } while (r == RC_OK && !*out_end && rest(c, BREATH_MS));
+    } while (r == RC_OK && !*out_end && background_rest(&c->background, BREATH_MS));
     cache_handle_close(w.cache);
     store_session_close(w.store);
     return r;
@@ -382,9 +361,9 @@ static void *run(void *arg)
         struct err e = ERR_NONE;
         if (pages(c, &end, &e) != RC_OK)
             note_failure(c, &e);
-    } while (!end && rest(c, RETRY_MS));
+    } while (!end && background_rest(&c->background, RETRY_MS));
     if (end && in_doubt(c))
-        for (end = false; !end && rest(c, DOUBT_MS);) {
+        for (end = false; !end && background_rest(&c->background, DOUBT_MS);) {
             struct err e = ERR_NONE;
             if (doubts_round(c, &end, &e) != RC_OK)
                 note_failure(c, &e);
@@ -407,22 +386,17 @@ static void *run(void *arg)
 rc confirm_start(const struct confirm_options *o, struct confirm **out, struct err *e)
 {
     struct confirm *c = mem_need(calloc(1, sizeof(*c)));
-    pthread_condattr_t attr;
 
     c->o = *o;
     c->upto = -1;
     c->left = metric_counter("heddle_heads_left_total", NULL,
                              "Users of whom the directory said after a start that they have left.");
     pthread_mutex_init(&c->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->changed, &attr);
-    pthread_condattr_destroy(&attr);
-    int why = pthread_create(&c->thread, NULL, run, c);
-    c->started = why == 0;
-    if (why != 0) {
+    pthread_cond_init(&c->changed, NULL);
+    rc r = background_start(&c->background, "confirm heads", run, c, e);
+    if (r != RC_OK) {
         confirm_stop(c);
-        return fail(e, RC_BROKEN, RESP_GENERIC, "no thread to confirm heads: %s", strerror(why));
+        return r;
     }
     *out = c;
     return RC_OK;
@@ -432,12 +406,7 @@ void confirm_stop(struct confirm *c)
 {
     if (!c)
         return;
-    pthread_mutex_lock(&c->lock);
-    c->stopping = true;
-    pthread_cond_broadcast(&c->changed);
-    pthread_mutex_unlock(&c->lock);
-    if (c->started)
-        pthread_join(c->thread, NULL);
+    background_stop(&c->background);
     uid_set_clear(&c->early);
     uid_set_clear(&c->doubtful);
     pthread_cond_destroy(&c->changed);
@@ -455,15 +424,10 @@ void confirm_progress(struct confirm *c, struct confirm_progress *out)
     pthread_mutex_unlock(&c->lock);
 }
 
-bool confirm_await(struct confirm *c, int64_t ms)
+void confirm_await(struct confirm *c)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000 + 1;
     pthread_mutex_lock(&c->lock);
-    while (!c->progress.done && pthread_cond_timedwait(&c->changed, &c->lock, &until) != ETIMEDOUT)
-        ;
-    bool done = c->progress.done;
+    while (!c->progress.done)
+        pthread_cond_wait(&c->changed, &c->lock);
     pthread_mutex_unlock(&c->lock);
-    return done;
 }

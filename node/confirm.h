@@ -43,7 +43,6 @@ struct confirm_progress {
     uint64_t doubtful;    /* heads of a higher epoch than the directory knows: is it an old copy itself? */
 };
 void confirm_progress(struct confirm *c, struct confirm_progress *out); /* NULL: done */
-/* For tests: waits until all are confirmed, so long at most. */
-bool confirm_await(struct confirm *c, int64_t ms);
+void confirm_await(struct confirm *c); /* for tests: returns when all are confirmed */
 
 #endif

@@ -8,6 +8,9 @@
 #include "common/web/reply.h"
 
 #define BACKOFF_MOST_S 604800
+#define DOWN_RETRY_S                                                                                         \
+    60 /* of a node that is down by decision: it hears within seconds that it is not any more */
+#define DOWN_TEXT "\"server issue: database marked as down\""
 
 /* What a page of another origin may send and read: the headers of both protocols. */
 #define CORS_METHODS "DELETE, GET, POST, PUT"
@@ -29,7 +32,7 @@ static const struct {
     { "normal", STATE_NORMAL, NULL },
     { "", STATE_NORMAL, NULL },
     { "backoff", STATE_BACKOFF, NULL },
-    { "down", STATE_DOWN, "\"server issue: database marked as down\"" },
+    { "down", STATE_DOWN, DOWN_TEXT },
     { "unhealthy", STATE_UNHEALTHY, "\"server issue: database is not healthy\"" },
     { "draining", STATE_DRAINING, "\"server issue: node reassignment\"" },
 };
@@ -46,6 +49,7 @@ struct settings {
 
 struct front {
     _Atomic(struct settings *) now;
+    atomic_bool down; /* decided by the directory */
 };
 
 /* ---- settings ---- */
@@ -129,6 +133,11 @@ rc front_change(struct front *f, const struct node_conf *c, struct err *e)
     s->before = atomic_load(&f->now);
     atomic_store(&f->now, s);
     return RC_OK;
+}
+
+void front_down(struct front *f, bool down)
+{
+    atomic_store(&f->down, down);
 }
 
 /* ---- back-off ---- */
@@ -238,6 +247,8 @@ bool front_before(const struct front *f, struct request *rq)
         answer_preflight(rq);
         return false;
     }
+    if (atomic_load(&f->down))
+        return refuse(rq, spread(DOWN_RETRY_S), "decided-down", DOWN_TEXT);
     if (s->refuses) /* the value of Retry-After is exact for 1.1, as above */
         return refuse(rq,
                       rq->route && rq->route->dialect == DIALECT_SYNC_11 ? s->state_backoff_s
@@ -260,5 +271,5 @@ void front_decorate(const struct front *f, struct request *rq)
 
 bool front_serves(const struct front *f)
 {
-    return atomic_load(&f->now)->refuses == NULL;
+    return atomic_load(&f->now)->refuses == NULL && !atomic_load(&f->down);
 }

@@ -19,6 +19,9 @@ void front_free(struct front *f);
 /* Follows a reload; on RC_BAD_INPUT the settings stay. One thread at a time. */
 MUST_USE rc front_change(struct front *f, const struct node_conf *c, struct err *e);
 
+/* What the directory has decided, while it runs: down refuses all as node.state = down does. Any thread. */
+void front_down(struct front *f, bool down);
+
 /* false: answered. */
 bool front_before(const struct front *f, struct request *rq);
 void front_decorate(const struct front *f, struct request *rq);

@@ -1,8 +1,11 @@
 /* How this node is: what an operator, and whoever plans a move, want to know of it. */
 #include <inttypes.h>
 
+#include "common/base/log.h"
 #include "node/confirm.h"
 #include "node/internal.h"
+#include "node/load.h"
+#include "node/store/move.h"
 
 static void put_confirmed(const struct node *n, struct buf *b)
 {
@@ -13,12 +16,44 @@ static void put_confirmed(const struct node *n, struct buf *b)
         p.done ? "true" : "false", p.asked, p.left, p.doubtful);
 }
 
+static void put_load(const struct node *n, struct buf *b)
+{
+    struct load_now now;
+
+    load_read(n->load, &now);
+    buf_addf(b, ",\"queue\":%u,\"rps\":%.1f,\"latency_ms\":%.2f", now.queue, now.requests_s,
+             (double)now.latency_us / 1e3);
+    if (!now.counted)
+        return;
+    buf_add(b, VIEW(",\"heads\":{"));
+    for (enum head_state state = HEAD_ACTIVE; state <= HEAD_GONE; state++)
+        buf_addf(b, "%s\"%s\":%" PRIu64, state == HEAD_ACTIVE ? "" : ",", head_state_name(state),
+                 now.facts.heads[state]);
+    buf_addf(b, "},\"bytes\":%" PRIu64, now.facts.bytes);
+}
+
+/* A store that does not say how it is set leaves it out. */
+static void put_durability(const struct node_worker *w, struct buf *b)
+{
+    struct store_durability d;
+    struct err e = ERR_NONE;
+
+    if (store_durability(w->sync.store, &d, &e) != RC_OK) {
+        LOG(LOG_WARN, "the store does not say how durable it is", LOG_S("why", e.text));
+        return;
+    }
+    buf_addf(b, ",\"durable\":%s,\"durability\":", d.durable ? "true" : "false");
+    json_put_string(b, view_of(d.text));
+}
+
 static rc status_get(struct request *rq, struct err *e)
 {
     const struct node *n = rq->app;
+    const struct node_worker *w = rq->worker;
     struct buf *b = reply_body(rq);
+    uint64_t free_bytes;
 
-    (void)e;
+    TRY(load_count(n->load, w->sync.store, e));
     buf_add(b, VIEW("{\"node\":"));
     json_put_string(b, n->own_name);
     buf_add(b, VIEW(",\"url\":"));
@@ -26,10 +61,11 @@ static rc status_get(struct request *rq, struct err *e)
     buf_addf(b, ",\"clock\":%" PRId64 ",\"schema\":%d,\"store\":\"%s\",\"cache\":\"%s\"",
              clock_now_us(n->clock) / 1000, store_schema_version(n->store), store_driver_name(n->store),
              cache_driver_name(n->cache));
-    uint64_t free_bytes;
     if (node_disk_free(n, &free_bytes))
         buf_addf(b, ",\"disk_free\":%" PRIu64, free_bytes);
     buf_addf(b, ",\"quota_bytes\":%" PRId64, n->sync.limits->quota_bytes);
+    put_load(n, b);
+    put_durability(w, b);
     put_confirmed(n, b);
     buf_addc(b, '}');
     return RC_OK;

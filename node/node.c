@@ -14,6 +14,7 @@
 #include "node/confirm.h"
 #include "node/front.h"
 #include "node/internal.h"
+#include "node/load.h"
 #include "node/pulse.h"
 #include "node/remote.h"
 #include "node/sweep.h"
@@ -31,8 +32,7 @@ struct node_extra {
     struct cache_conf cache;   /* the caller's, with its scope */
     struct route *routes;      /* those of sync and ours       */
     size_t n_routes;
-    int store_lock; /* alone.h; -1 */
-    const char *store_path;
+    int store_lock;               /* alone.h; -1 */
     const char *internal_address; /* "": not told */
     struct remote
         *remote; /* the directories, and what tells us their news; NULL: none, or one in this process */
@@ -226,8 +226,10 @@ static rc open_authority(struct node *n, const struct node_options *o, struct er
 
 bool node_disk_free(const struct node *n, uint64_t *out_bytes)
 {
+    struct load_now now;
     struct statvfs disk;
-    if (n->extra->store_path[0] == '\0' || statvfs(n->extra->store_path, &disk) != 0)
+    load_read(n->load, &now);
+    if (now.facts.folder[0] == '\0' || statvfs(now.facts.folder, &disk) != 0)
         return false;
     *out_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
     return true;
@@ -237,26 +239,49 @@ bool node_disk_free(const struct node *n, uint64_t *out_bytes)
 static void put_loads(void *arg, struct buf *out)
 {
     const struct node *n = arg;
+    struct load_now now;
     uint64_t disk_free;
 
+    load_read(n->load, &now);
     buf_addc(out, '{');
     if (n->extra->internal_address[0] != '\0') {
         buf_add(out, VIEW("\"internal\":"));
         json_put_string(out, view_of(n->extra->internal_address));
         buf_addc(out, ',');
     }
-    buf_addf(out, "\"sync\":{\"schema\":%d", store_schema_version(n->store));
+    buf_addf(out, "\"sync\":{\"schema\":%d,\"queue\":%u,\"rps\":%.1f,\"latency_ms\":%.2f",
+             store_schema_version(n->store), now.queue, now.requests_s, (double)now.latency_us / 1e3);
+    if (now.counted)
+        buf_addf(out, ",\"users\":%" PRIu64 ",\"bytes\":%" PRIu64, now.facts.heads[HEAD_ACTIVE],
+                 now.facts.bytes);
     if (node_disk_free(n, &disk_free))
         buf_addf(out, ",\"disk_free\":%" PRIu64, disk_free);
     buf_add(out, VIEW("}}"));
 }
 
+static void decided(void *arg, bool down)
+{
+    const struct node *n = arg;
+    LOG(LOG_WARN, down ? "this node is down by decision: all requests get 503" : "this node serves again");
+    front_down(n->extra->front, down);
+}
+
+static unsigned waiting(void)
+{
+    return server_waiting(false);
+}
+
+static rc open_load(struct node *n, struct err *e)
+{
+    const struct load_options o = {
+        .store = n->store, .clock = n->clock, .latency = server_latency(false), .queue = waiting
+    };
+    return load_start(&o, &n->load, e);
+}
+
 static rc open_pulse(struct node *n, const struct node_options *o, struct err *e)
 {
     struct node_extra *x = n->extra;
-    const char *path = strcmp(store_driver_name(n->store), "sqlite") == 0 ? o->store->path : NULL;
-
-    x->store_path = path ? path : "";
     x->internal_address = o->internal_address ? o->internal_address : "";
     if (!x->remote)
         return RC_OK;
@@ -266,6 +291,7 @@ static rc open_pulse(struct node *n, const struct node_options *o, struct err *e
                                          .name = n->own_name,
                                          .every_ms = o->conf->pulse_ms,
                                          .loads = put_loads,
+                                         .decided = decided,
                                          .arg = n };
     return pulse_start(&pulse, &x->pulse, e);
 }
@@ -345,6 +371,7 @@ static rc open_parts(struct node *n, const struct node_options *o, struct err *e
                                          .batch_life_s = x->limits.batch_life_s,
                                          .gone_s = c->purge_gone_s };
     TRY(sweep_start(&sweep, &n->sweep, e));
+    TRY(open_load(n, e));
     TRY(open_pulse(n, o, e));
     return open_confirm(n, e);
 }
@@ -391,6 +418,7 @@ void node_close(struct node *n)
     struct node_extra *x = n->extra;
     confirm_stop(n->confirm);
     pulse_stop(x->pulse);
+    load_stop(n->load);
     sweep_stop(n->sweep);
     admit_free(n->admit);
     cache_close(n->cache);

@@ -42,6 +42,7 @@ extern const size_t node_conf_keys_n;
 
 struct admit;
 struct confirm;
+struct load;
 struct sweep;
 struct node_extra;
 
@@ -61,6 +62,7 @@ struct node {
     struct admit *admit;      /* the door's memory      */
     struct sync_node sync;    /* what node/sync sees of us */
     struct confirm *confirm;  /* who is still ours; NULL: all are */
+    struct load *load;        /* how busy we are */
     struct sweep *sweep;      /* the thread that purges */
     struct node_extra *extra; /* node.c's own           */
 };
@@ -96,7 +98,7 @@ void node_mount(struct node *n, struct mount *out);
 void node_home_mount(struct node *n, struct mount *out);
 /* What our own programs ask (internal.h), and the health of the node: for an internal listener. */
 void node_internal_mount(struct node *n, struct mount *out);
-/* Free bytes where the data are kept; false: on a database server, we cannot know. */
+/* Free bytes where the data are kept; false: on another machine, or not known yet. */
 bool node_disk_free(const struct node *n, uint64_t *out_bytes);
 /* SIGHUP: follows the keys that may change in a running node (CONF_RELOAD). fresh is borrowed for the call. One thread at a time.
  * RC_BAD_INPUT: all stays as it was. */

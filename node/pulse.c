@@ -20,9 +20,9 @@ struct ear {
     char boot[BOOT_TEXT + 1]; /* the directory's life that cursor belongs to; "": none yet */
     int64_t cursor;
     int64_t loads_at_us; /* when to bring them again */
-    char state[32];      /* what was decided about us */
     pthread_t thread;
     bool hears, tried; /* under the lock: its last answer was good; there was a first try */
+    char state[32];    /* under the lock: what was decided about us; "": it has not said  */
 };
 
 struct pulse {
@@ -32,9 +32,9 @@ struct pulse {
     struct ear *ears;
     size_t n, n_started;
 
-    pthread_mutex_t lock; /* of what follows, and of each ear's hears and tried */
+    pthread_mutex_t lock; /* of what follows, and of each ear's hears, tried and state */
     pthread_cond_t changed;
-    bool stopping;
+    bool stopping, down;
 };
 
 /* ---- acting ---- */
@@ -111,15 +111,41 @@ static void put_question(struct ear *x, bool with_loads, struct buf *b)
     buf_addc(b, '}');
 }
 
+/* Down where all who are heard and say anything say so: a directory that reads from a copy that is behind may not know yet, or no longer.
+ * While none is heard it stays what it was. The lock is held. */
+static void weigh_states(struct pulse *p)
+{
+    size_t say = 0, say_down = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (!p->ears[i].hears || !p->ears[i].state[0])
+            continue;
+        say++;
+        say_down += strcmp(p->ears[i].state, "down") == 0;
+    }
+    if (say == 0 || (say_down == say) == p->down)
+        return;
+    p->down = say_down == say;
+    if (p->o.decided)
+        p->o.decided(p->o.arg, p->down);
+}
+
 static void note_state(struct ear *x, const json_t *answer)
 {
+    struct pulse *p = x->pulse;
     view state = json_text(json_object_get(answer, "state"));
-    if (state.n == 0 || state.n >= sizeof(x->state) || view_eq(state, view_of(x->state)))
+    if (state.n == 0 || state.n >= sizeof(x->state))
         return;
-    memcpy(x->state, state.p, state.n);
-    x->state[state.n] = '\0';
-    LOG(view_eq(state, VIEW("open")) ? LOG_INFO : LOG_WARN, "what the directory has decided about this node",
-        LOG_S("state", x->state), LOG_S("directory", remote_address(x->pulse->o.remote, x->i)));
+    pthread_mutex_lock(&p->lock);
+    bool news = !view_eq(state, view_of(x->state));
+    if (news) {
+        memcpy(x->state, state.p, state.n);
+        x->state[state.n] = '\0';
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (news)
+        LOG(view_eq(state, VIEW("open")) ? LOG_INFO : LOG_WARN,
+            "what the directory has decided about this node", LOG_V("state", state),
+            LOG_S("directory", remote_address(p->o.remote, x->i)));
 }
 
 static rc ask(struct ear *x, bool *out_more, struct err *e)
@@ -175,6 +201,7 @@ static void note(struct ear *x, bool hears, const struct err *why)
     authority_hears(p->o.authority, n == p->n ? AUTHORITY_HEARS_ALL
                                     : n == 0  ? AUTHORITY_HEARS_NONE
                                               : AUTHORITY_HEARS_SOME);
+    weigh_states(p);
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
     if (news && hears)

@@ -16,6 +16,9 @@ struct pulse_options {
     int64_t every_ms; /* between an answer without news and the next question */
     /* Appends the object of loads by service, {"sync":{…}}; from any of the threads. */
     void (*loads)(void *arg, struct buf *out);
+    /* The decided state of this node has changed: down, by the word of all directories that are heard and say anything, or not. May be
+     * NULL. From any of the threads, one at a time; before pulse_start returns, too. */
+    void (*decided)(void *arg, bool down);
     void *arg;
 };
 

@@ -259,6 +259,25 @@ static void a_change_shows_at_once_and_a_wrong_one_not_at_all(void **state)
     scene_close(&s);
 }
 
+static void a_node_that_is_down_by_decision_refuses_all_until_it_is_not(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene_open(&s, "normal");
+    scene_start(&s);
+    front_down(s.front, true);
+    ask(&s, "GET", NULL, NULL);
+    assert_false(front_before(s.front, &s.w->rq));
+    assert_int_equal(s.w->reply.status, 503);
+    assert_int_not_equal(s.w->reply.retry_after_s, 0);
+    assert_false(front_serves(s.front));
+    front_down(s.front, false);
+    ask(&s, "GET", NULL, NULL);
+    assert_true(front_before(s.front, &s.w->rq));
+    assert_true(front_serves(s.front));
+    scene_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +290,7 @@ int main(void)
         cmocka_unit_test(a_preflight_is_answered_before_all_else),
         cmocka_unit_test(without_cors_or_without_an_origin_nothing_is_allowed),
         cmocka_unit_test(a_change_shows_at_once_and_a_wrong_one_not_at_all),
+        cmocka_unit_test(a_node_that_is_down_by_decision_refuses_all_until_it_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

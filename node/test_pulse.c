@@ -2,6 +2,7 @@
 #include "node/pulse.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "common/base/log.h"
 #include "common/web/internal.h"
@@ -173,6 +174,8 @@ struct world {
     struct remote *remote;
     struct authority *a;
     struct pulse *pulse;
+    atomic_bool down; /* what was decided */
+    atomic_int decisions;
 };
 
 static void loads(void *arg, struct buf *out)
@@ -203,6 +206,13 @@ static void open_world(struct world *w, size_t n)
     authority_outage_grace(w->a, 600);
 }
 
+static void decided(void *arg, bool down)
+{
+    struct world *w = arg;
+    atomic_store(&w->down, down);
+    atomic_fetch_add(&w->decisions, 1);
+}
+
 static void open_pulse(struct world *w)
 {
     const struct pulse_options o = { .remote = w->remote,
@@ -210,7 +220,9 @@ static void open_pulse(struct world *w)
                                      .clock = &w->clock.clock,
                                      .name = VIEW("node7"),
                                      .every_ms = 10,
-                                     .loads = loads };
+                                     .loads = loads,
+                                     .decided = decided,
+                                     .arg = w };
     struct err e = ERR_NONE;
     if (pulse_start(&o, &w->pulse, &e) != RC_OK)
         fail_msg("%s", e.text);
@@ -454,6 +466,42 @@ static void the_first_pulse_brings_the_loads_and_then_one_now_and_then(void **st
     close_world(&w);
 }
 
+static void state_told(struct dir *d, const char *state)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "{\"boot\":\"d1\",\"cursor\":5,\"state\":\"%s\",\"news\":[]}", state);
+    dir_tell(d, text);
+}
+
+static void a_node_is_down_where_all_directories_that_are_heard_say_so(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 2);
+    open_pulse(&w);
+    dir_await(&w.dirs[0]);
+    dir_await(&w.dirs[1]);
+    state_told(&w.dirs[0], "draining");
+    state_told(&w.dirs[1], "open");
+    assert_int_equal(w.decisions, 0);
+    state_told(&w.dirs[0], "down");
+    assert_false(w.down); /* the other one may read from a copy that is behind, or this one */
+    state_told(&w.dirs[1], "down");
+    assert_true(w.down);
+    dir_silence(&w.dirs[0]);
+    dir_silence(&w.dirs[1]);
+    while (pulse_heard(w.pulse) > 0)
+        ;
+    assert_true(w.down); /* nobody has said otherwise */
+    dir_serve(&w.dirs[1]);
+    while (pulse_heard(w.pulse) == 0)
+        ;
+    state_told(&w.dirs[1], "open"); /* the other one is not heard */
+    assert_false(w.down);
+    assert_int_equal(w.decisions, 2);
+    close_world(&w);
+}
+
 static void an_answer_to_the_pulse_is_read_strictly(void **state)
 {
     (void)state;
@@ -525,6 +573,7 @@ int main(void)
         cmocka_unit_test(refusals_are_in_force_before_anybody_is_served),
         cmocka_unit_test(who_hears_no_directory_trusts_older_verdicts_and_returns_to_the_rule),
         cmocka_unit_test(the_first_pulse_brings_the_loads_and_then_one_now_and_then),
+        cmocka_unit_test(a_node_is_down_where_all_directories_that_are_heard_say_so),
         cmocka_unit_test(an_answer_to_the_pulse_is_read_strictly),
         cmocka_unit_test(who_does_not_know_our_key_is_not_heard),
     };

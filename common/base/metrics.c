@@ -278,6 +278,38 @@ uint64_t metric_value(metric m)
     return 0;
 }
 
+_Static_assert(METRIC_BUCKETS == BUCKETS + 1, "the header's number of buckets");
+
+void metric_counts_read(metric m, struct metric_counts *out)
+{
+    for (unsigned i = 0; i < METRIC_BUCKETS; i++)
+        out->bucket[i] = m.slot == 0 ? 0 : sum(m.slot + i);
+}
+
+uint64_t metric_counted(const struct metric_counts *before, const struct metric_counts *now)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < METRIC_BUCKETS; i++)
+        n += now->bucket[i] - before->bucket[i];
+    return n;
+}
+
+int64_t metric_median_us(const struct metric_counts *before, const struct metric_counts *now)
+{
+    uint64_t half = (metric_counted(before, now) + 1) / 2, below = 0;
+
+    for (unsigned i = 0; i < BUCKETS; i++) {
+        uint64_t here = now->bucket[i] - before->bucket[i];
+        int64_t from = i ? buckets[i - 1].us : 0;
+
+        if (half > 0 && below + here >= half)
+            return from + (int64_t)((double)(buckets[i].us - from) * (double)(half - below) / (double)here);
+        below += here;
+    }
+    return half > 0 ? buckets[BUCKETS - 1].us : 0;
+}
+
 /* name_suffix{labels,le="bound"}, and a blank */
 static void put_name(struct buf *out, const struct family *f, const char *suffix, const char *labels,
                      const char *le)

@@ -22,6 +22,16 @@ void metric_add(metric m, uint64_t n);
 void metric_observe_us(metric m, int64_t us);
 uint64_t metric_value(metric m); /* for tests: a counter's sum; how often a histogram observed */
 
+/* What a histogram has counted so far, to compare two moments. */
+#define METRIC_BUCKETS 17
+struct metric_counts {
+    uint64_t bucket[METRIC_BUCKETS];
+};
+void metric_counts_read(metric m, struct metric_counts *out); /* m: a histogram */
+uint64_t metric_counted(const struct metric_counts *before, const struct metric_counts *now);
+/* The median of what came in between, in microseconds, within its bucket by interpolation; 0: nothing came. */
+int64_t metric_median_us(const struct metric_counts *before, const struct metric_counts *now);
+
 void metrics_put(struct buf *out); /* the whole page, text/plain; version=0.0.4 */
 
 #endif

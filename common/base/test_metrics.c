@@ -158,6 +158,30 @@ static void metrics_of_later_chunks_count_too(void **state)
     assert_shown("test_many_total{i=\"255\"} 255\ntest_many_total{i=\"256\"} 256\n");
 }
 
+static void the_median_is_of_what_came_between_two_moments(void **state)
+{
+    (void)state;
+    metric m = metric_histogram("test_median_seconds", NULL, "x");
+    struct metric_counts a, b;
+    metric_counts_read(m, &a);
+    assert_int_equal(metric_median_us(&a, &a), 0);
+    for (int i = 0; i < 100; i++)
+        metric_observe_us(m, 50); /* before: does not count */
+    metric_counts_read(m, &a);
+    for (int i = 0; i < 10; i++)
+        metric_observe_us(m, 1500); /* 1000 to 2500 */
+    metric_observe_us(m, 90);
+    metric_observe_us(m, 99000000);
+    metric_counts_read(m, &b);
+    assert_int_equal(metric_counted(&a, &b), 12);
+    int64_t median = metric_median_us(&a, &b);
+    assert_true(median > 1000 && median <= 2500);
+    for (int i = 0; i < 100; i++)
+        metric_observe_us(m, 99000000); /* above all buckets */
+    metric_counts_read(m, &b);
+    assert_int_equal(metric_median_us(&a, &b), 10000000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +193,7 @@ int main(void)
         cmocka_unit_test(a_metric_that_was_never_registered_counts_nowhere),
         cmocka_unit_test(no_count_is_lost_when_threads_count_together_and_end),
         cmocka_unit_test(metrics_of_later_chunks_count_too),
+        cmocka_unit_test(the_median_is_of_what_came_between_two_moments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,11 +125,28 @@ static void register_route(struct route_state *state, const char *service, const
     }
 }
 
+static const char *listener_label(bool internal)
+{
+    return internal ? "listener=\"internal\"" : "listener=\"public\"";
+}
+
+metric server_latency(bool internal)
+{
+    return metric_histogram("heddle_request_seconds", listener_label(internal),
+                            "From the request line to the reply.");
+}
+
+unsigned server_waiting(bool internal)
+{
+    int n = atomic_load(&web_queue_depth[internal]);
+    return n > 0 ? (unsigned)n : 0;
+}
+
 static void register_metrics(struct server *s)
 {
-    const char *labels = s->internal ? "listener=\"internal\"" : "listener=\"public\"";
+    const char *labels = listener_label(s->internal);
 
-    s->latency = metric_histogram("heddle_request_seconds", labels, "From the request line to the reply.");
+    s->latency = server_latency(s->internal);
     s->queue_wait = metric_histogram("heddle_queue_wait_seconds", labels, "Waiting for a worker.");
     metric_gauge("heddle_queue_depth", labels, "Requests waiting for a worker.", gauge,
                  &web_queue_depth[s->internal]);

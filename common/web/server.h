@@ -15,6 +15,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/conf.h"
+#include "common/base/metrics.h"
 #include "common/web/reply.h"
 #include "common/web/request.h"
 #include "common/web/router.h"
@@ -61,6 +62,10 @@ void server_close(struct server *s); /* drains first if that was not done */
 unsigned server_port(const struct server *s);
 /* How deep the queue is, for the pulse and metrics. */
 unsigned server_queue_depth(const struct server *s);
+
+/* Of all listeners of that kind in this process: how long requests took, and how many wait for a worker. */
+metric server_latency(bool internal);
+unsigned server_waiting(bool internal);
 
 /* A text for people: "http://127.0.0.1:8000". Of conf.url if set. */
 const char *server_url(const struct server *s);

@@ -124,6 +124,15 @@ static const char *const statements[SQL_N][2] = {
     [SQL_PURGE_ITEM] = { "DELETE FROM items WHERE " ITEM_KEY " AND expires <= ?4" },
     [SQL_PURGE_BATCHES] = { "SELECT uid, id FROM (SELECT uid, id FROM batches WHERE created <= ?1 LIMIT ?2) AS old"
                             " ORDER BY uid" },
+    [SQL_HEADS_COUNT] = { "SELECT state, COUNT(*) FROM heads GROUP BY state" },
+    [SQL_BYTES] = { "SELECT (p.page_count - f.freelist_count) * s.page_size"
+                    " FROM pragma_page_count() p, pragma_freelist_count() f, pragma_page_size() s",
+                    "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED) FROM information_schema.tables"
+                    " WHERE table_schema = DATABASE() AND table_name IN ('heads', 'items', 'batches', 'batch_items')" },
+    [SQL_FOLDER] = { "SELECT ''", "SELECT @@datadir" },
+    [SQL_DURABILITY] = { "PRAGMA synchronous",
+                         "SELECT @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog,"
+                         " @@innodb_doublewrite + 0" },
 };
 
 const char *dialect_sql(enum sql_id id, enum dialect d)

@@ -78,6 +78,11 @@ enum sql_id {
     SQL_PURGE_EXPIRED, /* expired by, state, limit: uid, coll, id of users in that state, by uid  */
     SQL_PURGE_ITEM,    /* uid, coll, id, expired by                                               */
     SQL_PURGE_BATCHES, /* created by, limit: uid, id, by uid                                      */
+    SQL_HEADS_COUNT,             /* state, how many                                                         */
+    SQL_BYTES,                   /* bytes on disk, data and indexes; MySQL: as it estimates them            */
+    SQL_FOLDER,                  /* where the data are; SQLite has it in its settings                       */
+    SQL_DURABILITY,              /* SQLite: synchronous. MySQL: @@innodb_flush_log_at_trx_commit, @@log_bin,
+                                    @@sync_binlog, @@innodb_doublewrite                                     */
     SQL_N
 };
 

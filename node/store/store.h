@@ -58,6 +58,25 @@ MUST_USE rc store_session_open(struct store *s, bool reader, struct store_sessio
 void store_session_close(struct store_session *ss);
 MUST_USE rc store_ping(struct store_session *ss, struct err *e);
 
+/* ---- the store as a whole (facts.c) ---- */
+
+#define HEAD_STATES 6 /* of enum head_state */
+
+struct store_facts {
+    uint64_t heads[HEAD_STATES]; /* how many are in each state                            */
+    uint64_t bytes;              /* on disk, with indexes; MySQL: as it estimates them    */
+    char folder[256];            /* where that is; "": not known, or on another machine   */
+};
+/* Reads the whole table of heads, no items: not for each request. */
+MUST_USE rc store_facts(struct store_session *ss, struct store_facts *out, struct err *e);
+
+/* Whether what was committed survives a power cut, by the database's own account. */
+struct store_durability {
+    bool durable;
+    char text[120]; /* "innodb_flush_log_at_trx_commit=1 log_bin=0 sync_binlog=0 innodb_doublewrite=1", "synchronous=2" */
+};
+MUST_USE rc store_durability(struct store_session *ss, struct store_durability *out, struct err *e);
+
 /* ---- heads ---- */
 
 /* leaving:  ACTIVE --freeze--> FROZEN --retire--> GONE        (thaw leads back to ACTIVE)

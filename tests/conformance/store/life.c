@@ -123,6 +123,47 @@ static void the_number_of_files_is_fixed_when_the_folder_is_made(void **state)
     store_close(s);
 }
 
+static void heads_are_counted_by_state_and_bytes_with_them(void **state)
+{
+    (void)state;
+    struct store_facts before, now;
+    int64_t first = 10000000 + fx.uid; /* below those of the list of heads */
+    OK(store_facts(fx.ss, &before, &err));
+    struct new_head h = { .epoch = 1, .state = HEAD_ACTIVE };
+    for (int i = 0; i < 7; i++) { /* over several files */
+        h.uid = first + i;
+        h.state = i < 4 ? HEAD_ACTIVE : HEAD_GONE;
+        OK(head_insert(fx.ss, &h, &err));
+    }
+    OK(store_facts(fx.ss, &now, &err));
+    assert_int_equal(now.heads[HEAD_ACTIVE] - before.heads[HEAD_ACTIVE], 4);
+    assert_int_equal(now.heads[HEAD_GONE] - before.heads[HEAD_GONE], 3);
+    assert_int_equal(now.heads[HEAD_NONE], 0);
+    assert_true(now.bytes > 0);
+    assert_int_equal(now.folder[0], '/'); /* of a server on this machine, too */
+}
+
+static void the_database_says_whether_a_commit_survives_a_power_cut(void **state)
+{
+    (void)state;
+    struct store_durability d;
+    OK(store_durability(fx.ss, &d, &err));
+    if (!fixture_is_mysql()) {
+        assert_string_equal(d.text, fx.conf.durable ? "synchronous=2" : "synchronous=1");
+        assert_int_equal(d.durable, fx.conf.durable);
+        return;
+    }
+    assert_non_null(strstr(d.text, "innodb_flush_log_at_trx_commit="));
+    assert_non_null(strstr(d.text, " innodb_doublewrite=1"));
+    OK(raw("SET GLOBAL innodb_flush_log_at_trx_commit = 2"));
+    OK(store_durability(fx.ss, &d, &err));
+    assert_false(d.durable);
+    OK(raw("SET GLOBAL innodb_flush_log_at_trx_commit = 1"));
+    OK(store_durability(fx.ss, &d, &err));
+    assert_true(d.durable);
+    put("meta", "global", "the session goes on");
+}
+
 struct starter {
     struct store_conf conf;
     rc r;
@@ -172,5 +213,7 @@ static const struct CMUnitTest life_tests[] = {
     TEST(a_database_that_may_lose_commits_is_refused_unless_asked_for),
     TEST(the_number_of_files_is_fixed_when_the_folder_is_made),
     TEST(several_can_start_on_an_empty_database_at_once),
+    TEST(heads_are_counted_by_state_and_bytes_with_them),
+    TEST(the_database_says_whether_a_commit_survives_a_power_cut),
 };
 const struct group life_group = GROUP(life);

@@ -1,0 +1,51 @@
+#include "node/background.h"
+
+#include <errno.h>
+#include <time.h>
+
+rc background_start(struct background *b, const char *what, void *(*run)(void *arg), void *arg, struct err *e)
+{
+    pthread_condattr_t attr;
+
+    *b = (struct background){ .stopping = false };
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&b->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    int why = pthread_create(&b->thread, NULL, run, arg);
+    if (why != 0)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "no thread to %s: %s", what, strerror(why));
+    b->started = true;
+    return RC_OK;
+}
+
+bool background_rest(struct background *b, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&b->lock);
+    while (!b->stopping && pthread_cond_timedwait(&b->changed, &b->lock, &until) != ETIMEDOUT)
+        ;
+    bool go = !b->stopping;
+    pthread_mutex_unlock(&b->lock);
+    return go;
+}
+
+void background_stop(struct background *b)
+{
+    pthread_mutex_lock(&b->lock);
+    b->stopping = true;
+    pthread_cond_broadcast(&b->changed);
+    pthread_mutex_unlock(&b->lock);
+    if (b->started)
+        pthread_join(b->thread, NULL);
+    pthread_cond_destroy(&b->changed);
+    pthread_mutex_destroy(&b->lock);
+}
