@@ -4,19 +4,21 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-#include "admin/ask.h"
+#include "admin/audit.h"
 #include "admin/verbs.h"
 
 /* ---- the tables ---- */
 
 static const struct command *const tables[] = {
-    node_commands, move_commands, secret_commands, help_commands, man_commands, completion_commands,
+    node_commands, move_commands, audit_commands,      secret_commands,
+    help_commands, man_commands,  completion_commands,
 };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 const struct command_group command_groups[] = {
     { "node", "nodes of the cluster: what is decided about them" },
     { "user", "accounts, and where they live" },
+    { "audit", "who did what, when" },
     { "secret", "secrets for tokens and calls" },
     { "help", "what there is" },
     { "man", "manual pages" },
@@ -144,7 +146,22 @@ static bool wants_colour(const struct admin *a)
     return a->terminal && !a->json && !(no && no[0]) && !(term && strcmp(term, "dumb") == 0);
 }
 
-static int run_parsed(struct admin *a)
+/* Whoever cannot write down what he does, does not do it. */
+static int run_audited(struct admin *a, int words, int argc, char **argv)
+{
+    struct err e = ERR_NONE;
+    rc r = audit_begin(a, words, argc, argv, &e);
+    if (r != RC_OK)
+        return admin_status(r, &e);
+    int status = a->command->run(a);
+    r = audit_end(a, status, &e);
+    if (r == RC_OK)
+        return status;
+    int told = admin_status(r, &e);
+    return status == EXIT_DONE ? told : status;
+}
+
+static int run_parsed(struct admin *a, int words, int argc, char **argv)
 {
     const struct command *c = a->command;
     a->out = stdout;
@@ -155,7 +172,7 @@ static int run_parsed(struct admin *a)
         if (asked != EXIT_DONE)
             return asked;
     }
-    int status = c->run(a);
+    int status = c->changes ? run_audited(a, words, argc, argv) : c->run(a);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         admin_wrong("standard output cannot be written");
         return status == EXIT_DONE ? EXIT_FAILED : status;
@@ -172,7 +189,7 @@ static int run_command(const struct admin_conf *conf, const struct command *c, i
     if (status == EXIT_DONE && help)
         help_command(stdout, c);
     else if (status == EXIT_DONE)
-        status = run_parsed(&a);
+        status = run_parsed(&a, words, argc, argv);
     admin_done(&a);
     return status;
 }

@@ -133,6 +133,7 @@ struct admin {
     size_t n_given;
     struct ask *ask;   /* admin_ask_open                           */
     char audit_id[40]; /* of this act in the audit log, or ""      */
+    int64_t began_us;  /* when that began                      */
 };
 
 /* Values were checked while parsing. An option that was not given has its fallback; without one: false, NULL, 0. */

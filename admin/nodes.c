@@ -1,7 +1,7 @@
 /* heddle-admin node …: what is decided about nodes. */
 #include <inttypes.h>
 
-#include "admin/ask.h"
+#include "admin/audit.h"
 #include "admin/show.h"
 #include "admin/verbs.h"
 #include "common/base/json.h"
@@ -90,14 +90,38 @@ rc node_entry(struct admin *a, view name, json_t **out, struct err *e)
     return ask_object(&answer, out, e);
 }
 
+/* Digests of what the directory held before and holds now. */
+rc node_note(const struct admin *a, view name, const json_t *before, const json_t *after, struct err *e)
+{
+    SCOPED(buf_done) struct buf node = { 0 };
+    char had[AUDIT_HASH_TEXT + 1], has[AUDIT_HASH_TEXT + 1];
+    buf_add(&node, name);
+    if (before)
+        audit_digest_json(before, had);
+    if (after)
+        audit_digest_json(after, has);
+    return audit_note(a,
+                      &(struct audit_note){ .node = buf_text(&node),
+                                            .before = before ? had : NULL,
+                                            .after = after ? has : NULL,
+                                            .text = after ? "entry" : "entry removed" },
+                      e);
+}
+
 rc node_change(struct admin *a, view name, view body, json_t **out, struct err *e)
 {
+    SCOPED(json_decref) json_t *before = NULL, *after = NULL;
     SCOPED(buf_done) struct buf path = { 0 };
     SCOPED(answer_done) struct answer answer = { .status = 0 };
-    TRY(admin_connect(a, e));
+    rc r = node_entry(a, name, &before, e);
+    if (r != RC_OK && r != RC_NOT_FOUND)
+        return r;
     TRY(entry_path(&path, name, e));
     TRY(ask_directory(a->ask, "PUT", buf_text(&path), body, &answer, e));
-    return ask_object(&answer, out, e);
+    TRY(ask_object(&answer, &after, e));
+    TRY(node_note(a, name, before, after, e));
+    *out = json_incref(after);
+    return RC_OK;
 }
 
 static int change_and_show(struct admin *a, view name, view body)
@@ -207,16 +231,23 @@ static int node_show(struct admin *a)
     return admin_status(r, &e);
 }
 
-static int node_remove(struct admin *a)
+static rc remove_entry(struct admin *a, view name, struct err *e)
 {
+    SCOPED(json_decref) json_t *before = NULL;
     SCOPED(buf_done) struct buf path = { 0 };
     SCOPED(answer_done) struct answer answer = { .status = 0 };
+    TRY(node_entry(a, name, &before, e));
+    TRY(entry_path(&path, name, e));
+    TRY(ask_directory(a->ask, "DELETE", buf_text(&path), VIEW_NONE, &answer, e));
+    TRY(node_note(a, name, before, NULL, e));
+    show_object(a, before, show_columns);
+    return RC_OK;
+}
+
+static int node_remove(struct admin *a)
+{
     struct err e = ERR_NONE;
-    rc r = admin_connect(a, &e);
-    if (r == RC_OK)
-        r = entry_path(&path, view_of(a->argv[0]), &e);
-    if (r == RC_OK)
-        r = ask_directory(a->ask, "DELETE", buf_text(&path), VIEW_NONE, &answer, &e);
+    rc r = remove_entry(a, view_of(a->argv[0]), &e);
     return admin_status(r, &e);
 }
 

@@ -5,6 +5,7 @@
 #include "admin/ask.h"
 #include "admin/commands.h"
 
+extern const struct command audit_commands[];  /* audit_cli.c */
 extern const struct command node_commands[];   /* nodes.c  */
 extern const struct command move_commands[];   /* move_cli.c */
 extern const struct command secret_commands[]; /* secret.c */
@@ -18,5 +19,9 @@ MUST_USE rc admin_connect(struct admin *a, struct err *e);
 MUST_USE rc node_entry(struct admin *a, view name, json_t **out, struct err *e);
 /* PUT of it: body is a JSON object of members to change. *out: the entry afterwards. */
 MUST_USE rc node_change(struct admin *a, view name, view body, json_t **out, struct err *e);
+
+/* Into the audit log; before, after: the entry, or NULL. node_change does it. */
+MUST_USE rc node_note(const struct admin *a, view name, const json_t *before, const json_t *after,
+                      struct err *e);
 
 #endif

@@ -204,8 +204,8 @@ class Cluster:
     # -- the operator --
 
     def admin(self, *words, expect=0):
-        code, out, err = run("--set", f"admin.directory={self.directory.socket}", "--set", f"admin.key={self.admin_key}", *words,
-                             program="heddle-admin")
+        code, out, err = run("--set", f"admin.directory={self.directory.socket}", "--set", f"admin.key={self.admin_key}",
+                             "--set", f"admin.dir={self.folder / 'admin'}", *words, program="heddle-admin")
         assert code == expect, f"{words}: {code}\n{out}{err}"
         return out if expect == 0 else err
 
