@@ -7,7 +7,7 @@
 static const struct route_table *const tables[] = { &status_routes, &move_routes };
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 
-struct internal {
+struct node_internal {
     struct callers *callers;
     struct route *routes; /* all tables, one after the other */
     struct route_table all;
@@ -29,11 +29,11 @@ static bool word_segment_ok(view segment)
     return segment.n > 0;
 }
 
-const struct param_kind internal_kinds[] = {
+const struct param_kind node_internal_kinds[] = {
     { .name = "uid", .ok = uid_segment_ok },
     { .name = "word", .ok = word_segment_ok },
 };
-const size_t internal_kinds_n = sizeof(internal_kinds) / sizeof(internal_kinds[0]);
+const size_t node_internal_kinds_n = sizeof(node_internal_kinds) / sizeof(node_internal_kinds[0]);
 
 int64_t node_internal_uid(const struct request *rq)
 {
@@ -45,11 +45,11 @@ int64_t node_internal_uid(const struct request *rq)
 
 /* ---- life ---- */
 
-rc node_internal_open(const struct conf_list *keys, const struct clock *clock, struct internal **out,
-                 struct err *e)
+rc node_internal_open(const struct conf_list *keys, const struct clock *clock, struct node_internal **out,
+                      struct err *e)
 {
     static const struct conf_list nobody = { .n = 0 };
-    struct internal *x = mem_need(calloc(1, sizeof(*x)));
+    struct node_internal *x = mem_need(calloc(1, sizeof(*x)));
     size_t n = 0;
 
     rc r = callers_new(keys ? keys : &nobody, clock, &x->callers, e);
@@ -68,7 +68,7 @@ rc node_internal_open(const struct conf_list *keys, const struct clock *clock, s
     return RC_OK;
 }
 
-void node_internal_close(struct internal *x)
+void node_internal_close(struct node_internal *x)
 {
     if (!x)
         return;
@@ -77,12 +77,12 @@ void node_internal_close(struct internal *x)
     free(x);
 }
 
-rc internal_mount_admit(const struct internal *x, struct request *rq, struct err *e)
+rc node_internal_admit(const struct node_internal *x, struct request *rq, struct err *e)
 {
     return internal_admit(x->callers, rq, e);
 }
 
-const struct route_table *internal_all_routes(const struct internal *x)
+const struct route_table *node_internal_all_routes(const struct node_internal *x)
 {
     return &x->all;
 }

@@ -22,19 +22,19 @@ extern const struct route_table move_routes;   /* moves.c           */
 
 /* ---- parameters: what the patterns may name ---- */
 
-extern const struct param_kind internal_kinds[]; /* {uid}: a decimal number; {word}: small letters and "_" */
-extern const size_t internal_kinds_n;
+extern const struct param_kind node_internal_kinds[]; /* {uid}: a decimal number; {word}: small letters and "_" */
+extern const size_t node_internal_kinds_n;
 int64_t node_internal_uid(const struct request *rq); /* the first parameter, which must be {uid} */
 
 /* ---- life; for node.c ---- */
 
-struct internal;
+struct node_internal;
 
 /* keys: internal.keys; NULL or empty: nobody is admitted. RC_BAD_INPUT as callers_new. */
-MUST_USE rc node_internal_open(const struct conf_list *keys, const struct clock *clock, struct internal **out,
+MUST_USE rc node_internal_open(const struct conf_list *keys, const struct clock *clock, struct node_internal **out,
                           struct err *e);
-void node_internal_close(struct internal *x); /* NULL is fine */
-rc internal_mount_admit(const struct internal *x, struct request *rq, struct err *e);
-const struct route_table *internal_all_routes(const struct internal *x);
+void node_internal_close(struct node_internal *x); /* NULL is fine */
+rc node_internal_admit(const struct node_internal *x, struct request *rq, struct err *e);
+const struct route_table *node_internal_all_routes(const struct node_internal *x);
 
 #endif

@@ -24,7 +24,8 @@ rc moves_args(const struct request *rq, struct move *out, struct err *e)
     uint64_t epoch = 0;
     if (!view_to_u64(moves_arg(rq, "epoch"), INT64_MAX, &epoch))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "epoch must be a number");
-    *out = (struct move){ .uid = node_internal_uid(rq), .id = moves_arg(rq, "move"), .epoch = (int64_t)epoch };
+    *out =
+        (struct move){ .uid = node_internal_uid(rq), .id = moves_arg(rq, "move"), .epoch = (int64_t)epoch };
     return RC_OK;
 }
 

@@ -37,7 +37,7 @@ struct node_extra {
     struct remote
         *remote; /* the directories, and what tells us their news; NULL: none, or one in this process */
     struct pulse *pulse;
-    struct internal *internal; /* who may ask us what */
+    struct node_internal *internal; /* who may ask us what */
 };
 
 /* ---- routes of our own ---- */
@@ -560,18 +560,18 @@ static rc admit_internal(struct request *rq, bool *out_late, struct err *e)
 {
     const struct node *n = rq->app;
     (void)out_late;
-    return internal_mount_admit(n->extra->internal, rq, e);
+    return node_internal_admit(n->extra->internal, rq, e);
 }
 
 void node_internal_mount(struct node *n, struct mount *out)
 {
-    const struct route_table *all = internal_all_routes(n->extra->internal);
+    const struct route_table *all = node_internal_all_routes(n->extra->internal);
     *out = (struct mount){ .name = "internal",
                            .service = "sync",
                            .routes = all->routes,
                            .n_routes = all->n,
-                           .kinds = internal_kinds,
-                           .n_kinds = internal_kinds_n,
+                           .kinds = node_internal_kinds,
+                           .n_kinds = node_internal_kinds_n,
                            .app = n,
                            .admit = admit_internal,
                            .admit_body = internal_admit_body,
