@@ -10,8 +10,8 @@
 /* ---- the tables ---- */
 
 static const struct command *const tables[] = {
-    node_commands, move_commands, audit_commands,      secret_commands,
-    help_commands, man_commands,  completion_commands,
+    node_commands,   move_commands, explain_commands, audit_commands,
+    secret_commands, help_commands, man_commands,     completion_commands,
 };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
@@ -19,6 +19,7 @@ const struct command_group command_groups[] = {
     { "node", "nodes of the cluster: what is decided about them" },
     { "user", "accounts, and where they live" },
     { "audit", "who did what, when" },
+    { "explain", "why a user is where he is" },
     { "secret", "secrets for tokens and calls" },
     { "help", "what there is" },
     { "man", "manual pages" },

@@ -5,10 +5,11 @@
 #include "admin/ask.h"
 #include "admin/commands.h"
 
-extern const struct command audit_commands[];  /* audit_cli.c */
-extern const struct command node_commands[];   /* nodes.c  */
-extern const struct command move_commands[];   /* move_cli.c */
-extern const struct command secret_commands[]; /* secret.c */
+extern const struct command audit_commands[];   /* audit_cli.c */
+extern const struct command node_commands[];    /* nodes.c  */
+extern const struct command move_commands[];    /* move_cli.c */
+extern const struct command secret_commands[];  /* secret.c */
+extern const struct command explain_commands[]; /* explain.c */
 
 /* Opens a->ask at its first call. RC_BAD_INPUT: settings. */
 MUST_USE rc admin_connect(struct admin *a, struct err *e);

@@ -13,6 +13,13 @@ const struct conf_key directory_conf_keys[] = {
       "node_type in the token server's answers." },
     { "directory.fallback_node", CONF_TEXT, AT(fallback_node), "", 0, 0, 0, "",
       "What node/weave answers when no node can be assigned; empty: null." },
+    { "directory.groups", CONF_LIST, AT(groups), "", 0, 0, 0, "",
+      "Members of groups, \"GROUP NAME\" each; beside the groups in LDAP, if there are any." },
+    { "assign.ramp", CONF_SECONDS, AT(assign_ramp_s), "1h", 0, 2592000, 0, "s",
+      "How long a new node is opened slowly: it begins with a tenth of its part of the new users; 0: at once." },
+    { "assign.pools", CONF_LIST, AT(assign_pools), "", 0, 0, 0, "",
+      "Which nodes for whom, \"mail DOMAIN POOL\" or \"group NAME POOL\" each, the first that fits; several pools: tried in "
+      "their order. All others: the pool default." },
     { "directory.wrong_passwords", CONF_INT, AT(wrong_passwords), "100", 0, 1000000000, 0, "",
       "Wrong passwords from one address in ten minutes before it must wait; 0: no limit. Loopback is exempt." },
     { "directory.error_route", CONF_BOOL, AT(error_route), "no", 0, 0, 0, "",

@@ -1,7 +1,9 @@
 /* The context of the directory: opening, workers' sessions, closing, and what nodes ask. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "directory/choice.h"
 #include "directory/internal.h"
+#include "directory/pools.h"
 
 enum { UID_BLOCK = 16, SECRET_LEAST = 8, METRICS_KEY_BYTES = 32, ARENA_BYTES = 256 * 1024 };
 enum { SIGNUP_WINDOW_S = 3600, WRONG_PASSWORD_WINDOW_S = 600 };
@@ -11,15 +13,47 @@ int64_t directory_now_ms(const struct directory *d)
     return clock_now_us(d->clock) / 1000;
 }
 
+/* ---- groups ---- */
+
+/* "GROUP NAME" */
+static rc group_read(const char *text, view *out_group, view *out_name, struct err *e)
+{
+    view rest = view_of(text), more;
+    if (!pool_next(&rest, out_group) || !pool_next(&rest, out_name) || pool_next(&rest, &more))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.groups: \"%.80s\" must be like: admins anna",
+                    text);
+    return RC_OK;
+}
+
+rc directory_in_group(struct directory *d, struct backend_session *s, struct arena *a, view name, view group,
+                      bool *out, struct err *e)
+{
+    const struct conf_list *list = &d->conf->groups;
+    view listed, member;
+    for (size_t i = 0; i < list->n; i++)
+        if (group_read(list->items[i], &listed, &member, NULL) == RC_OK && view_eq(listed, group) &&
+            view_eq(member, name)) {
+            *out = true;
+            return RC_OK;
+        }
+    return account_in_group(s, name, group, a, out, e);
+}
+
 /* ---- opening ---- */
 
 rc directory_check(const struct directory_conf *c, const char *public_url, struct err *e)
 {
     struct registration r;
     bool events = strcmp(c->webhook, "off") != 0;
+    struct pool_rule rule;
+    view group, member;
     if (!backend_find(view_of(c->backend)))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.backend is \"%s\": must be sqlite or ldap",
                     c->backend);
+    for (size_t i = 0; i < c->assign_pools.n; i++)
+        TRY(pool_rule_read(c->assign_pools.items[i], &rule, e));
+    for (size_t i = 0; i < c->groups.n; i++)
+        TRY(group_read(c->groups.items[i], &group, &member, e));
     if (!c->domain[0])
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "directory.domain must not be empty");
     if (!c->oauth_scope[0])
@@ -139,10 +173,20 @@ static rc change_registration(struct directory *d, const struct directory_conf *
     return RC_OK;
 }
 
+static rc read_pools(struct directory *d, struct err *e)
+{
+    const struct conf_list *list = &d->conf->assign_pools;
+    d->pool_rules = mem_need(calloc(list->n + 1, sizeof(*d->pool_rules)));
+    for (size_t i = 0; i < list->n; i++)
+        TRY(pool_rule_read(list->items[i], &d->pool_rules[d->n_pool_rules++], e));
+    return RC_OK;
+}
+
 static rc open_all(struct directory *d, const struct directory_options *o, struct err *e)
 {
     const struct directory_conf *c = o->conf;
     TRY(directory_check(c, o->public_url, e));
+    TRY(read_pools(d, e));
     TRY(change_registration(d, c, e));
     TRY(open_secrets(d, o, e));
     TRY(open_sole(d, o, e));
@@ -165,6 +209,7 @@ rc directory_open(const struct directory_options *o, struct directory **out, str
     d->wrong_passwords = limits_new(o->conf->wrong_passwords, WRONG_PASSWORD_WINDOW_S);
     d->events = metric_counter("heddle_account_events_total", NULL, "Account events that were genuine.");
     pthread_mutex_init(&d->lock, NULL);
+    d->choice = choice_new();
     rc r = open_all(d, o, e);
     if (r != RC_OK) {
         directory_close(d);
@@ -188,6 +233,8 @@ void directory_close(struct directory *d)
     if (d->metrics_key)
         secret_wipe(d->metrics_key, strlen(d->metrics_key));
     free(d->metrics_key);
+    choice_free(d->choice);
+    free(d->pool_rules);
     limits_free(d->signups);
     limits_free(d->wrong_passwords);
     pthread_mutex_destroy(&d->lock);

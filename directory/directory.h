@@ -25,7 +25,10 @@ struct directory_conf {
     struct conf_list registration_allow; /* addresses, @domains (1.1); account subs (1.5)          */
     char *registration_secret;           /* X-Weave-Secret; "" : never matches                        */
     bool strict_usernames;
-    char *fallback_node; /* node/weave answers this instead of null; ""               */
+    int64_t assign_ramp_s;         /* assign.ramp  */
+    struct conf_list assign_pools; /* assign.pools */
+    struct conf_list groups;       /* directory.groups: "GROUP NAME" */
+    char *fallback_node;           /* node/weave answers this instead of null; ""               */
     int64_t argon2_kib, argon2_passes, argon2_lanes;
     int64_t signups_per_hour; /* of one address; 0: no limit                               */
     int64_t wrong_passwords;  /* of one address in ten minutes; 0: no limit                */

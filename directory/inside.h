@@ -38,7 +38,10 @@ struct directory {
 
     void (*on_forget)(void *arg, view name, int64_t uid, int64_t until_s);
     void (*on_allow)(void *arg, int64_t uid);
-    void *on_forget_arg;       /* of both */
+    void *on_forget_arg;          /* of both */
+    struct choice *choice;        /* choice.h */
+    struct pool_rule *pool_rules; /* assign.pools, in their order */
+    size_t n_pool_rules;
     struct internal *internal; /* internal.h; NULL: no node but our own asks (the one box) */
 
     pthread_mutex_t lock;                          /* of what is below; nothing is called while it is held */
@@ -60,6 +63,9 @@ MUST_USE rc directory_uid(struct directory *d, struct backend_session *s, int64_
 /* directory_verify with the caller's session. */
 MUST_USE rc directory_verify_in(struct directory *d, struct backend_session *s, view name, view password,
                                 struct directory_verdict *out, struct err *e);
+/* Is the account of that name in the group (directory.groups, or LDAP's)? */
+MUST_USE rc directory_in_group(struct directory *d, struct backend_session *s, struct arena *a, view name,
+                               view group, bool *out, struct err *e);
 /* Credentials of that name, and tokens of that uid if it is above 0, are void from now on. */
 void directory_forget(struct directory *d, view name, int64_t uid);
 /* Takes back what directory_forget said of the uid. */
@@ -76,9 +82,11 @@ struct oauth_http directory_http(struct directory_worker *w);
  * afterwards. RC_BUSY: no node has room. */
 MUST_USE rc lookup_place(struct directory *d, struct backend_session *s, struct arena *a, struct account *acc,
                          struct owner *out, struct err *e);
-/* A node for a new user. RC_BUSY: none has room. */
-MUST_USE rc lookup_choose(struct directory *d, struct backend_session *s, struct arena *a, struct owner *out,
-                          struct err *e);
+/* A node for a new user: one of his pool, a seat of which is his now. RC_BUSY: none has room. choice.c */
+MUST_USE rc lookup_choose(struct directory *d, struct backend_session *s, struct arena *a, view name,
+                          view mail, struct owner *out, struct err *e);
+/* The seat that lookup_choose took was not used. */
+void lookup_give_back(struct directory *d, struct backend_session *s, view node);
 view placed_text(struct arena *a, int64_t now_ms, const char *why);
 
 /* ---- identity_password.c ---- */

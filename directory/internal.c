@@ -8,32 +8,57 @@ enum { SMALL_BODY = 16 * 1024, OWNERS_BODY = 256 * 1024, OWNERS_MOST = 1000 };
 
 /* ---- who is this? ---- */
 
-static rc verify(struct request *rq, struct err *e)
+/* The console asks whether it is one of the operators: where he lives is no matter then, and who has no node gets none by it. */
+static rc verify_member(struct request *rq, view name, view password, view group, struct err *e)
 {
-    static const char *const members[] = { "name", "password", NULL };
     struct directory_worker *w = rq->worker;
-    SCOPED(json_decref) json_t *body = NULL;
-    struct directory_verdict v;
-    view name = VIEW_NONE, password = VIEW_NONE;
     struct buf *b = reply_body(rq);
+    struct account acc;
+    bool member;
+    TRY(account_check_password(w->session, name, password, rq->arena, &acc, e));
+    TRY(directory_in_group(w->d, w->session, rq->arena, name, group, &member, e));
+    buf_addf(b, "{\"uid\":%" PRId64 ",\"epoch\":%" PRId64 ",\"node\":", acc.uid, acc.epoch);
+    if (acc.node.p)
+        json_put_string(b, acc.node);
+    else
+        buf_add(b, VIEW("null"));
+    buf_addf(b, ",\"member\":%s}", member ? "true" : "false");
+    return RC_OK;
+}
 
-    TRY(internal_body(rq, members, &body, e));
-    TRY(internal_text(body, "name", &name, e));
-    TRY(internal_text(body, "password", &password, e));
-    if (!name.p || !password.p)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "name and password are needed");
-    rc r =
-        name.n > ACCOUNT_NAME_MAX ? RC_DENIED : directory_verify_in(w->d, w->session, name, password, &v, e);
-    if (r == RC_DENIED) { /* not a failure of this call: 401 would say that the node itself is refused */
-        rq->log_reason = "refused";
-        buf_add(b, VIEW("{\"refused\":true}"));
-        return RC_OK;
-    }
-    TRY(r);
+static rc verify_owner(struct request *rq, view name, view password, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    struct buf *b = reply_body(rq);
+    struct directory_verdict v;
+    TRY(directory_verify_in(w->d, w->session, name, password, &v, e));
     buf_addf(b, "{\"uid\":%" PRId64 ",\"epoch\":%" PRId64 ",\"node\":", v.uid, v.epoch);
     json_put_string(b, view_of(v.node));
     buf_addc(b, '}');
     return RC_OK;
+}
+
+static rc verify(struct request *rq, struct err *e)
+{
+    static const char *const members[] = { "name", "password", "group", NULL };
+    SCOPED(json_decref) json_t *body = NULL;
+    view name = VIEW_NONE, password = VIEW_NONE, group = VIEW_NONE;
+
+    TRY(internal_body(rq, members, &body, e));
+    TRY(internal_text(body, "name", &name, e));
+    TRY(internal_text(body, "password", &password, e));
+    TRY(internal_text(body, "group", &group, e));
+    if (!name.p || !password.p)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "name and password are needed");
+    rc r = name.n > ACCOUNT_NAME_MAX ? RC_DENIED
+           : group.p                 ? verify_member(rq, name, password, group, e)
+                                     : verify_owner(rq, name, password, e);
+    if (r == RC_DENIED) { /* not a failure of this call: 401 would say that the node itself is refused */
+        rq->log_reason = "refused";
+        buf_add(reply_body(rq), VIEW("{\"refused\":true}"));
+        return RC_OK;
+    }
+    return r;
 }
 
 /* ---- who has left? ---- */
@@ -58,8 +83,8 @@ static rc owner_check(struct request *rq, const json_t *pair, struct buf *out, s
     int64_t uid, epoch;
     TRY(read_head(pair, &uid, &epoch, e));
     /* A copy that lags would give back to an old owner what left him. */
-    rc r = account_truth(w->session, ACCOUNT_BY_UID, arena_text(rq->arena, "%" PRId64, uid), rq->arena, &acc,
-                         e);
+    rc r =
+        account_truth(w->session, ACCOUNT_BY_UID, arena_text(rq->arena, "%" PRId64, uid), rq->arena, &acc, e);
     if (r == RC_NOT_FOUND || (r == RC_OK && !acc.node.p))
         return RC_OK;
     TRY(r);
@@ -110,6 +135,10 @@ static const struct route routes[] = {
       FOR("node") },
     { .methods = GET, .path = "/internal/v1/accounts", .handler = internal_account_list, FOR("admin") },
     { .methods = GET, .path = "/internal/v1/accounts/{any}", .handler = internal_account_get, FOR("admin") },
+    { .methods = GET,
+      .path = "/internal/v1/accounts/{any}/explain",
+      .handler = internal_account_explain,
+      FOR("admin") },
     { .methods = POST,
       .path = "/internal/v1/accounts/{any}/cas",
       .handler = internal_account_cas,

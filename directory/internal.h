@@ -23,7 +23,7 @@ void internal_close(struct directory *d); /* also when there is none */
 handler_fn internal_node_list, internal_node_get, internal_node_put, internal_node_delete;
 
 /* ---- internal_accounts.c: what the admin reads ---- */
-handler_fn internal_account_list, internal_account_get, internal_erase_list;
+handler_fn internal_account_list, internal_account_get, internal_account_explain, internal_erase_list;
 void internal_account_put(struct buf *b, const struct account *acc); /* one JSON object */
 /* The number of an account in the path. RC_NOT_FOUND: not one. */
 MUST_USE rc internal_uid(const struct request *rq, int64_t *out, struct err *e);
@@ -34,6 +34,13 @@ handler_fn internal_account_cas, internal_account_disable, internal_account_enab
 
 /* ---- internal_pulse.c ---- */
 handler_fn internal_pulse, internal_loads;
+/* What is known of a node from its pulses. */
+struct load_heard {
+    int64_t silent_ms; /* how long it should have been heard and was not; 0 while no node was ever heard */
+    int64_t users;     /* as it counts them; below 0: it did not say */
+    int64_t queue;     /* requests that wait there; below 0: it did not say */
+};
+void loads_heard(struct loads *l, view name, int64_t now_us, struct load_heard *out);
 struct loads *loads_new(void);
 void loads_free(struct loads *l);
 

@@ -2,6 +2,7 @@
  * Protocol: docs/internal-api.md, "Accounts". */
 #include <inttypes.h>
 
+#include "directory/choice.h"
 #include "directory/internal.h"
 
 enum { PAGE_MOST = 1000, PAGE_BYTES = 1024 * 1024, SEARCH_MOST = 100, UID_DIGITS = 10 };
@@ -86,18 +87,61 @@ static rc read_key(const struct request *rq, enum account_key *out, bool *out_or
     return RC_OK;
 }
 
-rc internal_account_get(struct request *rq, struct err *e)
+static rc find(const struct request *rq, struct account *out, struct err *e)
 {
     struct directory_worker *w = rq->worker;
-    struct account acc;
     enum account_key by;
     bool or_mail;
     TRY(read_key(rq, &by, &or_mail, e));
-    rc r = account_truth(w->session, by, rq->params[0], rq->arena, &acc, e);
+    rc r = account_truth(w->session, by, rq->params[0], rq->arena, out, e);
     if (r == RC_NOT_FOUND && or_mail)
-        r = account_truth(w->session, ACCOUNT_BY_MAIL, rq->params[0], rq->arena, &acc, e);
-    TRY(r);
+        r = account_truth(w->session, ACCOUNT_BY_MAIL, rq->params[0], rq->arena, out, e);
+    return r;
+}
+
+rc internal_account_get(struct request *rq, struct err *e)
+{
+    struct account acc;
+    TRY(find(rq, &acc, e));
     internal_account_put(reply_body(rq), &acc);
+    return RC_OK;
+}
+
+/* What is said of his node: its decided state, "none" for who has none, "unknown" for one without an entry. */
+static rc node_word(const struct request *rq, const struct account *acc, const char **out, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    struct node_entry n;
+    *out = "none";
+    if (!acc->node.p)
+        return RC_OK;
+    rc r = node_get(w->session, acc->node, rq->arena, &n, e);
+    *out = r == RC_OK ? node_state_name(n.state) : "unknown";
+    return r == RC_NOT_FOUND ? RC_OK : r;
+}
+
+rc internal_account_explain(struct request *rq, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    struct buf *b = reply_body(rq);
+    struct account acc;
+    const char *state;
+    view since = VIEW_NONE, why;
+    uint64_t since_ms = 0;
+    TRY(find(rq, &acc, e));
+    TRY(node_word(rq, &acc, &state, e));
+    why = acc.placed;
+    if (why.p && (!view_cut(&why, ' ', &since) || !view_to_u64(since, INT64_MAX, &since_ms)))
+        why = acc.placed; /* not written by us: shown as it is */
+    buf_addf(b, "{\"uid\":%" PRId64, acc.uid);
+    put_text(b, "name", acc.name);
+    put_text(b, "node", acc.node);
+    buf_addf(b, ",\"state\":\"%s\",\"epoch\":%" PRId64 ",\"since\":%" PRIu64, state, acc.epoch, since_ms);
+    put_text(b, "why", why);
+    put_text(b, "intent", acc.intent);
+    buf_add(b, VIEW(",\"fresh\":"));
+    TRY(choice_explain(w->d, w->session, rq->arena, acc.name, acc.mail, b, e));
+    buf_addc(b, '}');
     return RC_OK;
 }
 

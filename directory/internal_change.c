@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "common/base/log.h"
+#include "directory/choice.h"
 #include "directory/internal.h"
 
 enum { TEXT_MOST = 512, NEWS_MOST = 1000, TRIES = 8 };
@@ -273,10 +274,10 @@ rc internal_node_seats(struct request *rq, struct err *e)
     TRY(internal_number(body, "give", 1, &give, e));
     if (!take == !give)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "one of take and give is needed");
-    if (take)
-        TRY(seats_take(w->session, rq->params[0], take, &got, e));
-    else
-        TRY(seats_give(w->session, rq->params[0], give, e));
+    rc r = take ? seats_take(w->session, rq->params[0], take, &got, e)
+                : seats_give(w->session, rq->params[0], give, e);
+    choice_changed(w->d);
+    TRY(r);
     LOG(LOG_INFO, take ? "seats taken" : "seats given back", LOG_V("node", rq->params[0]),
         LOG_I("seats", take ? got : give), LOG_V("by", internal_caller(rq)->name), LOG_V("id", rq->id));
     if (take)

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "common/base/log.h"
+#include "directory/choice.h"
 #include "directory/internal.h"
 
 static void put_member(struct buf *b, const char *name, view value)
@@ -94,13 +95,29 @@ static rc read_entry(const json_t *body, struct node_entry *n, struct err *e)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "state must be open, closed, draining or down");
     TRY(internal_number(body, "capacity", 0, &n->capacity, e));
     TRY(internal_number(body, "seats", 0, &seats, e));
+    /* Who names no seats wants those that are there then, not those that we read: users come all the time. */
     if (seats >= 0)
         n->seats = seats;
-    else if (n->opened_ms == 0) /* a new one */
+    else if (n->opened_ms == 0 || n->seats > n->capacity) /* a new one, or one made smaller */
         n->seats = n->capacity;
+    else
+        n->seats = SEATS_KEPT;
     if (n->seats > n->capacity)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "more seats (%" PRId64 ") than its capacity (%" PRId64 ")",
                     n->seats, n->capacity);
+    return RC_OK;
+}
+
+static rc answer_with(struct request *rq, const struct node_entry *n, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    struct node_entry now = *n;
+    struct node_entry kept;
+    if (n->seats == SEATS_KEPT) {
+        TRY(node_get(w->session, n->name, rq->arena, &kept, e));
+        now.seats = kept.seats;
+    }
+    node_put_json(reply_body(rq), &now);
     return RC_OK;
 }
 
@@ -121,12 +138,13 @@ rc internal_node_put(struct request *rq, struct err *e)
     TRY(read_entry(body, &n, e));
     if (n.opened_ms == 0)
         n.opened_ms = directory_now_ms(w->d);
-    TRY(node_put(w->session, &n, e));
+    rc put = node_put(w->session, &n, e);
+    choice_changed(w->d);
+    TRY(put);
     LOG(LOG_INFO, "node set", LOG_V("node", n.name), LOG_S("state", node_state_name(n.state)),
         LOG_I("capacity", n.capacity), LOG_I("seats", n.seats), LOG_V("by", internal_caller(rq)->name),
         LOG_V("id", rq->id));
-    node_put_json(reply_body(rq), &n);
-    return RC_OK;
+    return answer_with(rq, &n, e);
 }
 
 static bool stop_at_first(void *arg, const struct account *acc)
@@ -144,7 +162,9 @@ rc internal_node_delete(struct request *rq, struct err *e)
     TRY(accounts_each(w->session, &(struct account_filter){ .node = rq->params[0] }, stop_at_first, &any, e));
     if (any)
         return fail(e, RC_CONFLICT, RESP_GENERIC, "users live on %.*s", VIEW_ARG(rq->params[0]));
-    TRY(node_delete(w->session, rq->params[0], e));
+    rc r = node_delete(w->session, rq->params[0], e);
+    choice_changed(w->d);
+    TRY(r);
     LOG(LOG_INFO, "node removed", LOG_V("node", rq->params[0]), LOG_V("by", internal_caller(rq)->name),
         LOG_V("id", rq->id));
     buf_add(reply_body(rq), VIEW("{}"));

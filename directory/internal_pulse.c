@@ -6,6 +6,7 @@
 
 enum { LOADS_MAX = 1024, LOAD_TEXT = 1024, BOOT_TEXT = 64 };
 
+#define NUMBER_MOST INT64_C(1000000000000) /* of what a node may tell: more is a mistake */
 #define LIFE_OVER_US                                                                                         \
     INT64_C(5000000) /* a process that has been silent for longer has ended, or is as good as that */
 
@@ -14,11 +15,13 @@ struct load {
     char name[INTERNAL_NAME_MAX + 1], boot[BOOT_TEXT + 1];
     int64_t seen_us; /* steady clock                              */
     int64_t clock_ms;
+    int64_t users, queue; /* of all services; below 0: not told */
     char text[LOAD_TEXT]; /* "loads" of its last full pulse, JSON; "" */
 };
 
 struct loads {
     pthread_mutex_t lock;
+    int64_t first_us; /* the first pulse of any node; 0: none yet */
     size_t n;
     struct load items[LOADS_MAX];
 };
@@ -60,7 +63,7 @@ static struct load *load_of(struct loads *l, view name, view boot, int64_t now_u
                                                                   : over;
     if (!own)
         return NULL;
-    *own = (struct load){ .seen_us = now_us };
+    *own = (struct load){ .seen_us = now_us, .users = -1, .queue = -1 };
     memcpy(own->name, name.p, name.n);
     memcpy(own->boot, boot.p, boot.n);
     return own;
@@ -93,6 +96,29 @@ static rc read_pulse(const struct request *rq, const json_t *body, struct pulse 
     return RC_OK;
 }
 
+/* The sum over the services of a node; below 0: no service tells it. */
+static int64_t total_of(const json_t *loads, const char *what)
+{
+    int64_t sum = -1;
+    const char *service;
+    json_t *load;
+    json_object_foreach ((json_t *)(uintptr_t)loads, service, load) {
+        const json_t *n = json_object_get(load, what);
+        if (json_is_integer(n) && json_integer_value(n) >= 0 && json_integer_value(n) <= NUMBER_MOST)
+            sum = (sum < 0 ? 0 : sum) + json_integer_value(n);
+        if (sum > NUMBER_MOST)
+            return NUMBER_MOST;
+    }
+    return sum;
+}
+
+static void keep_numbers(struct load *x, const json_t *loads, struct buf *text)
+{
+    x->users = total_of(loads, "users");
+    x->queue = total_of(loads, "queue");
+    memcpy(x->text, buf_text(text), text->n + 1);
+}
+
 static rc keep_load(const struct request *rq, const struct pulse *p, struct err *e)
 {
     const struct directory *d = rq->app;
@@ -106,12 +132,35 @@ static rc keep_load(const struct request *rq, const struct pulse *p, struct err 
     struct load *x = load_of(l, p->node, p->boot, clock_mono_us(d->clock));
     if (x) {
         x->seen_us = clock_mono_us(d->clock);
+        if (l->first_us == 0)
+            l->first_us = x->seen_us;
         x->clock_ms = p->clock_ms;
         if (p->loads)
-            memcpy(x->text, buf_text(&text), text.n + 1);
+            keep_numbers(x, p->loads, &text);
     }
     pthread_mutex_unlock(&l->lock);
     return x ? RC_OK : fail(e, RC_BUSY, RESP_GENERIC, "more than %d nodes", LOADS_MAX);
+}
+
+/* Nodes are expected to pulse since the first of them did: before, this process has just started, or is one that no node knows. */
+void loads_heard(struct loads *l, view name, int64_t now_us, struct load_heard *out)
+{
+    *out = (struct load_heard){ .users = -1, .queue = -1 };
+    pthread_mutex_lock(&l->lock);
+    int64_t last_us = l->first_us;
+    for (size_t i = 0; i < l->n; i++) {
+        const struct load *x = &l->items[i];
+        if (!view_eq(name, view_of(x->name)))
+            continue;
+        last_us = x->seen_us > last_us ? x->seen_us : last_us;
+        if (x->users > out->users) /* each process counts all of the node's */
+            out->users = x->users;
+        if (x->queue >= 0 && !silent(x, now_us)) /* and its own queue */
+            out->queue = (out->queue < 0 ? 0 : out->queue) + x->queue;
+    }
+    if (l->first_us != 0)
+        out->silent_ms = (now_us - last_us) / 1000;
+    pthread_mutex_unlock(&l->lock);
 }
 
 /* ---- what it hears ---- */

@@ -2,39 +2,16 @@
 #include <inttypes.h>
 
 #include "common/base/log.h"
-#include "directory/assign.h"
 #include "directory/inside.h"
 
-enum { TRIES = 10, NODES_MAX = 1024 };
+enum { TRIES = 10 };
 
 view placed_text(struct arena *a, int64_t now_ms, const char *why)
 {
     return arena_text(a, "%" PRId64 " %s", now_ms, why);
 }
 
-/* ---- choosing ---- */
-
-struct candidates {
-    struct arena *a;
-    struct assign_node items[NODES_MAX];
-    size_t n;
-    bool too_many;
-};
-
-static bool candidate_add(void *arg, const struct node_entry *node)
-{
-    struct candidates *c = arg;
-    if (c->n == NODES_MAX) {
-        c->too_many = true;
-        return false;
-    }
-    c->items[c->n++] = (struct assign_node){ .name = arena_copy(c->a, node->name),
-                                             .state = node->state,
-                                             .capacity = node->capacity,
-                                             .load = node->capacity - node->seats,
-                                             .seats = node->seats };
-    return true;
-}
+/* ---- finding ---- */
 
 static struct owner owner_of(const struct directory *d, const struct node_entry *n)
 {
@@ -43,34 +20,6 @@ static struct owner owner_of(const struct directory *d, const struct node_entry 
                            .address = n->address,
                            .node_type = n->node_type.n ? n->node_type : view_of(d->conf->node_type) };
 }
-
-rc lookup_choose(struct directory *d, struct backend_session *s, struct arena *a, struct owner *out,
-                 struct err *e)
-{
-    if (d->has_sole) {
-        *out = d->sole;
-        return RC_OK;
-    }
-    struct candidates *c = arena_zero(a, sizeof(*c));
-    c->a = a;
-    TRY(nodes_each(s, candidate_add, c, e));
-    if (c->too_many)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "more than %d nodes", NODES_MAX);
-    for (int at; (at = assign_choose(c->items, c->n)) >= 0;) {
-        int64_t got;
-        struct node_entry n;
-        TRY(seats_take(s, c->items[at].name, 1, &got, e));
-        if (got == 1) {
-            TRY(node_get(s, c->items[at].name, a, &n, e));
-            *out = owner_of(d, &n);
-            return RC_OK;
-        }
-        c->items[at].seats = 0; /* somebody was faster: the next best */
-    }
-    return fail(e, RC_BUSY, RESP_GENERIC, "no node has room for another user");
-}
-
-/* ---- finding ---- */
 
 static rc find_owner(struct directory *d, struct backend_session *s, struct arena *a, view node,
                      struct owner *out, struct err *e)
@@ -104,7 +53,7 @@ static rc place(struct directory *d, struct backend_session *s, struct arena *a,
     bool again = acc->placed.p && !is_renamed(d, acc);
     int64_t uid = acc->uid, epoch = acc->epoch;
     struct owner to;
-    TRY(lookup_choose(d, s, a, &to, e));
+    TRY(lookup_choose(d, s, a, acc->name, acc->mail, &to, e));
     view placed = placed_text(a, directory_now_ms(d),
                               again                ? "again"
                               : is_renamed(d, acc) ? "renamed"
@@ -112,12 +61,18 @@ static rc place(struct directory *d, struct backend_session *s, struct arena *a,
     changes[n++] = (struct change){ ATTR_NODE, acc->node, to.name };
     changes[n++] = (struct change){ ATTR_PLACED, acc->placed, placed };
     if (again) {
-        TRY(directory_uid(d, s, &uid, e));
+        rc r = directory_uid(d, s, &uid, e);
+        if (r != RC_OK)
+            lookup_give_back(d, s, to.name);
+        TRY(r);
         epoch++;
         changes[n++] = change_number(a, ATTR_UID_NUMBER, acc->uid, uid);
         changes[n++] = change_number(a, ATTR_EPOCH, acc->epoch, epoch);
     }
-    TRY(account_cas(s, acc->name, changes, n, e));
+    rc r = account_cas(s, acc->name, changes, n, e);
+    if (r != RC_OK && r != RC_UNSURE)
+        lookup_give_back(d, s, to.name);
+    TRY(r);
     LOG(LOG_INFO, "user placed", LOG_I("uid", uid), LOG_V("node", to.name), LOG_V("placed", placed));
     if (again)
         directory_forget(d, acc->name, acc->uid);

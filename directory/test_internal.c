@@ -90,6 +90,30 @@ static void verify_tells_who_it_is_and_where_he_lives_and_refuses_all_others_ali
     close_cluster(&c);
 }
 
+static void verify_tells_members_of_a_group_and_places_nobody(void **state)
+{
+    (void)state;
+    struct cluster c;
+    open_cluster(&c);
+    char *groups[] = { text_of("admins anna"), text_of("staff bert") };
+    c.h->conf.groups = (struct conf_list){ .items = groups, .n = 2 };
+    add_node(&c, NODE1, 10);
+    add_account(&c, "anna", 42, NODE1, 3);
+    add_account(&c, "bert", 43, NULL, 1);
+    assert_string_equal(tell(&c, "admin", "POST", "verify",
+                             "{\"name\":\"anna\",\"password\":\"correct horse\",\"group\":\"admins\"}", 200),
+                        "{\"uid\":42,\"epoch\":3,\"node\":\"" NODE1 "\",\"member\":true}");
+    assert_string_equal(tell(&c, "admin", "POST", "verify",
+                             "{\"name\":\"bert\",\"password\":\"correct horse\",\"group\":\"admins\"}", 200),
+                        "{\"uid\":43,\"epoch\":1,\"node\":null,\"member\":false}");
+    assert_string_equal(tell(&c, "admin", "POST", "verify",
+                             "{\"name\":\"anna\",\"password\":\"wrong\",\"group\":\"admins\"}", 200),
+                        "{\"refused\":true}");
+    tell(&c, "admin", "POST", "verify", "{\"name\":\"anna\",\"password\":\"x\",\"group\":5}", 400);
+    assert_non_null(strstr(tell(&c, "admin", "GET", "nodes/" NODE1, NULL, 200), "\"seats\":10"));
+    close_cluster(&c);
+}
+
 static void owners_names_those_who_left(void **state)
 {
     (void)state;
@@ -225,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_node_is_added_changed_shown_and_removed),
         cmocka_unit_test(an_entry_that_makes_no_sense_is_refused_and_nothing_is_kept),
         cmocka_unit_test(verify_tells_who_it_is_and_where_he_lives_and_refuses_all_others_alike),
+        cmocka_unit_test(verify_tells_members_of_a_group_and_places_nobody),
         cmocka_unit_test(owners_names_those_who_left),
         cmocka_unit_test(a_node_hears_whom_to_forget),
         cmocka_unit_test(refusals_still_in_force_come_from_the_backend_after_a_restart),

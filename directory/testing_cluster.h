@@ -22,6 +22,9 @@ struct cluster {
     struct backend_session *session;
 };
 
+/* For the next open_cluster. */
+static struct conf_list testing_pools, testing_groups;
+
 static inline void open_cluster(struct cluster *c)
 {
     struct err e = ERR_NONE;
@@ -32,6 +35,8 @@ static inline void open_cluster(struct cluster *c)
     c->key_list = (struct conf_list){ .items = c->keys, .n = 3 };
     c->h->options.sole_node_url = NULL;
     c->h->options.internal_keys = &c->key_list;
+    c->h->conf.assign_pools = testing_pools;
+    c->h->conf.groups = testing_groups;
     house_open(c->h);
     snprintf(c->socket, sizeof(c->socket), "%s/internal.sock", c->h->folder);
     directory_internal_mount(c->h->d, &c->mount);

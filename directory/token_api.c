@@ -180,26 +180,37 @@ static rc may_register(struct request *rq, const struct asked *q, struct err *e)
     return RC_OK;
 }
 
+static rc record_add(struct request *rq, const struct asked *q, const struct owner *owner, int64_t *out_uid,
+                     struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    int64_t now_ms = directory_now_ms(w->d);
+    TRY(directory_uid(w->d, w->session, out_uid, e));
+    return account_add(w->session,
+                       &(struct account_new){ .name = q->name,
+                                              .uid = *out_uid,
+                                              .node = owner->name,
+                                              .placed = placed_text(rq->arena, now_ms, "first"),
+                                              .created_ms = now_ms,
+                                              .epoch = 1,
+                                              .client_state = q->facts.client_state,
+                                              .generation = q->facts.generation,
+                                              .keys_changed = q->facts.keys_changed },
+                       e);
+}
+
 /* RC_CONFLICT: a parallel first request was faster. */
 static rc record_new(struct request *rq, const struct asked *q, struct err *e)
 {
     struct directory_worker *w = rq->worker;
     struct owner owner;
-    int64_t uid, now_ms = directory_now_ms(w->d);
+    int64_t uid;
     TRY(may_register(rq, q, e));
-    TRY(lookup_choose(w->d, w->session, rq->arena, &owner, e));
-    TRY(directory_uid(w->d, w->session, &uid, e));
-    TRY(account_add(w->session,
-                    &(struct account_new){ .name = q->name,
-                                           .uid = uid,
-                                           .node = owner.name,
-                                           .placed = placed_text(rq->arena, now_ms, "first"),
-                                           .created_ms = now_ms,
-                                           .epoch = 1,
-                                           .client_state = q->facts.client_state,
-                                           .generation = q->facts.generation,
-                                           .keys_changed = q->facts.keys_changed },
-                    e));
+    TRY(lookup_choose(w->d, w->session, rq->arena, q->name, VIEW_NONE, &owner, e));
+    rc r = record_add(rq, q, &owner, &uid, e);
+    if (r != RC_OK && r != RC_UNSURE)
+        lookup_give_back(w->d, w->session, owner.name);
+    TRY(r);
     limits_count(w->d->signups, rq->peer, clock_mono_us(w->d->clock) / 1000000);
     LOG(LOG_INFO, "account made", LOG_I("uid", uid), LOG_V("node", owner.name), LOG_V("id", rq->id));
     return RC_OK;

@@ -159,6 +159,15 @@ void account_changed(struct backend_session *s, view name)
     s->driver->account_changed(s, name);
 }
 
+rc account_in_group(struct backend_session *s, view name, view group, struct arena *a, bool *out,
+                    struct err *e)
+{
+    *out = false;
+    if (group.n == 0 || group.n > ACCOUNT_NAME_MAX || name_check(name, NULL) != RC_OK)
+        return RC_OK;
+    return s->driver->account_in_group(s, name, group, a, out, e);
+}
+
 rc account_add(struct backend_session *s, const struct account_new *n, struct err *e)
 {
     TRY(name_check(n->name, e));
@@ -258,7 +267,7 @@ rc node_put(struct backend_session *s, const struct node_entry *n, struct err *e
     if (!url_fits(n->url) || !url_fits(n->address))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "a node's URL or address is empty, too long or ends in a slash");
-    if (n->capacity < 0 || n->seats < 0 || n->seats > n->capacity)
+    if (n->capacity < 0 || n->seats < SEATS_KEPT || n->seats > n->capacity)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "%" PRId64 " seats on a node for %" PRId64, n->seats,
                     n->capacity);
     return s->driver->node_put(s, n, e);

@@ -101,8 +101,9 @@ struct node_entry {
     view name, url, address; /* address: the public one, in answers */
     view node_type, pools;
     enum node_state state;
-    int64_t capacity, seats, opened_ms;
+    int64_t capacity, seats, opened_ms; /* seats SEATS_KEPT: for node_put */
 };
+#define SEATS_KEPT (-1)
 
 /* Which accounts: exactly one of all but the last; `after`: only names behind it (to go on). */
 struct account_filter {
@@ -146,6 +147,8 @@ struct backend_driver {
     rc (*account_truth)(struct backend_session *s, enum account_key by, view key, struct arena *a,
                         struct account *out, struct err *e);
     void (*account_changed)(struct backend_session *s, view name);
+    rc (*account_in_group)(struct backend_session *s, view name, view group, struct arena *a, bool *out,
+                           struct err *e);
     rc (*account_add)(struct backend_session *s, const struct account_new *n, struct err *e);
     rc (*account_delete)(struct backend_session *s, view name, int64_t uid, int64_t since_ms, struct err *e);
     rc (*account_check_password)(struct backend_session *s, view name, view password, struct arena *a,
@@ -188,6 +191,9 @@ MUST_USE rc account_truth(struct backend_session *s, enum account_key by, view k
                           struct account *out, struct err *e);
 /* Somebody else changed this account a moment ago: for a while account_get asks where it is decided. */
 void account_changed(struct backend_session *s, view name);
+/* Is the account in the group of the backend that is called so? One that the backend does not have, or has no groups at all: false. */
+MUST_USE rc account_in_group(struct backend_session *s, view name, view group, struct arena *a, bool *out,
+                             struct err *e);
 /* Never over another: RC_CONFLICT when the name is taken. */
 MUST_USE rc account_add(struct backend_session *s, const struct account_new *n, struct err *e);
 /* Takes the account away and leaves an erase for its data (and for every older uid it had). uid: only while it is still this one
@@ -216,7 +222,8 @@ MUST_USE rc erase_done(struct backend_session *s, int64_t uid,
 MUST_USE rc node_get(struct backend_session *s, view name, struct arena *a, struct node_entry *out,
                      struct err *e);
 MUST_USE rc nodes_each(struct backend_session *s, node_visitor *visit, void *arg, struct err *e);
-/* New or replaced. RC_BAD_INPUT: a URL with a slash at its end (tokens carry it, nodes compare it exactly), bad numbers. */
+/* New or replaced; with SEATS_KEPT an entry that is there keeps the seats that it has by then (RC_NOT_FOUND: it is not), whoever takes
+ * some meanwhile. RC_BAD_INPUT: a URL with a slash at its end (tokens carry it, nodes compare it exactly), bad numbers. */
 MUST_USE rc node_put(struct backend_session *s, const struct node_entry *n, struct err *e);
 MUST_USE rc node_delete(struct backend_session *s, view name, struct err *e);
 /* Takes up to `want` seats from the node's entry; *out_got may be 0. RC_NOT_FOUND. */

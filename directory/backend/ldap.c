@@ -369,6 +369,7 @@ const struct backend_driver backend_ldap = {
     .account_get = ldap_account_get,
     .account_truth = ldap_account_truth,
     .account_changed = ldap_account_changed,
+    .account_in_group = ldap_account_in_group,
     .account_add = ldap_account_add,
     .account_delete = ldap_account_delete,
     .account_check_password = ldap_account_check_password,

@@ -33,6 +33,16 @@ const struct conf_key ldap_conf_keys[] = {
       "How long one LDAP operation may take." },
     { "ldap.replica_lag", CONF_SECONDS, AT(replica_lag_s), "10m", 0, 86400, 0, "s",
       "How far replicas may be behind: for so long what we changed is read from the provider." },
+    { "ldap.groups_base", CONF_TEXT, AT(groups_base), "", 0, 0, 0, "",
+      "The DN under which groups are looked for (guest: on the servers of the people); empty: LDAP has none." },
+    { "ldap.groups_filter", CONF_TEXT, AT(groups_filter), "(objectClass=groupOfNames)", 0, 0, 0, "",
+      "Which entries are groups (Active Directory: (objectClass=group))." },
+    { "ldap.groups_name", CONF_TEXT, AT(groups_name), "cn", 0, 0, 0, "",
+      "The attribute with a group's name." },
+    { "ldap.groups_member", CONF_TEXT, AT(groups_member), "member", 0, 0, 0, "",
+      "The attribute with its members; with groups in groups, Active Directory: member:1.2.840.113556.1.4.1941:" },
+    { "ldap.groups_value", CONF_TEXT, AT(groups_value), "dn", 0, 0, 0, "",
+      "What stands there: dn, the member's DN; name, his user name (posixGroup's memberUid)." },
     { "ldap.layout", CONF_TEXT, AT(layout), "own", 0, 0, 0, "",
       "own: accounts and passwords in Heddle's tree. guest: people and their passwords are in another tree, which is "
       "only read." },
@@ -111,6 +121,41 @@ static rc check_login(const char *key, const char *dn, const struct conf_list *p
     return RC_OK;
 }
 
+static rc check_filter(const char *key, const char *filter, struct err *e)
+{
+    size_t n = strlen(filter);
+    if (n < 3 || n > 1000 || filter[0] != '(' || filter[n - 1] != ')')
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "%s is \"%s\": must be a filter in brackets, like (objectClass=person)", key, filter);
+    return RC_OK;
+}
+
+/* An attribute, or one with a matching rule: "member:1.2.840.113556.1.4.1941:". */
+static rc check_member(const char *name, struct err *e)
+{
+    size_t attribute = strcspn(name, ":"), n = strlen(name);
+    size_t good = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:");
+    if (attribute == 0 || good != n || (attribute < n && (name[n - 1] != ':' || n - attribute < 3)))
+        return fail(
+            e, RC_BAD_INPUT, RESP_GENERIC,
+            "ldap.groups_member is \"%s\": must be the name of an attribute, or attribute:rule:", name);
+    return RC_OK;
+}
+
+static rc check_groups(const struct ldap_conf *c, struct err *e)
+{
+    if (c->groups_base[0] == '\0')
+        return RC_OK;
+    TRY(check_dn("ldap.groups_base", c->groups_base, e));
+    TRY(check_filter("ldap.groups_filter", c->groups_filter, e));
+    TRY(check_attribute("ldap.groups_name", c->groups_name, e));
+    TRY(check_member(c->groups_member, e));
+    if (strcmp(c->groups_value, "dn") != 0 && strcmp(c->groups_value, "name") != 0)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "ldap.groups_value is \"%s\": must be dn or name",
+                    c->groups_value);
+    return RC_OK;
+}
+
 static rc check_guest(const struct ldap_conf *c, struct err *e)
 {
     const char *dn = c->people_bind_dn[0] ? c->people_bind_dn : c->bind_dn;
@@ -119,12 +164,7 @@ static rc check_guest(const struct ldap_conf *c, struct err *e)
     TRY(check_dn("ldap.people_base", c->people_base, e));
     TRY(check_attribute("ldap.people_name", c->people_name, e));
     TRY(check_attribute("ldap.people_mail", c->people_mail, e));
-    size_t n = strlen(c->people_filter);
-    if (n < 3 || n > 1000 || c->people_filter[0] != '(' || c->people_filter[n - 1] != ')')
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
-                    "ldap.people_filter is \"%s\": must be a filter in brackets, like (objectClass=person)",
-                    c->people_filter);
-    return RC_OK;
+    return check_filter("ldap.people_filter", c->people_filter, e);
 }
 
 bool ldap_conf_is_guest(const struct ldap_conf *c)
@@ -143,6 +183,7 @@ rc ldap_conf_check(const struct ldap_conf *c, struct err *e)
     TRY(check_login("ldap.bind_dn", c->bind_dn, &c->bind_password, e));
     if (!c->tls_cert[0] != !c->tls_key[0])
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "ldap.tls_cert and ldap.tls_key belong together");
+    TRY(check_groups(c, e));
     if (ldap_conf_is_guest(c))
         return check_guest(c, e);
     if (strcmp(c->layout, "own") != 0)

@@ -19,6 +19,7 @@ struct ldap_conf {
     struct conf_list people_servers;
     char *people_bind_dn;
     struct conf_list people_bind_password;
+    char *groups_base, *groups_filter, *groups_name, *groups_member, *groups_value;
     char *people_base, *people_filter, *people_name, *people_mail;
 };
 extern const struct conf_key ldap_conf_keys[];

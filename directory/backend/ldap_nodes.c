@@ -202,7 +202,7 @@ rc ldap_node_put(struct backend_session *bs, const struct node_entry *n, struct 
 {
     struct ldap_session *s = ldap_own(bs);
     rc r = node_write(s, LDAP_WRITE_MODIFY, n, e);
-    if (r == RC_NOT_FOUND)
+    if (r == RC_NOT_FOUND && n->seats != SEATS_KEPT)
         r = node_write(s, LDAP_WRITE_ADD, n, e);
     if (r == RC_CONFLICT) /* made in this moment by somebody else: ours is the later word */
         r = node_write(s, LDAP_WRITE_MODIFY, n, e);

@@ -263,7 +263,8 @@ void node_pack(struct mods *m, const struct node_entry *n, int op)
     mods_put(m, op, "heddlePools", or_none(n->pools));
     mods_put(m, op, "heddleState", view_of(node_state_name(n->state)));
     mods_put_number(m, op, "heddleCapacity", n->capacity);
-    mods_put_number(m, op, "heddleSeats", n->seats);
+    if (n->seats != SEATS_KEPT)
+        mods_put_number(m, op, "heddleSeats", n->seats);
     mods_put_number(m, op, "heddleOpened", n->opened_ms);
 }
 

@@ -109,6 +109,10 @@ MUST_USE rc ldap_person_adopt(struct ldap_session *s, view name, const struct pe
 /* Names of the other kind (<sub>@<domain>) are never looked for among people. */
 bool ldap_person_possible(const struct ldap_session *s, view name);
 
+/* ldap_group.c */
+rc ldap_account_in_group(struct backend_session *bs, view name, view group, struct arena *a, bool *out,
+                         struct err *e);
+
 /* ldap_login.c */
 rc ldap_account_check_password(struct backend_session *bs, view name, view password, struct arena *a,
                                struct account *out, struct err *e);

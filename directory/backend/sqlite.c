@@ -208,6 +208,15 @@ static void sqlite_account_changed(struct backend_session *bs, view name)
     (void)name;
 }
 
+/* SQLite keeps no groups. */
+static rc sqlite_account_in_group(struct backend_session *bs, view name, view group, struct arena *a,
+                                  bool *out, struct err *e)
+{
+    (void)bs, (void)name, (void)group, (void)a, (void)e;
+    *out = false;
+    return RC_OK;
+}
+
 /* The id of an account, inside a transaction. */
 static rc account_id(struct sqlite_session *s, view name, int64_t *out_id, struct err *e)
 {
@@ -490,6 +499,7 @@ const struct backend_driver backend_sqlite = {
     .account_get = sqlite_account_get,
     .account_truth = sqlite_account_get,
     .account_changed = sqlite_account_changed,
+    .account_in_group = sqlite_account_in_group,
     .account_add = sqlite_account_add,
     .account_delete = sqlite_account_delete,
     .account_check_password = sqlite_account_check_password,

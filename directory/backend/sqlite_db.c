@@ -57,6 +57,8 @@ static const char *const statement_text[ST_N] = {
     [ST_NODE_PUT] =
         "INSERT OR REPLACE INTO nodes (name, url, address, node_type, pools, state, capacity, seats, "
         "opened) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [ST_NODE_CHANGE] = "UPDATE nodes SET url = ?2, address = ?3, node_type = ?4, pools = ?5, state = ?6, "
+                       "capacity = ?7, opened = ?9 WHERE name = ?1 AND ?8 < 0",
     [ST_NODE_DELETE] = "DELETE FROM nodes WHERE name = ?1",
     [ST_SEATS] = "SELECT seats FROM nodes WHERE name = ?1",
     [ST_SEATS_SET] = "UPDATE nodes SET seats = ?2 WHERE name = ?1",

@@ -39,6 +39,7 @@ enum statement {
     ST_NODE_GET,
     ST_NODES,
     ST_NODE_PUT,
+    ST_NODE_CHANGE,
     ST_NODE_DELETE,
     ST_SEATS,
     ST_SEATS_SET,

@@ -140,7 +140,7 @@ rc sqlite_nodes_each(struct backend_session *bs, node_visitor *visit, void *arg,
 rc sqlite_node_put(struct backend_session *bs, const struct node_entry *n, struct err *e)
 {
     SCOPED(db_reset) sqlite3_stmt *st = NULL;
-    TRY(db_statement(own(bs), ST_NODE_PUT, &st, e));
+    TRY(db_statement(own(bs), n->seats == SEATS_KEPT ? ST_NODE_CHANGE : ST_NODE_PUT, &st, e));
     db_text(st, 1, n->name);
     db_text(st, 2, n->url);
     db_text(st, 3, n->address);

@@ -159,6 +159,11 @@ void fixture_ldap_conf_bare(struct ldap_conf *out)
         .people_bind_dn = own(""),
         .people_base = fixture_guest ? below(env("HEDDLE_TEST_LDAP_PEOPLE"), n) : own(""),
         .people_filter = own("(objectClass=person)"),
+        .groups_base = own(""),
+        .groups_filter = own("(objectClass=groupOfNames)"),
+        .groups_name = own("cn"),
+        .groups_member = own("member"),
+        .groups_value = own("dn"),
         .people_name = own("uid"),
         .people_mail = own("mail"),
     };

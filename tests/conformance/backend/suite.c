@@ -627,6 +627,22 @@ static void seats_are_taken_while_there_are_some(void **state)
     assert_int_equal(seats_take(f->s, VIEW("node2"), 0, &got, NULL), RC_BAD_INPUT);
 }
 
+static void a_node_changes_without_touching_its_seats(void **state)
+{
+    struct fixture *f = *state;
+    struct node_entry n = node_named("node2", 100, 10), kept = node_named("node2", 50, SEATS_KEPT), x;
+    int64_t got;
+    assert_int_equal(node_put(f->s, &kept, NULL), RC_NOT_FOUND);
+    assert_int_equal(node_put(f->s, &n, NULL), RC_OK);
+    assert_int_equal(seats_take(f->s, VIEW("node2"), 3, &got, NULL), RC_OK);
+    kept.state = NODE_DRAINING;
+    assert_int_equal(node_put(f->s, &kept, NULL), RC_OK);
+    assert_int_equal(node_get(f->s, VIEW("node2"), &f->arena, &x, NULL), RC_OK);
+    assert_true(x.seats == 7 && x.capacity == 50 && x.state == NODE_DRAINING);
+    kept.seats = -2;
+    assert_int_equal(node_put(f->s, &kept, NULL), RC_BAD_INPUT);
+}
+
 static void seats_are_given_back_up_to_the_capacity(void **state)
 {
     struct fixture *f = *state;
@@ -801,6 +817,7 @@ int suite_run(void)
         TEST(a_node_comes_back_as_it_was_put),
         TEST(a_node_that_tokens_could_not_name_is_refused),
         TEST(seats_are_taken_while_there_are_some),
+        TEST(a_node_changes_without_touching_its_seats),
         TEST(seats_are_given_back_up_to_the_capacity),
         TEST(blocks_of_uids_follow_each_other),
         TEST(as_many_writers_win_as_epochs_passed),

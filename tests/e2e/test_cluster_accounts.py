@@ -1,0 +1,166 @@
+"""What the operator decides about accounts, and how soon nodes obey."""
+import http.client
+import json
+import os
+import socket
+import time
+import urllib.parse
+
+import pytest
+
+from lib import hawk
+from lib.cluster import Cluster
+from lib.processes import wait_until
+
+GRACE_S = 1.0  # what the pulse promises
+
+
+@pytest.fixture(scope="module")
+def cluster(worker):
+    made = Cluster(worker.folder / "cluster3", worker.template, ["sqlite+memory", "sqlite+memory"], directories=2)
+    try:
+        yield made.start()
+    finally:
+        for i, process in enumerate([*made.directories, *made.nodes]):
+            process.keep_log(f"cluster3-{i}")
+        bad = made.stop()
+    assert not bad, "\n".join(bad)
+
+
+class Said:
+    def __init__(self, status, body):
+        self.status, self.text = status, body.decode()
+
+    def json(self):
+        return json.loads(self.text)
+
+
+def ask(cluster, method, path, body=None, expect=200, directory=None):
+    """A call of the operator."""
+    directory = directory or cluster.directory
+    target, kind, data = f"/internal/v1/{path}", "", b""
+    if body is not None:
+        kind, data = "application/json", json.dumps(body).encode()
+    sign = hawk.header("admin", cluster.admin_key, method, target, "localhost", 80, int(directory.now()), hash=hawk.payload_hash(kind, data))
+    connection = http.client.HTTPConnection("localhost", timeout=30)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(30)
+    try:
+        connection.sock.connect(str(directory.socket))
+        connection.request(method, target, data, {"Authorization": sign} | ({"Content-Type": kind} if kind else {}))
+        answer = connection.getresponse()
+        said = Said(answer.status, answer.read())
+    finally:
+        connection.close()
+    assert said.status == expect, f"{method} {path}: {said.status} {said.text}"
+    return said
+
+
+def token_status(cluster, sub, directory):
+    connection = directory.connection()
+    try:
+        return connection.request("GET", "/1.0/sync/1.5", [
+            ("Authorization", "Bearer " + cluster.issuer.access_token(sub)), ("X-KeyID", "1234-qqo")]).status
+    finally:
+        connection.close()
+
+
+def entry(cluster, key):
+    return ask(cluster, "GET", "accounts/" + urllib.parse.quote(str(key), safe="")).json()
+
+
+def erases(cluster):
+    return {json.loads(line)["uid"] for line in ask(cluster, "GET", "erases").text.splitlines()}
+
+
+def get(client):
+    """The status of a small question: by password or token."""
+    return client.get("/info/collections", expect=None).status
+
+
+def refused_within_grace(clients):
+    began = time.monotonic()
+    for client in clients:
+        wait_until(lambda: get(client) == 401, "refused", 10)
+    assert time.monotonic() - began < GRACE_S
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_disabled_account_is_refused_within_a_second_by_password_and_by_token(cluster, number):
+    directory = cluster.directories[number]
+    old, new = cluster.user11(), cluster.user15()
+    storage = old.at(old.home)
+    storage.save("bookmarks", "abc", "hello")
+    assert get(new) == 200
+    for uid in (entry(cluster, old.name)["uid"], new.uid):
+        assert ask(cluster, "POST", f"accounts/{uid}/disable", directory=directory).json()["enabled"] is False
+    refused_within_grace([storage, new])
+    for uid in (entry(cluster, old.name)["uid"], new.uid):
+        ask(cluster, "POST", f"accounts/{uid}/enable", directory=directory)
+    wait_until(lambda: get(storage) == 200 and get(new) == 200, "allowed", 10)
+    assert storage.item("bookmarks", "abc")["payload"] == "hello"
+
+
+def test_a_deleted_account_is_refused_within_a_second_and_leaves_its_erase(cluster):
+    old, new = cluster.user11(), cluster.user15()
+    storage = old.at(old.home)
+    assert get(storage) == 200 and get(new) == 200
+    uids = [entry(cluster, old.name)["uid"], new.uid]
+    for uid in uids:
+        ask(cluster, "POST", f"accounts/{uid}/delete")
+    refused_within_grace([storage, new])
+    assert erases(cluster) >= set(uids)
+    ask(cluster, "POST", f"erases/{uids[0]}/done")
+    assert uids[0] not in erases(cluster) and uids[1] in erases(cluster)
+
+
+@pytest.mark.parametrize("verb", ["disable", "delete"])
+def test_a_token_stays_refused_when_node_and_directory_start_anew(cluster, verb):
+    user = cluster.user15()
+    assert get(user) == 200
+    ask(cluster, "POST", f"accounts/{user.uid}/{verb}")
+    refused_within_grace([user])
+    user.server.restart()
+    assert get(user) == 401
+    for directory in cluster.directories:
+        directory.restart()
+    user.server.restart()
+    assert get(user) == 401
+    cluster.await_heard()
+
+
+def test_nobody_new_gets_a_token_while_he_is_disabled(cluster):
+    sub = os.urandom(16).hex()
+    user = cluster.user15(sub)
+    ask(cluster, "POST", f"accounts/{user.uid}/disable")
+    for directory in cluster.directories:
+        assert token_status(cluster, sub, directory) == 403
+    ask(cluster, "POST", f"accounts/{user.uid}/enable")
+    for directory in cluster.directories:
+        assert token_status(cluster, sub, directory) == 200
+
+
+def test_a_flip_is_heard_by_both_directories_and_the_node_before_refuses_a_known_password(cluster):
+    user = cluster.user11()
+    here, there = user.home, next(n for n in cluster.nodes if n is not user.home)
+    storage = user.at(here)
+    assert get(storage) == 200
+    found = entry(cluster, user.name)
+    changes = [["syncNode", here.node_name, there.node_name], ["heddleEpoch", str(found["epoch"]), str(found["epoch"] + 1)]]
+    after = ask(cluster, "POST", f"accounts/{found['uid']}/cas", {"changes": changes}).json()
+    assert (after["node"], after["epoch"]) == (there.node_name, found["epoch"] + 1)
+    ask(cluster, "POST", f"accounts/{found['uid']}/cas", {"changes": changes}, expect=409)
+    ask(cluster, "POST", "news", {"uids": [found["uid"]]}, directory=cluster.directories[1])
+    refused_within_grace([storage])
+    for directory in cluster.directories:
+        assert user.through(directory).home is there
+
+
+def test_explain_tells_where_and_why(cluster):
+    user = cluster.user15()
+    out = cluster.admin("explain", str(user.uid))
+    assert f"(uid {user.uid}) lives on 127.0.0.1:{user.server.port} (open), epoch 1" in out and ": first" in out
+    assert "somebody like him would go to 127.0.0.1:" in out and "GETS NOBODY" in out
+    told = json.loads(cluster.admin("explain", "--json", str(user.uid)))
+    assert told["node"] == f"127.0.0.1:{user.server.port}" and len(told["fresh"]["nodes"]) == 2
+    assert "404" in cluster.admin("explain", "nobody@example.com", expect=3)
