@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "common/auth/digest.h"
+#include "common/auth/remembered.h"
 #include "common/base/encode.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
@@ -27,6 +28,7 @@ struct token_verifier {
     view *nodes;
     size_t n_nodes;
     double grace_s;
+    struct remembered *remembered; /* good ones, whatever the time */
 };
 
 const char *token_reason_name(enum token_reason r)
@@ -85,6 +87,7 @@ rc token_verifier_new(const struct secrets *s, const view *nodes, size_t n_nodes
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "the grace for expired tokens is no time");
     v = mem_need(calloc(1, sizeof *v));
     v->grace_s = grace_s;
+    v->remembered = remembered_new();
     v->keys = mem_need(calloc(s->n, sizeof *v->keys));
     v->nodes = mem_need(calloc(n_nodes, sizeof *v->nodes));
     for (size_t i = s->n; i-- > 0;) {
@@ -108,6 +111,7 @@ void token_verifier_free(struct token_verifier *v)
     for (size_t i = 0; i < v->n_nodes; i++)
         copy_free(v->nodes[i]);
     secret_wipe(v->keys, v->n_keys * sizeof *v->keys);
+    remembered_free(v->remembered);
     free(v->keys);
     free(v->nodes);
     free(v);
@@ -254,32 +258,53 @@ static bool is_ours(const struct token_verifier *v, view node)
     return false;
 }
 
-enum token_reason token_open(const struct token_verifier *v, view text, double now_s, struct arena *a,
-                             struct token *out, char out_key[TOKEN_KEY_TEXT], bool *out_expired)
+/* All that does not depend on the time. */
+static enum token_reason open_timeless(const struct token_verifier *v, view text, struct arena *a,
+                                       struct token *out, char out_key[TOKEN_KEY_TEXT])
 {
     const struct verifier_key *key;
     enum token_reason why;
     view bytes, payload, signature;
-    struct token t;
 
-    if (text.n > TOKEN_TEXT_MAX || !base64_decode(BASE64_URL, text, a, &bytes) || bytes.n <= SHA256_BYTES)
+    if (!base64_decode(BASE64_URL, text, a, &bytes) || bytes.n <= SHA256_BYTES)
         return TOKEN_MALFORMED;
     payload = (view){ .p = bytes.p, .n = bytes.n - SHA256_BYTES };
     signature = (view){ .p = bytes.p + payload.n, .n = SHA256_BYTES };
     key = key_of(v, payload, signature);
     if (!key)
         return TOKEN_BAD_SIGNATURE;
-    why = payload_read(payload, a, &t);
+    why = payload_read(payload, a, out);
     if (why != TOKEN_GOOD)
         return why;
-    if (!is_ours(v, t.node))
+    if (!is_ours(v, out->node))
         return TOKEN_WRONG_NODE;
-    if (t.expires <= now_s && now_s - t.expires >= v->grace_s)
-        return TOKEN_EXPIRED;
-    derive_key(key->secret, t.salt, text, out_key);
-    *out = t;
-    *out_expired = t.expires <= now_s;
+    derive_key(key->secret, out->salt, text, out_key);
     return TOKEN_GOOD;
+}
+
+enum token_reason token_open(const struct token_verifier *v, view text, double now_s, struct arena *a,
+                             struct token *out, char out_key[TOKEN_KEY_TEXT], bool *out_expired)
+{
+    enum token_reason why = TOKEN_GOOD;
+    char key[TOKEN_KEY_TEXT];
+    struct token t;
+
+    if (text.n > TOKEN_TEXT_MAX)
+        return TOKEN_MALFORMED;
+    if (!remembered_find(v->remembered, text, a, &t, key)) {
+        why = open_timeless(v, text, a, &t, key);
+        if (why == TOKEN_GOOD && !a->spent) /* what a full arena gave is not to be kept */
+            remembered_add(v->remembered, text, &t, key);
+    }
+    if (why == TOKEN_GOOD && t.expires <= now_s && now_s - t.expires >= v->grace_s)
+        why = TOKEN_EXPIRED;
+    if (why == TOKEN_GOOD) {
+        memcpy(out_key, key, TOKEN_KEY_TEXT);
+        *out = t;
+        *out_expired = t.expires <= now_s;
+    }
+    secret_wipe(key, sizeof key);
+    return why;
 }
 
 /* ---- minting ---- */
