@@ -57,6 +57,9 @@ def parts(full, seed):
     yield e2e('build/coverage')
     yield Part('e2e-ldap', pytest('tests/e2e/', '-n', '2', '-k', 'tokenserver or user_api or browser or onebox'), slots=2, builds=('coverage',),
                env={'HEDDLE_BUILD': 'build/coverage', 'HEDDLE_DIRECTORY': 'ldap'}, timeout=3600)
+    yield Part('e2e-cluster', pytest('-p', 'slice_plugin', 'tests/e2e', '-n', '2'), slots=2, builds=('coverage',), timeout=3600,
+               env={'HEDDLE_BUILD': 'build/coverage', 'HEDDLE_TARGET': 'cluster', 'HEDDLE_PATIENCE_S': '5', 'PYTHONPATH': 'tests',
+                    'HEDDLE_SLICE': '1' if full else '3'})
     yield Part('campaign', pytest('tests/campaign', '-n', '2', '--ignore=tests/campaign/test_memory.py'), slots=2,
                builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=10800)
     yield Part('line-coverage', [PY, 'tests/coverage.py', 'build/coverage'],

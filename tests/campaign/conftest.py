@@ -38,6 +38,28 @@ def backends(request):
     assert not bad, "\n".join(bad)
 
 
+@pytest.fixture
+def cluster_of(backends, request):
+    """Makes clusters for one test: cluster_of([capacity of each node], …)."""
+    from clusters import CampaignCluster
+    made = []
+
+    def make(capacities, **kw):
+        made.append(CampaignCluster(backends.folder / f"c{len(made)}", backends.template, capacities, **kw))
+        return made[-1].start()
+
+    yield make
+    failed = getattr(request.node, "rep_failed", False)
+    bad = []
+    for cluster in made:
+        if failed:
+            cluster.keep_logs(request.node.name.replace("/", "_")[:60])
+        for process in cluster.everything().values():
+            process.resume()
+        bad += cluster.stop()
+    assert not bad, "\n".join(bad)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield

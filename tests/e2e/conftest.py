@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from lib.heddle import ENGINES, Backends, build_folder
+from lib.heddle import ENGINES, Backends, build_folder, on_cluster
 from lib.processes import OUT, make_temp_folder
 
 
@@ -13,6 +13,13 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "one_engine(name): runs on that engine alone")
     if not hasattr(config, "workerinput"):  # not in a worker of xdist
         shutil.rmtree(OUT, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(config, items):
+    if on_cluster():
+        from lib.front import of_a_cluster
+        config.hook.pytest_deselected(items=[i for i in items if not of_a_cluster(i)])
+        items[:] = [i for i in items if of_a_cluster(i)]
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -25,11 +32,20 @@ def pytest_runtest_makereport(item, call):
 _failed = pytest.StashKey()
 
 
+@pytest.fixture(autouse=True)
+def side(request):
+    """On a cluster: whether this module speaks to a directory or to a node where it speaks to the server's own address."""
+    if on_cluster():
+        from lib.front import Front, side_of
+        Front.side = side_of(request.module.__name__)
+
+
 def pytest_generate_tests(metafunc):
     """`engine`, which every server depends on: each test runs on all of them, or on those that its mark names."""
     if "engine" in metafunc.fixturenames:
         mark = metafunc.definition.get_closest_marker("one_engine")
-        metafunc.parametrize("engine", mark.args if mark else ENGINES, scope="session")
+        engines = mark.args if mark else ENGINES
+        metafunc.parametrize("engine", ["mysql+redis"] if on_cluster() else engines, scope="session")
 
 
 @pytest.fixture(scope="session")

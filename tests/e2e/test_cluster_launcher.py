@@ -71,15 +71,18 @@ def free_range():
             continue
 
 
+def at(url):
+    return SimpleNamespace(url=url, url_for=lambda _: url, now=time.time)
+
+
 def account(front, email=None):
-    server = SimpleNamespace(url=front)
     email = email or os.urandom(8).hex() + "@example.com"
-    return Storage11(server, username_of(email), "correct horse battery", email)
+    return Storage11(at(front), username_of(email), "correct horse battery", email)
 
 
 def storage_of(user):
     """The client of this account at the node that the directory names."""
-    return Storage11(SimpleNamespace(url=user.node().text.rstrip("/")), user.name, user.password, user.email)
+    return Storage11(at(user.node().text.rstrip("/")), user.name, user.password, user.email)
 
 
 
@@ -97,7 +100,7 @@ def test_it_serves_stops_all_that_it_started_and_goes_on_with_the_data(place):
             storage_of(user).save("bookmarks", "abc", f"of {user.name}")
         assert len({user.node().text for user in users}) == 2
         wait_until(lambda: "users 2 of 1000" in launcher.log_text(), "the table counts users", 20)
-        device = PaleMoon(SimpleNamespace(url=launcher.front, heddle=SimpleNamespace(now=time.time)))
+        device = PaleMoon(SimpleNamespace(heddle=at(launcher.front)))
         device.create_account()
         device.records["bookmarks"].put(title="x")
         device.sync()

@@ -32,16 +32,12 @@ class Directory(Heddle):
     def argv(self):
         return [str(build_folder() / "heddle-directory"), "--config", str(self.ini)]
 
-    @property
-    def socket(self):
-        return self.folder / "data" / "internal.sock"
-
 
 class Node(Heddle):
     """One heddle-node, which has no data folder of its own but that of its store."""
 
     name = "heddle-node"
-    master = SECRET
+    master = SECRET  # or several, as in tokens.secrets
 
     def argv(self):
         return [str(build_folder() / "heddle-node"), "--config", str(self.ini)]
@@ -52,7 +48,7 @@ class Node(Heddle):
 
     def write_settings(self, **changes):
         """It holds the secret of its own URL alone."""
-        self.settings |= {"data.dir": None, "tokens.derived": "no", "tokens.secrets": hawk.node_secret(self.master, self.url)}
+        self.settings |= {"data.dir": None, "tokens.derived": "no", "tokens.secrets": [hawk.node_secret(m.strip(), self.url) for m in self.master.split(",")]}
         super().write_settings(**changes)
 
 
@@ -175,12 +171,14 @@ class Cluster:
     def capacity_of(self, number):
         return self.capacity
 
+    def stop_programs(self):
+        """Directories and nodes; they may be started again. Gives what did not end cleanly."""
+        return [f"{p.name}: {p.child.returncode}\n{p.log_tail()}" for p in [*self.nodes, *self.directories] if p.running and p.stop() != 0]
+
     def stop(self):
-        """Gives what did not end cleanly."""
-        bad = []
+        """Everything, for good. Gives what did not end cleanly."""
+        bad = self.stop_programs()
         for process in [*self.nodes, *self.directories]:
-            if process.running and process.stop() != 0:
-                bad.append(f"{process.name}: {process.child.returncode}\n{process.log_tail()}")
             process.forget_shared_memory()
         for process in reversed(self.servers.values()):
             process.kill()
@@ -211,13 +209,25 @@ class Cluster:
 
     def ask(self, what, directory=None):
         """GET of the internal API, as the operator: an object, or the list of objects of an ndjson answer."""
-        target = f"/internal/v1/{what}"
-        sign = hawk.header("admin", self.admin_key, "GET", target, "localhost", 80, int((directory or self.directory).now()),
-                           hash=hawk.payload_hash("", b""))
-        status, body = over_socket((directory or self.directory).socket, target, {"Authorization": sign})
-        assert status == 200, f"{what}: {status} {body!r}"
-        lines = [json.loads(line) for line in body.decode().splitlines() if line]
+        lines = self._internal("GET", what, directory)
         return lines[0] if "/" in what else lines
+
+    def tell(self, what, directory=None, **members):
+        """POST of the internal API, as the operator; gives the object that it answers with."""
+        return self._internal("POST", what, directory, json.dumps(members).encode() if members else b"")[0]
+
+    def _internal(self, method, what, directory, body=b""):
+        directory = directory or self.directory
+        target, kind = f"/internal/v1/{what}", "application/json" if body else ""
+        sign = hawk.header("admin", self.admin_key, method, target, "localhost", 80, int(directory.now()), hash=hawk.payload_hash(kind, body))
+        headers = {"Authorization": sign, **({"Content-Type": kind} if kind else {})}
+        status, content = over_socket(directory.socket, target, headers, method, body)
+        assert status == 200, f"{what}: {status} {content!r}"
+        return [json.loads(line) for line in content.decode().splitlines() if line]
+
+    def account(self, name, directory=None):
+        """The entry of an account."""
+        return self.ask(f"accounts/{name}", directory)
 
     def users(self):
         """How many users each node has, by its name."""
@@ -244,8 +254,8 @@ class Cluster:
         url = out["api_endpoint"].rpartition("/1.5/")[0]
         return Storage15(self.node_of(url), out["uid"], out["id"], out["key"])
 
-    def token(self, sub, state="aaaa", k=1234):
-        connection = self.directory.connection()
+    def token(self, sub, state="aaaa", k=1234, directory=None):
+        connection = (directory or self.directory).connection()
         try:
             r = connection.request("GET", "/1.0/sync/1.5", [
                 ("Authorization", "Bearer " + self.issuer.access_token(sub)),
@@ -280,14 +290,14 @@ class User11(Storage11):
         self.password = new
 
 
-def over_socket(path, target, headers=None, timeout_s=15):
-    """(status, body) of a GET to a unix socket."""
+def over_socket(path, target, headers=None, method="GET", body=b"", timeout_s=15):
+    """(status, body) of a request to a unix socket."""
     connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(timeout_s)
     try:
         connection.sock.connect(str(path))
-        connection.request("GET", target, headers=headers or {})
+        connection.request(method, target, body or None, headers or {})
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
@@ -297,7 +307,7 @@ def over_socket(path, target, headers=None, timeout_s=15):
 def metric(process, name):
     """One value of /metrics, None while it does not answer."""
     try:
-        _, body = over_socket(process.settings.get("internal.listen", process.folder / "data" / "internal.sock"), "/metrics")
+        _, body = over_socket(process.socket, "/metrics")
     except OSError:
         return None
     for line in body.decode().splitlines():

@@ -40,6 +40,11 @@ def has_hooks():
     return b"HEDDLE_CLOCK_FILE" in (build_folder() / "heddle").read_bytes()
 
 
+def on_cluster():
+    """Whether the fixtures give a cluster in the place of the one box."""
+    return os.environ.get("HEDDLE_TARGET") == "cluster"
+
+
 class Heddle(Process):
     """One running server. Settings ("section.key": text, number, or a list of texts) go into an INI file, so `reload` can change
     them. Its wall clock is the real one plus `ahead_s`."""
@@ -63,6 +68,22 @@ class Heddle(Process):
 
     def argv(self):
         return [str(build_folder() / "heddle"), "--config", str(self.ini)]
+
+    @property
+    def socket(self):
+        """Its internal listener."""
+        return Path(self.settings.get("internal.listen") or self.folder / "data" / "internal.sock")
+
+    def url_for(self, target):
+        """Where a client goes with this path: the one box is everything at one address."""
+        return self.url
+
+    def account_changed(self):
+        """A client has changed a password or deleted an account: here that is in force already."""
+
+    def connection_for(self, hawk_id):
+        """A connection to the node that a token names."""
+        return self.connection()
 
     def env(self):
         return {"HEDDLE_CLOCK_FILE": str(self.clock_file), "TZ": "UTC"}
@@ -149,11 +170,15 @@ class Heddle(Process):
         """The time that this server says it has (on a 401)."""
         return self.get("/1.5/1/info/collections").timestamp
 
+    @staticmethod
+    def require_hooks():
+        if not has_hooks():
+            pytest.skip(f"{build_folder()} is a build without test hooks")
+
     def advance(self, seconds):
         """Steps the server's wall clock (backwards with a negative number) and waits until the server shows it. Skips the test on a
         build without hooks; only for servers that no other test uses at the same time."""
-        if not has_hooks():
-            pytest.skip(f"{build_folder()} is a build without test hooks")
+        self.require_hooks()
         self.ahead_s += seconds
         fresh = self.clock_file.with_suffix(".new")
         fresh.write_text(f"{round(self.ahead_s * 1000)}\n")
@@ -225,7 +250,7 @@ class Backends:
         self.issuer = oauth.Issuer()
         self.processes, self.stacks, self._shared = [], [], {}
 
-    def _backend(self, kind, make):
+    def backend(self, kind, make):
         if kind not in self._shared:
             self._shared[kind] = make().start()
             self.processes.append(self._shared[kind])
@@ -234,6 +259,12 @@ class Backends:
     def stack(self, engine, settings=None, own_redis=False, start=True):
         """A server on this engine. `settings` override the defaults below; None leaves a key out."""
         number = len(self.stacks)
+        if on_cluster():
+            from .front import make_stack  # it stands on this module
+            stack = make_stack(self, number, settings or {}, own_redis, start)
+            self.stacks.append(stack)
+            self.processes.append(stack.heddle)
+            return stack
         folder = self.folder / f"s{number}"
         folder.mkdir(parents=True)
         keys = oauth.write_jwk_set(folder / "jwks.json", self.issuer)
@@ -242,12 +273,12 @@ class Backends:
                   "passwords.kib": 64, "passwords.passes": 1}
         mariadb = redis = database = None
         if engine == "mysql+redis":
-            mariadb = self._backend("mariadb", lambda: MariaDB(self.folder / "my", self.template))
+            mariadb = self.backend("mariadb", lambda: MariaDB(self.folder / "my", self.template))
             if own_redis:
                 redis = Redis(folder / "redis").start()
                 self.processes.append(redis)
             else:
-                redis = self._backend("redis", lambda: Redis(self.folder / "re"))
+                redis = self.backend("redis", lambda: Redis(self.folder / "re"))
             database = mariadb.create_database(f"heddle_{number}")
             values |= {"store.driver": "mysql", "store.socket": str(mariadb.socket), "store.user": "root",
                        "store.database": database, "cache.driver": "redis", "cache.redis_socket": str(redis.socket),
@@ -268,7 +299,7 @@ class Backends:
 
     def _ldap_tree(self, number):
         """Settings for accounts in LDAP: a tree of its own in the worker's server."""
-        server = self._backend("slapd", lambda: slapd.Slapd(self.folder / "ldap"))
+        server = self.backend("slapd", lambda: slapd.Slapd(self.folder / "ldap"))
         values = server.settings(base=f"ou=s{number},{slapd.SUFFIX}")
         words = [w for key, value in values.items() for w in ("--set", f"{key}={value}")]
         subprocess.run([str(build_folder() / "heddle-directory"), *words, "ldap-init"], check=True, capture_output=True, text=True)
@@ -282,7 +313,7 @@ class Backends:
         """Ends everything; gives the names of servers that did not end cleanly."""
         bad = []
         for p in reversed(self.processes):
-            if isinstance(p, Heddle) and p.running:
+            if hasattr(p, "forget_shared_memory") and p.running:
                 try:
                     code = p.stop()
                 except AssertionError as e:
@@ -292,6 +323,6 @@ class Backends:
             else:
                 p.resume()
                 p.kill()
-            if isinstance(p, Heddle):
+            if hasattr(p, "forget_shared_memory"):
                 p.forget_shared_memory()
         return bad

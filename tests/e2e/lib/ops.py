@@ -15,7 +15,7 @@ def internal_get(heddle, target, method="GET", headers=()):
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(15)
     try:
-        connection.sock.connect(str(heddle.folder / "data" / "internal.sock"))
+        connection.sock.connect(str(heddle.socket))
         connection.request(method, target, headers=dict(headers))
         answer = connection.getresponse()
         return Reply(method, target, answer.status, answer.getheaders(), answer.read())

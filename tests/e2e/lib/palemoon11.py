@@ -68,9 +68,13 @@ class PaleMoon:
 
     # -- account --
 
+    @property
+    def _directory(self):
+        return self.stack.heddle.url_for("/user/")
+
     def create_account(self):
         """What the setup assistant does."""
-        base = f"{self.stack.url}/"
+        base = self._directory + "/"
         r = self.request("GET", base + "misc/1.0/captcha_html", login=False)
         assert r.status == 404, "these tests have no captcha"
         r = self.request("GET", base + "user/1.0/a", login=False)
@@ -83,16 +87,17 @@ class PaleMoon:
         return self
 
     def _exists(self):
-        return self.request("GET", f"{self.stack.url}/user/1.0/{self.username}", login=False).body
+        return self.request("GET", f"{self._directory}/user/1.0/{self.username}", login=False).body
 
     def change_password(self, new):
-        r = self.request("POST", f"{self.stack.url}/user/1.0/{self.username}/password", new.encode())
+        r = self.request("POST", f"{self._directory}/user/1.0/{self.username}/password", new.encode())
         assert r.status == 200, f"{r!r}"
         self.password = new
+        self.stack.heddle.account_changed()
 
     def find_node(self):
         """True if the node is another than before."""
-        r = self.request("GET", f"{self.stack.url}/user/1.0/{self.username}/node/weave")
+        r = self.request("GET", f"{self._directory}/user/1.0/{self.username}/node/weave")
         if r.status != 200 or r.body == b"null":
             raise SyncFailed("no node", r)
         assert r.text.endswith("/") and "\n" not in r.text and '"' not in r.text, f"{r!r}"

@@ -63,8 +63,10 @@ class Storage11:
             body = encode(body)
             pairs.append(("Content-Type", type))
         pairs += list((headers or {}).items())
-        r = self._connection(self.server.url).request(method, url_path, pairs, body)
+        r = self._connection(self.server.url_for(url_path)).request(method, url_path, pairs, body)
         check_promises(r)
+        if r.status == 200 and method in ("POST", "DELETE") and "/user/1" in url_path:
+            self.server.account_changed()
         if expect is not None:
             assert r.status in (expect if isinstance(expect, tuple) else (expect,)), f"expected {expect}\n{r!r}"
         if code is not None:

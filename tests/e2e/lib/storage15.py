@@ -79,7 +79,7 @@ class Storage15:
 
     def __init__(self, server, uid, hawk_id, key, connection=None, base=None):
         self.server, self.uid, self.id, self.key = server, uid, hawk_id, key
-        self.connection = connection or server.connection()
+        self.connection = connection or server.connection_for(hawk_id)
         self.base = f"/1.5/{uid}" if base is None else base
         self.skew_s = 0
 

@@ -1,0 +1,129 @@
+"""Clusters of the campaigns: two LDAP servers, two directories, nodes on SQLite; and load whose every outcome is counted."""
+import collections
+import http.client
+import json
+import threading
+
+from lib import hawk
+from lib.cluster import Cluster
+from lib.synccrypto import username_of
+
+PASSWORD = "correct horse battery"
+
+
+class CampaignCluster(Cluster):
+    """capacities: one number for each node. settings: of all directories."""
+
+    def __init__(self, folder, template, capacities, accounts="ldap", settings=None, node_settings=None, engine="sqlite+memory"):
+        self.capacities, self.more, self.more_of_nodes = capacities, settings or {}, node_settings or {}
+        super().__init__(folder, template, [engine] * len(capacities), 2, accounts)
+
+    def capacity_of(self, number):
+        return self.capacities[number]
+
+    def directory_settings(self, folder):
+        return super().directory_settings(folder) | self.more
+
+    def node_settings(self, folder):
+        return self.more_of_nodes
+
+
+class Ask:
+    """One keep-alive connection to a server, one try for each request. (status, body, headers); status 0: the connection died."""
+
+    def __init__(self, server, timeout_s=30):
+        self.server, self.timeout_s, self.http = server, timeout_s, None
+
+    def close(self):
+        if self.http:
+            self.http.close()
+            self.http = None
+
+    def __call__(self, method, target, headers=None, body=None):
+        try:
+            if self.http is None:
+                self.http = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=self.timeout_s)
+            self.http.request(method, target, body, headers or {})
+            r = self.http.getresponse()
+            content = r.read()
+            if r.will_close:
+                self.close()
+            return r.status, content, {k.lower(): v for k, v in r.getheaders()}
+        except (OSError, http.client.HTTPException):
+            self.close()
+            return 0, b"", {}
+
+
+class AnyOf:
+    """What a client behind a balancer sees of two directories: the next one when a connection dies or one says 503 without being
+    the only one left, as a balancer with `option redispatch` and health checks does."""
+
+    def __init__(self, servers, first=0, timeout_s=30):
+        self.asks = [Ask(s, timeout_s) for s in servers]
+        self.at = first % len(servers)
+
+    def __call__(self, *args, **kw):
+        for _ in self.asks:
+            answer = self.asks[self.at](*args, **kw)
+            if answer[0] != 0:
+                return answer
+            self.at = (self.at + 1) % len(self.asks)
+        return answer
+
+
+def name_of(number, salt=""):
+    return username_of(f"user-{salt}{number}@example.com")
+
+
+def register(ask, number, salt="", password=PASSWORD):
+    body = json.dumps({"password": password, "email": f"user-{salt}{number}@example.com"}).encode()
+    return ask("PUT", f"/user/1.0/{name_of(number, salt)}", body=body)
+
+
+def node_of(ask, number, salt=""):
+    return ask("GET", f"/user/1.0/{name_of(number, salt)}/node/weave")
+
+
+def token_of(ask, issuer, sub, state="aaaa", k=1234, access=None):
+    return ask("GET", "/1.0/sync/1.5", {"Authorization": "Bearer " + (access or issuer.access_token(sub)),
+                                        "X-KeyID": f"{k}-{hawk.b64url_nopad(bytes.fromhex(state))}"})
+
+
+class Load:
+    """Threads that each repeat `step(worker number, count)` until stopped. A step gives a word; words are counted, by second."""
+
+    def __init__(self, threads, step):
+        self.counts, self.lock, self.ending = collections.Counter(), threading.Lock(), threading.Event()
+        self.errors, self.step = [], step
+        self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(threads)]
+
+    def _run(self, number):
+        count = 0
+        while not self.ending.is_set():
+            try:
+                word = self.step(number, count)
+            except Exception as e:  # the test looks at them when the load has ended
+                self.errors.append(repr(e))
+                return
+            count += 1
+            with self.lock:
+                self.counts[word] += 1
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ending.set()
+        for t in self.threads:
+            t.join(60)
+        assert not self.errors, self.errors[:3]
+
+    def total(self):
+        with self.lock:
+            return sum(self.counts.values())
+
+    def share(self, *words):
+        with self.lock:
+            return sum(self.counts[w] for w in words) / max(1, sum(self.counts.values()))
