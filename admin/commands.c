@@ -10,14 +10,16 @@
 /* ---- the tables ---- */
 
 static const struct command *const tables[] = {
-    node_commands,   move_commands, explain_commands, audit_commands,
-    secret_commands, help_commands, man_commands,     completion_commands,
+    node_commands,  move_commands,   settle_commands, doctor_commands, verify_commands,     explain_commands,
+    audit_commands, secret_commands, help_commands,   man_commands,    completion_commands,
 };
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 const struct command_group command_groups[] = {
     { "node", "nodes of the cluster: what is decided about them" },
     { "user", "accounts, and where they live" },
+    { "settle", "what moves and deleted accounts left behind" },
+    { "doctor", "is everything as it should be?" },
     { "audit", "who did what, when" },
     { "explain", "why a user is where he is" },
     { "secret", "secrets for tokens and calls" },

@@ -39,12 +39,12 @@ static void progress(void *arg, const struct move_progress *p)
         return;
     show_bytes(&bytes, (int64_t)p->bytes);
     if (p->note[0])
-        show_text(a, "  %-7s %s", move_phase_name(p->phase), p->note);
+        show_text(a, "  %-7s %s\n", move_phase_name(p->phase), p->note);
     else if (p->phase == MOVE_WARM || p->phase == MOVE_REST)
-        show_text(a, "  %-7s %" PRIu64 " items, %s carried", move_phase_name(p->phase), p->items,
+        show_text(a, "  %-7s %" PRIu64 " items, %s carried\n", move_phase_name(p->phase), p->items,
                   buf_text(&bytes));
     else
-        show_text(a, "  %s", move_phase_name(p->phase));
+        show_text(a, "  %s\n", move_phase_name(p->phase));
     fflush(a->out);
 }
 

@@ -10,6 +10,9 @@ extern const struct command node_commands[];    /* nodes.c  */
 extern const struct command move_commands[];    /* move_cli.c */
 extern const struct command secret_commands[];  /* secret.c */
 extern const struct command explain_commands[]; /* explain.c */
+extern const struct command settle_commands[];  /* settle_cli.c */
+extern const struct command doctor_commands[];  /* doctor_cli.c */
+extern const struct command verify_commands[];  /* verify_cli.c */
 
 /* Opens a->ask at its first call. RC_BAD_INPUT: settings. */
 MUST_USE rc admin_connect(struct admin *a, struct err *e);

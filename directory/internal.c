@@ -166,6 +166,12 @@ static const struct route routes[] = {
       .handler = internal_news,
       .body_max = OWNERS_BODY,
       FOR("admin") },
+    { .methods = POST,
+      .path = "/internal/v1/settled",
+      .handler = internal_settled_put,
+      .body_max = SMALL_BODY,
+      FOR("admin") },
+    { .methods = GET, .path = "/internal/v1/settled", .handler = internal_settled_get, FOR("admin") },
     { .methods = GET, .path = "/internal/v1/loads", .handler = internal_loads, FOR("admin") },
     { .methods = GET, .path = "/internal/v1/nodes", .handler = internal_node_list, FOR("admin") },
     { .methods = GET, .path = "/internal/v1/nodes/{any}", .handler = internal_node_get, FOR("admin node") },
@@ -188,6 +194,8 @@ rc internal_open(struct directory *d, const struct conf_list *keys, struct err *
 {
     struct internal *x = mem_need(calloc(1, sizeof(*x)));
     d->internal = x;
+    x->opened_us = clock_mono_us(d->clock);
+    atomic_init(&x->settled_us, INT64_MIN);
     x->news = news_new();
     x->loads = loads_new();
     return callers_new(keys, d->clock, &x->callers, e);

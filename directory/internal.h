@@ -2,6 +2,8 @@
 #ifndef HEDDLE_DIRECTORY_INTERNAL_H
 #define HEDDLE_DIRECTORY_INTERNAL_H
 
+#include <stdatomic.h>
+
 #include "common/base/json.h"
 #include "common/web/internal.h"
 #include "directory/inside.h"
@@ -12,7 +14,9 @@ struct loads;
 struct internal {
     struct callers *callers;
     struct news *news;
-    struct loads *loads; /* the last pulse of each node */
+    struct loads *loads;                        /* the last pulse of each node */
+    int64_t opened_us;                          /* steady clock */
+    _Atomic int64_t settled_us, settled_failed; /* INT64_MIN: not since the start */
 };
 
 /* directory.c opens and closes it; not in the one box, where all this is a function call. */
@@ -31,6 +35,9 @@ MUST_USE rc internal_uid(const struct request *rq, int64_t *out, struct err *e);
 /* ---- internal_change.c: what the admin changes ---- */
 handler_fn internal_account_cas, internal_account_disable, internal_account_enable, internal_account_delete,
     internal_erase_done, internal_node_seats, internal_news;
+
+/* ---- internal_settled.c ---- */
+handler_fn internal_settled_put, internal_settled_get;
 
 /* ---- internal_pulse.c ---- */
 handler_fn internal_pulse, internal_loads;

@@ -224,7 +224,6 @@ static void a_large_user_goes_in_pages(void **state)
         assert_int_equal(
             lines_open(arena_copy(&b->a, view_of(answer)), view_of(target_of(b, path)), &lacks, &b->e),
             RC_OK);
-        const char *all = wanted(b, lacks);
         view line;
         size_t from = 0, want = 0;
         for (size_t i = 0; i < lacks.n; i++)
@@ -233,7 +232,7 @@ static void a_large_user_goes_in_pages(void **state)
             view some = lacks;
             for (size_t i = 0; i < from; i++)
                 view_cut(&some, '\n', &line);
-            all = wanted(b, some);
+            const char *all = wanted(b, some);
             view got = lines_of(
                 b, &b->s, "POST",
                 arena_text(&b->a, "users/%d/export?move=" MOVE "&epoch=1&page=%zu", UID, exports).p, all);
