@@ -156,7 +156,7 @@ rc internal_account_cas(struct request *rq, struct err *e)
     struct change changes[ACCOUNT_CHANGES];
     struct account acc;
     int64_t uid;
-    size_t n;
+    size_t n = 0;
 
     TRY(internal_uid(rq, &uid, e));
     TRY(internal_body(rq, members, &body, e));

@@ -262,7 +262,7 @@ static void a_deleted_account_leaves_what_is_to_be_erased_until_that_is_done(voi
     open_cluster(&c);
     add_node(&c, NODE1, 10);
     for (int i = 0; i < 3; i++) {
-        char name[8], path[64];
+        char name[16], path[64];
         snprintf(name, sizeof(name), "u%d", i);
         snprintf(path, sizeof(path), "accounts/%d/delete", 42 + i);
         add_user(&c, name, 42 + i, NULL);

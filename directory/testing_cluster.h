@@ -81,7 +81,7 @@ static inline view key_of(view who)
 static inline const char *tell(struct cluster *c, const char *who, const char *method, const char *path,
                                const char *body, long status)
 {
-    char url[256];
+    char url[1024];
     struct err e = ERR_NONE;
     snprintf(url, sizeof(url), "http://localhost/internal/v1/%s", path);
     struct call what = { .method = method,
