@@ -3,23 +3,32 @@ import collections
 import http.client
 import json
 import threading
+from types import SimpleNamespace
 
 from lib import hawk
 from lib.cluster import Cluster
+from lib.relay import Relay
 from lib.synccrypto import username_of
 
 PASSWORD = "correct horse battery"
 
 
 class CampaignCluster(Cluster):
-    """capacities: one number for each node. settings: of all directories."""
+    """capacities: one number for each node. settings: of all directories. cut: the replica hears the provider through `relay`."""
 
-    def __init__(self, folder, template, capacities, accounts="ldap", settings=None, node_settings=None, engine="sqlite+memory"):
+    def __init__(self, folder, template, capacities, accounts="ldap", settings=None, node_settings=None, engine="sqlite+memory", cut=False):
         self.capacities, self.more, self.more_of_nodes = capacities, settings or {}, node_settings or {}
+        self.cut, self.relay = cut, None
         super().__init__(folder, template, [engine] * len(capacities), 2, accounts)
 
     def capacity_of(self, number):
         return self.capacities[number]
+
+    def make_slapd(self, name, provider=None):
+        if provider and self.cut:
+            self.relay = Relay(self.folder / "replication", provider.socket).open()
+            provider = SimpleNamespace(url=self.relay.url)
+        return super().make_slapd(name, provider=provider)
 
     def directory_settings(self, folder):
         return super().directory_settings(folder) | self.more

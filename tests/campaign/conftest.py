@@ -57,6 +57,8 @@ def cluster_of(backends, request):
         for process in cluster.everything().values():
             process.resume()
         bad += cluster.stop()
+        if cluster.relay:
+            cluster.relay.close()
     assert not bad, "\n".join(bad)
 
 
