@@ -9,15 +9,29 @@
 
 /* ---- the tables ---- */
 
+/* A line for each table, in the order of the overview. */
+/* clang-format off */
 static const struct command *const tables[] = {
-    node_commands,  move_commands,   settle_commands, doctor_commands, verify_commands,     explain_commands,
-    audit_commands, secret_commands, help_commands,   man_commands,    completion_commands,
+    node_commands,
+    plan_commands,
+    move_commands,
+    verify_commands,
+    settle_commands,
+    doctor_commands,
+    explain_commands,
+    audit_commands,
+    secret_commands,
+    help_commands,
+    man_commands,
+    completion_commands,
 };
+/* clang-format on */
 #define N_TABLES (sizeof(tables) / sizeof(tables[0]))
 
 const struct command_group command_groups[] = {
     { "node", "nodes of the cluster: what is decided about them" },
     { "user", "accounts, and where they live" },
+    { "plan", "what would be moved, and why" },
     { "settle", "what moves and deleted accounts left behind" },
     { "doctor", "is everything as it should be?" },
     { "audit", "who did what, when" },

@@ -45,8 +45,8 @@ static int doctor(struct admin *a)
     r = doctor_run(&reach, &rules, &n, &e);
     if (r != RC_OK)
         return admin_status(r, &e);
-    show_text(a, "%zu nodes, %zu heads, %zu accounts: %zu errors, %zu warnings, %zu notes\n", n.nodes, n.heads,
-              n.accounts, n.errors, n.warnings, n.notes);
+    show_text(a, "%zu nodes, %zu heads, %zu accounts: %zu errors, %zu warnings, %zu notes\n", n.nodes,
+              n.heads, n.accounts, n.errors, n.warnings, n.notes);
     return n.errors + n.warnings > 0 ? EXIT_DIFFERENT : EXIT_DONE;
 }
 
