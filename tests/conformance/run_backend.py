@@ -26,6 +26,7 @@ PARTS = {
     "ldap_replica": (["backend_suite", "ldap"], True),
     "ldap_restart": (["backend_suite", "ldap", "restart"], False),
     "ldap_only": (["backend_ldap_only"], True),
+    "ldap_people": (["backend_ldap_people"], False),
 }
 
 
@@ -55,7 +56,7 @@ def run(build, command, with_replica):
     env = dict(os.environ)
     try:
         if with_replica is not None:
-            provider = servers["provider"] = slapd.Slapd(folder / "p", tcp=True, tls=True).start()
+            provider = servers["provider"] = slapd.Slapd(folder / "p", tcp=True, tls=True, schemas=(slapd.ACTIVE_DIRECTORY,)).start()
             env |= {"HEDDLE_TEST_LDAP_PROVIDER": provider.url, "HEDDLE_TEST_LDAP_SUFFIX": slapd.SUFFIX,
                     "HEDDLE_TEST_LDAP_BIND_DN": slapd.SERVICE_DN, "HEDDLE_TEST_LDAP_BIND_PASSWORD": slapd.SERVICE_PASSWORD,
                     "HEDDLE_TEST_LDAP_ROOT_DN": slapd.ROOT_DN, "HEDDLE_TEST_LDAP_ROOT_PASSWORD": slapd.ROOT_PASSWORD,

@@ -12,6 +12,7 @@ from .processes import ROOT, Process, free_port
 SCHEMA = ROOT / "schema" / "ldap"
 SYSTEM_SCHEMA = Path("/etc/ldap/schema")
 MODULES = Path("/usr/lib/ldap")
+ACTIVE_DIRECTORY = Path(__file__).with_name("active_directory.ldif")
 
 SUFFIX = "dc=sync,dc=test"
 ROOT_DN, ROOT_PASSWORD = f"cn=root,{SUFFIX}", "root secret"
@@ -43,16 +44,17 @@ def make_certificate(folder):
 
 
 class Slapd(Process):
-    """modules: what beyond back_mdb to load. tcp, tls: also ldap:// (with StartTLS) and ldaps:// on loopback.
+    """modules: what beyond back_mdb to load. schemas: files beyond the usual ones. tcp, tls: also ldap:// (with StartTLS) and ldaps:// on loopback.
     provider: another Slapd to replicate from. base: where Heddle's tree may be (access rules); the suffix if not told.
     durable: also against the power. What stands in the folder already is used as it is."""
 
     name = "slapd"
 
     def __init__(self, folder, modules=("argon2", "pw-sha2", "syncprov"), tcp=False, tls=False, provider=None, base=SUFFIX,
-                 durable=False):
+                 durable=False, schemas=()):
         super().__init__(folder)
         self.modules, self.provider, self.base, self.durable = modules, provider, base, durable
+        self.schemas = schemas
         self.socket = self.folder / "ldapi"
         self.url = "ldapi://" + urllib.parse.quote(str(self.socket), safe="")
         self.port = free_port() if tcp else None
@@ -91,7 +93,8 @@ olcPidFile: {self.folder / 'pid'}
         head.append(f"\ndn: cn=module,cn=config\nobjectClass: olcModuleList\ncn: module\nolcModulePath: {MODULES}\nolcModuleLoad: back_mdb\n")
         head += [f"olcModuleLoad: {m}\n" for m in self.modules]
         head.append("\ndn: cn=schema,cn=config\nobjectClass: olcSchemaConfig\ncn: schema\n\n")
-        for f in (SYSTEM_SCHEMA / "core.ldif", SYSTEM_SCHEMA / "cosine.ldif", SYSTEM_SCHEMA / "inetorgperson.ldif", SCHEMA / "heddle.ldif"):
+        for f in (SYSTEM_SCHEMA / "core.ldif", SYSTEM_SCHEMA / "cosine.ldif", SYSTEM_SCHEMA / "inetorgperson.ldif",
+                  *self.schemas, SCHEMA / "heddle.ldif"):
             head.append(f.read_text() + "\n")
         me = f"gidNumber={os.getgid()}+uidNumber={os.getuid()},cn=peercred,cn=external,cn=auth"
         head.append(f"""dn: olcDatabase={{0}}config,cn=config
