@@ -300,7 +300,6 @@ struct accounts_walk {
     const struct account_filter *f;
     account_visitor *visit;
     void *arg;
-    struct arena a;
 };
 
 /* What the filter asked for may be gone by the time the whole entry is read. */
@@ -318,18 +317,26 @@ static view begins_filter(struct arena *a, view begins)
                       VIEW_ARG(filter_begins(a, ldap_attr_name(ATTR_MAIL), begins)));
 }
 
-static rc walk_account(void *arg, view name, bool *out_on, struct err *e)
+static rc unpack_walked(const struct ldap_entry *x, struct arena *a, void *out, struct err *e)
+{
+    return account_unpack(x, VIEW_NONE, a, out, e);
+}
+
+static view name_of_account(const void *item, struct arena *a)
+{
+    const struct account *acc = item;
+    (void)a;
+    return acc->name;
+}
+
+static rc walk_account(void *arg, const void *item, bool *out_on, struct err *e)
 {
     struct accounts_walk *w = arg;
-    struct account acc;
-    arena_reset(&w->a);
-    rc r = fetch_by_name(w->s, LDAP_READ_NEWEST, name, &w->a, &acc, e);
-    if (r == RC_NOT_FOUND || (r == RC_OK && !still_wanted(w->f, &acc)))
-        return RC_OK;
-    TRY(r);
-    if (w->a.spent)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "an account with too many values");
-    *out_on = w->visit(w->arg, &acc);
+    struct account acc = *(const struct account *)item;
+    (void)e;
+    acc.has_password = acc.has_password || ldap_person_possible(w->s, acc.name);
+    if (still_wanted(w->f, &acc))
+        *out_on = w->visit(w->arg, &acc);
     return RC_OK;
 }
 
@@ -348,15 +355,16 @@ static rc ldap_accounts_each(struct backend_session *bs, const struct account_fi
         : f->begins.p          ? begins_filter(&a, f->begins)
                                : VIEW(""),
     };
-    arena_init(&w.a, ACCOUNT_BYTES);
-    rc r = ldap_walk_names(w.s,
-                           &(struct ldap_walk){ .base = w.s->backend->users.p,
-                                                .filter = filter_and(&a, parts, 2).p,
-                                                .attr = "uid",
-                                                .after = f->after },
-                           walk_account, &w, e);
-    arena_done(&w.a);
-    return r;
+    return ldap_walk_each(w.s,
+                          &(struct ldap_walk){ .base = w.s->backend->users.p,
+                                               .filter = filter_and(&a, parts, 2).p,
+                                               .attr = "uid",
+                                               .after = f->after,
+                                               .attrs = account_attrs,
+                                               .unpack = unpack_walked,
+                                               .name_of = name_of_account,
+                                               .item_bytes = sizeof(struct account) },
+                          walk_account, &w, e);
 }
 
 const struct backend_driver backend_ldap = {

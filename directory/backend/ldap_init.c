@@ -172,12 +172,12 @@ struct greatest {
     int64_t n;
 };
 
-static rc see_number(void *arg, view name, bool *out_on, struct err *e)
+static rc see_number(void *arg, const void *name, bool *out_on, struct err *e)
 {
     struct greatest *g = arg;
     uint64_t n;
     (void)out_on, (void)e;
-    if (view_to_u64(name, INT64_MAX, &n) && (int64_t)n > g->n)
+    if (view_to_u64(*(const view *)name, INT64_MAX, &n) && (int64_t)n > g->n)
         g->n = (int64_t)n;
     return RC_OK;
 }
@@ -187,11 +187,17 @@ static rc greatest_uid(struct init *x, int64_t *out, struct err *e)
 {
     struct greatest g = { 0 };
     const struct ldap_walk walks[] = {
-        { x->backend->users.p, "(objectClass=heddleAccount)", "uidNumber", true, VIEW_NONE },
-        { x->backend->erase.p, "(objectClass=heddleLeftover)", "cn", true, VIEW_NONE },
+        { .base = x->backend->users.p,
+          .filter = "(objectClass=heddleAccount)",
+          .attr = "uidNumber",
+          .by_number = true },
+        { .base = x->backend->erase.p,
+          .filter = "(objectClass=heddleLeftover)",
+          .attr = "cn",
+          .by_number = true },
     };
     for (size_t i = 0; i < 2; i++)
-        TRY(ldap_walk_names(x->s, &walks[i], see_number, &g, e));
+        TRY(ldap_walk_each(x->s, &walks[i], see_number, &g, e));
     *out = g.n;
     return RC_OK;
 }

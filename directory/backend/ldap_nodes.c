@@ -16,40 +16,26 @@ struct erases_walk {
     erase_visitor *visit;
     void *arg;
     bool on;
-    struct arena a;
     rc failed; /* of an account's values */
     struct err *e;
 };
 
-struct erase_fetch {
-    struct arena *a;
-    struct erase *out;
-};
-
-static rc unpack_erase(void *arg, const struct ldap_entry *x, struct err *e)
+static rc unpack_erase(const struct ldap_entry *x, struct arena *a, void *out, struct err *e)
 {
-    const struct erase_fetch *f = arg;
-    return erase_unpack(x, f->a, f->out, e);
+    return erase_unpack(x, a, out, e);
 }
 
-static rc walk_erase(void *arg, view name, bool *out_on, struct err *e)
+static view name_of_erase(const void *item, struct arena *a)
+{
+    const struct erase *x = item;
+    return arena_text(a, "%" PRId64, x->uid);
+}
+
+static rc walk_erase(void *arg, const void *item, bool *out_on, struct err *e)
 {
     struct erases_walk *w = arg;
-    struct erase x;
-    struct erase_fetch to = { &w->a, &x };
-    arena_reset(&w->a);
-    const struct ldap_fetching f = {
-        .how = LDAP_READ_NEWEST,
-        .query = { dn_below(&w->a, "cn", name, w->s->backend->erase).p, LDAP_SCOPE_BASE,
-                   "(objectClass=heddleLeftover)", erase_attrs, 1 },
-        .unpack = unpack_erase,
-        .arg = &to,
-    };
-    rc r = ldap_fetch(w->s, &f, NULL, e);
-    if (r == RC_NOT_FOUND) /* done meanwhile */
-        return RC_OK;
-    TRY(r);
-    *out_on = w->on = w->visit(w->arg, &x);
+    (void)e;
+    *out_on = w->on = w->visit(w->arg, item);
     return RC_OK;
 }
 
@@ -72,20 +58,21 @@ static rc walk_leftovers(struct erases_walk *w, int64_t after_uid, struct err *e
 {
     char number[24];
     view after = VIEW_NONE;
-    arena_init(&w->a, NODE_BYTES);
     if (after_uid > 0) {
         snprintf(number, sizeof(number), "%" PRId64, after_uid);
         after = view_of(number);
     }
-    rc r = ldap_walk_names(w->s,
-                           &(struct ldap_walk){ .base = w->s->backend->erase.p,
-                                                .filter = "(objectClass=heddleLeftover)",
-                                                .attr = "cn",
-                                                .by_number = true,
-                                                .after = after },
-                           walk_erase, w, e);
-    arena_done(&w->a);
-    return r;
+    return ldap_walk_each(w->s,
+                          &(struct ldap_walk){ .base = w->s->backend->erase.p,
+                                               .filter = "(objectClass=heddleLeftover)",
+                                               .attr = "cn",
+                                               .by_number = true,
+                                               .after = after,
+                                               .attrs = erase_attrs,
+                                               .unpack = unpack_erase,
+                                               .name_of = name_of_erase,
+                                               .item_bytes = sizeof(struct erase) },
+                          walk_erase, w, e);
 }
 
 rc ldap_leftovers_each(struct backend_session *bs, int64_t after_uid, erase_visitor *visit, void *arg,
@@ -153,36 +140,42 @@ rc ldap_node_get(struct backend_session *bs, view name, struct arena *a, struct 
 }
 
 struct nodes_walk {
-    struct ldap_session *s;
     node_visitor *visit;
     void *arg;
-    struct arena a;
 };
 
-static rc walk_node(void *arg, view name, bool *out_on, struct err *e)
+static rc unpack_walked(const struct ldap_entry *x, struct arena *a, void *out, struct err *e)
+{
+    return node_unpack(x, VIEW_NONE, a, out, e);
+}
+
+static view name_of_node(const void *item, struct arena *a)
+{
+    const struct node_entry *n = item;
+    (void)a;
+    return n->name;
+}
+
+static rc walk_node(void *arg, const void *item, bool *out_on, struct err *e)
 {
     struct nodes_walk *w = arg;
-    struct node_entry n;
-    arena_reset(&w->a);
-    rc r = fetch_node(w->s, LDAP_READ_NEWEST, name, &w->a, &n, e);
-    if (r == RC_NOT_FOUND)
-        return RC_OK;
-    TRY(r);
-    *out_on = w->visit(w->arg, &n);
+    (void)e;
+    *out_on = w->visit(w->arg, item);
     return RC_OK;
 }
 
 rc ldap_nodes_each(struct backend_session *bs, node_visitor *visit, void *arg, struct err *e)
 {
-    struct nodes_walk w = { .s = ldap_own(bs), .visit = visit, .arg = arg };
-    arena_init(&w.a, NODE_BYTES);
-    rc r = ldap_walk_names(w.s,
-                           &(struct ldap_walk){ .base = w.s->backend->nodes.p,
-                                                .filter = "(objectClass=heddleNode)",
-                                                .attr = "cn" },
-                           walk_node, &w, e);
-    arena_done(&w.a);
-    return r;
+    struct nodes_walk w = { .visit = visit, .arg = arg };
+    return ldap_walk_each(ldap_own(bs),
+                          &(struct ldap_walk){ .base = ldap_own(bs)->backend->nodes.p,
+                                               .filter = "(objectClass=heddleNode)",
+                                               .attr = "cn",
+                                               .attrs = node_attrs,
+                                               .unpack = unpack_walked,
+                                               .name_of = name_of_node,
+                                               .item_bytes = sizeof(struct node_entry) },
+                          walk_node, &w, e);
 }
 
 static rc node_write(struct ldap_session *s, enum ldap_write_kind kind, const struct node_entry *n,

@@ -87,15 +87,23 @@ MUST_USE rc ldap_fetch(struct ldap_session *s, const struct ldap_fetching *f, bo
 MUST_USE rc ldap_write_to(struct ldap_session *s, view name, const struct ldap_write *w, bool *out_refused,
                           struct err *e);
 
-/* Names in their order, however many: in memory are WALK_BYTES of them at a time, and a tree with more is gone through several times. */
+/* Entries in the order of their names, however many: in memory are WALK_BYTES of names at a time, and a tree with more is gone through
+ * several times; the entries are read some at a time. One that changes its name or goes meanwhile is left out. Without
+ * `unpack` nothing is read but names, and the item is a view. */
 struct ldap_walk {
     const char *base, *filter, *attr;
     bool by_number; /* decimal numbers, by their value */
     view after;
+    const char *const *attrs; /* of an entry */
+    rc (*unpack)(const struct ldap_entry *x, struct arena *a, void *out_item,
+                 struct err *e); /* RC_NOT_FOUND: leave it out */
+    view (*name_of)(const void *item, struct arena *a);
+    size_t item_bytes;
 };
-typedef rc ldap_walk_visitor(void *arg, view name, bool *out_on, struct err *e); /* may use the session */
-MUST_USE rc ldap_walk_names(struct ldap_session *s, const struct ldap_walk *w, ldap_walk_visitor *visit,
-                            void *arg, struct err *e);
+/* The visitor must not use the session; the item lives during the call. */
+typedef rc ldap_walk_visitor(void *arg, const void *item, bool *out_on, struct err *e);
+MUST_USE rc ldap_walk_each(struct ldap_session *s, const struct ldap_walk *w, ldap_walk_visitor *visit,
+                           void *arg, struct err *e);
 
 /* ldap_guest.c: people in another tree. */
 struct person {

@@ -54,18 +54,29 @@ view filter_begins(struct arena *a, const char *attr, view value)
     return filter_of(a, attr, value, VIEW("*)"));
 }
 
-view filter_and(struct arena *a, const view *parts, size_t n)
+static view filter_join(struct arena *a, char how, const view *parts, size_t n)
 {
     size_t room = 4;
     for (size_t i = 0; i < n; i++)
         room += parts[i].n;
     char *text = arena_alloc(a, room), *p = text;
-    p = put(p, VIEW("(&"));
+    *p++ = '(';
+    *p++ = how;
     for (size_t i = 0; i < n; i++)
         p = put(p, parts[i]);
     *p++ = ')';
     *p = '\0';
     return (view){ .p = text, .n = (size_t)(p - text) };
+}
+
+view filter_and(struct arena *a, const view *parts, size_t n)
+{
+    return filter_join(a, '&', parts, n);
+}
+
+view filter_or(struct arena *a, const view *parts, size_t n)
+{
+    return filter_join(a, '|', parts, n);
 }
 
 view dn_below(struct arena *a, const char *attr, view value, view parent)

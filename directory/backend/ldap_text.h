@@ -10,8 +10,9 @@
 view filter_equals(struct arena *a, const char *attr, view value);
 /* "(attr=value*)". */
 view filter_begins(struct arena *a, const char *attr, view value);
-/* "(&…)" around filters. */
+/* "(&…)", "(|…)" around filters. */
 view filter_and(struct arena *a, const view *parts, size_t n);
+view filter_or(struct arena *a, const view *parts, size_t n);
 /* "attr=value,parent", every byte of value but letters and digits escaped. */
 view dn_below(struct arena *a, const char *attr, view value, view parent);
 

@@ -1,6 +1,6 @@
 /* Walking in the order of names. LDAP servers answer in an order of their own, and sorting there needs an overlay that many lack and
- * memory that grows with the tree. So the names are gone through page by page, the smallest are kept as long as they fit, sorted, and
- * visited; what did not fit comes in the next round. */
+ * memory that grows with the tree. So the names are gone through page by page, the smallest are kept as long as they fit, and sorted; what did
+ * not fit comes in the next round. Then their entries are read, a batch of names in one search, and visited. */
 #include <stdlib.h>
 
 #include "common/base/mem.h"
@@ -8,7 +8,7 @@
 #include "directory/backend/ldap_session.h"
 #include "directory/backend/ldap_text.h"
 
-enum { WALK_BYTES = 8 * 1024 * 1024 };
+enum { WALK_BYTES = 8 * 1024 * 1024, BATCH = 64, BATCH_BYTES = 32 * 1024 * 1024 };
 
 struct names {
     const struct ldap_walk *walk;
@@ -108,6 +108,99 @@ static rc names_visit(void *arg, const struct ldap_entry *entry, struct err *e)
     return RC_OK;
 }
 
+/* ---- entries of some names ---- */
+
+struct batch {
+    const struct ldap_walk *walk;
+    const view *names;
+    size_t n;
+    struct arena a;
+    char *items[BATCH]; /* by the index of the name; NULL: not there any more */
+    rc result;          /* of unpacking; the search goes on, else the connection would have to be closed */
+    struct err why;
+};
+
+static void batch_done_scoped(struct batch *b)
+{
+    arena_done(&b->a);
+}
+
+static void batch_begin(void *arg)
+{
+    struct batch *b = arg;
+    memset(b->items, 0, sizeof(b->items));
+    b->result = RC_OK;
+}
+
+static rc batch_visit(void *arg, const struct ldap_entry *entry, struct err *e)
+{
+    struct batch *b = arg;
+    (void)e;
+    char *item = arena_alloc(&b->a, b->walk->item_bytes);
+    struct err why = ERR_NONE;
+    rc r = b->walk->unpack(entry, &b->a, item, &why);
+    if (r == RC_NOT_FOUND || b->result != RC_OK)
+        return RC_OK;
+    if (r != RC_OK) {
+        b->result = r;
+        b->why = why;
+        return RC_OK;
+    }
+    view name = b->walk->name_of(item, &b->a);
+    for (size_t i = 0; i < b->n; i++)
+        if (view_eq(name, b->names[i]))
+            b->items[i] = item;
+    return RC_OK;
+}
+
+/* "(&filter(|(uid=…)(uid=…)…))" */
+static const char *batch_filter(struct batch *b)
+{
+    view parts[BATCH];
+    for (size_t i = 0; i < b->n; i++)
+        parts[i] = filter_equals(&b->a, b->walk->attr,
+                                 b->walk->by_number ? b->names[i] : name_encode(&b->a, b->names[i]));
+    const view both[] = { view_of(b->walk->filter), filter_or(&b->a, parts, b->n) };
+    return filter_and(&b->a, both, 2).p;
+}
+
+static rc batch_read(struct ldap_session *s, struct batch *b, struct err *e)
+{
+    const struct ldap_reading r = {
+        .how = LDAP_READ_NEWEST,
+        .query = { .base = b->walk->base,
+                   .scope = LDAP_SCOPE_ONELEVEL,
+                   .filter = batch_filter(b),
+                   .attrs = b->walk->attrs },
+        .begin = batch_begin,
+        .visit = batch_visit,
+        .arg = b,
+    };
+    bool secondhand;
+    TRY(ldap_read(s, &r, NULL, &secondhand, e));
+    if (b->result != RC_OK && e)
+        *e = b->why;
+    TRY(b->result);
+    if (b->a.spent)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "entries with too many values below %s", b->walk->base);
+    return RC_OK;
+}
+
+static rc visit_batch(struct ldap_session *s, const struct names *x, size_t from, ldap_walk_visitor *visit,
+                      void *arg, bool *on, struct err *e)
+{
+    SCOPED(batch_done) struct batch b = { .walk = x->walk, .names = x->items + from };
+    b.n = x->n - from < BATCH ? x->n - from : BATCH;
+    arena_init(&b.a, BATCH_BYTES);
+    TRY(batch_read(s, &b, e));
+    for (size_t i = 0; i < b.n && *on; i++)
+        if (b.items[i])
+            TRY(visit(arg, b.items[i], on, e));
+    return RC_OK;
+}
+
+/* ---- the walk ---- */
+
 static rc round_of(struct ldap_session *s, struct names *x, ldap_walk_visitor *visit, void *arg, bool *on,
                    struct err *e)
 {
@@ -125,13 +218,15 @@ static rc round_of(struct ldap_session *s, struct names *x, ldap_walk_visitor *v
     bool secondhand;
     TRY(ldap_read(s, &r, NULL, &secondhand, e));
     sort(x);
-    for (size_t i = 0; i < x->n && *on; i++)
-        TRY(visit(arg, x->items[i], on, e));
+    for (size_t i = 0; !x->walk->unpack && i < x->n && *on; i++)
+        TRY(visit(arg, &x->items[i], on, e));
+    for (size_t i = 0; x->walk->unpack && i < x->n && *on; i += BATCH)
+        TRY(visit_batch(s, x, i, visit, arg, on, e));
     return RC_OK;
 }
 
-rc ldap_walk_names(struct ldap_session *s, const struct ldap_walk *w, ldap_walk_visitor *visit, void *arg,
-                   struct err *e)
+rc ldap_walk_each(struct ldap_session *s, const struct ldap_walk *w, ldap_walk_visitor *visit, void *arg,
+                  struct err *e)
 {
     bool on = true;
     SCOPED(names_done) struct names x = { .walk = w, .after = w->after };
