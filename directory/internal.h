@@ -39,6 +39,9 @@ handler_fn internal_account_cas, internal_account_disable, internal_account_enab
 /* ---- internal_settled.c ---- */
 handler_fn internal_settled_put, internal_settled_get;
 
+/* ---- internal_token.c ---- */
+handler_fn internal_token;
+
 /* ---- internal_pulse.c ---- */
 handler_fn internal_pulse, internal_loads;
 /* What is known of a node from its pulses. */

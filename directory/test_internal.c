@@ -1,5 +1,7 @@
 #include "directory/internal.h"
 
+#include "common/auth/token.h"
+
 #include "directory/testing_cluster.h"
 
 /* ---- nodes ---- */
@@ -243,6 +245,97 @@ static void the_processes_of_a_node_are_told_apart_and_a_restart_leaves_nothing_
     close_cluster(&c);
 }
 
+/* ---- a token of the owner before ---- */
+
+/* The body that asks about such a token. key: what belongs to it. */
+static view token_body(struct cluster *c, struct arena *a, const char *url, int64_t uid, int64_t epoch,
+                       int64_t life_s, char key[TOKEN_KEY_TEXT])
+{
+    const struct token t = { .uid = uid,
+                             .epoch = epoch,
+                             .node = view_of(url),
+                             .expires = (double)(clock_now_s(&c->h->clock.clock) + life_s) };
+    struct secrets *own = NULL;
+    struct err e = ERR_NONE;
+    view id;
+    assert_int_equal(secrets_derive(c->h->d->secrets, t.node, &own, &e), RC_OK);
+    token_mint(c->h->d->conf->token_derived ? own : c->h->d->secrets, &t, a, &id, key);
+    secrets_free(own);
+    return arena_text(a, "{\"id\":\"%.*s\"}", VIEW_ARG(id));
+}
+
+static void expect_token(struct cluster *c, const char *asker, const char *url, int64_t uid, int64_t epoch,
+                         int64_t life_s, bool good)
+{
+    char key[TOKEN_KEY_TEXT];
+    SCOPED(arena_done) struct arena a;
+    arena_init(&a, 1 << 20);
+    view body = token_body(c, &a, url, uid, epoch, life_s, key);
+    const char *answer = tell(c, asker, "POST", "token", body.p, 200);
+    if (!good) {
+        assert_string_equal(answer, "{\"refused\":true}");
+        return;
+    }
+    view expected = arena_text(&a, "{\"uid\":42,\"epoch\":2,\"key\":\"%.*s\",\"expires\":%lld}",
+                               TOKEN_KEY_TEXT, key, (long long)(clock_now_s(&c->h->clock.clock) + life_s));
+    assert_string_equal(answer, expected.p);
+}
+
+static void set_address(struct cluster *c, const char *name, const char *address)
+{
+    char path[128], body[128];
+    snprintf(path, sizeof(path), "nodes/%s", name);
+    snprintf(body, sizeof(body), "{\"address\":\"%s\"}", address);
+    tell(c, "admin", "PUT", path, body, 200);
+}
+
+static void a_token_of_the_owner_before_is_opened_for_the_owner_of_now_behind_one_address(void **state)
+{
+    (void)state;
+    struct cluster c;
+    open_cluster(&c);
+    add_node(&c, NODE1, 10);
+    add_node(&c, NODE2, 10);
+    set_address(&c, NODE1, "https://sync.example.net");
+    set_address(&c, NODE2, "https://sync.example.net");
+    add_account(&c, "anna", 42, NODE2, 2); /* came from node 1 */
+    expect_token(&c, NODE2, "http://" NODE1, 42, 1, 300, true);
+    expect_token(&c, NODE1, "http://" NODE1, 42, 1, 300, false); /* not its user, and its own token */
+    expect_token(&c, NODE2, "http://" NODE2, 42, 1, 300, false); /* opens it itself */
+    expect_token(&c, NODE2, "http://" NODE1, 42, 2, 300, false); /* of an epoch that node 1 never had */
+    expect_token(&c, NODE2, "http://" NODE1, 42, 0, 300, false); /* of another token server */
+    expect_token(&c, NODE2, "http://" NODE1, 42, 1, 0, false);   /* expired */
+    expect_token(&c, NODE2, "http://" NODE1, 43, 1, 300, false); /* nobody */
+    expect_token(&c, NODE2, "http://node9.example.net", 42, 1, 300, false); /* no node of ours */
+    expect_token(&c, NODE2, "nonsense", 42, 1, 300, false);
+    assert_string_equal(tell(&c, NODE2, "POST", "token", "{\"id\":\"bm9uZQ==\"}", 200), "{\"refused\":true}");
+    tell(&c, NODE2, "POST", "token", "{}", 400);
+    tell(&c, "admin", "POST", "token", "{\"id\":\"x\"}", 403);
+    set_address(&c, NODE2, "https://node2.example.net"); /* direct: the client asks for a new token */
+    expect_token(&c, NODE2, "http://" NODE1, 42, 1, 300, false);
+    close_cluster(&c);
+}
+
+static void a_token_that_another_secret_signed_is_refused(void **state)
+{
+    (void)state;
+    struct cluster c;
+    char key[TOKEN_KEY_TEXT];
+    SCOPED(arena_done) struct arena a;
+    open_cluster(&c);
+    arena_init(&a, 1 << 20);
+    add_node(&c, NODE1, 10);
+    add_node(&c, NODE2, 10);
+    set_address(&c, NODE1, "https://sync.example.net");
+    set_address(&c, NODE2, "https://sync.example.net");
+    add_account(&c, "anna", 42, NODE2, 2);
+    view body = token_body(&c, &a, "http://" NODE1, 42, 1, 300, key);
+    char *forged = arena_cstr(&a, body);
+    forged[body.n - 10] = forged[body.n - 10] == 'A' ? 'B' : 'A'; /* in the signature */
+    assert_string_equal(tell(&c, NODE2, "POST", "token", forged, 200), "{\"refused\":true}");
+    close_cluster(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +348,8 @@ int main(void)
         cmocka_unit_test(refusals_still_in_force_come_from_the_backend_after_a_restart),
         cmocka_unit_test(a_full_pulse_brings_the_loads_and_takes_the_decided_state),
         cmocka_unit_test(the_processes_of_a_node_are_told_apart_and_a_restart_leaves_nothing_behind),
+        cmocka_unit_test(a_token_of_the_owner_before_is_opened_for_the_owner_of_now_behind_one_address),
+        cmocka_unit_test(a_token_that_another_secret_signed_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "common/base/metrics.h"
 #include "common/base/scope.h"
 #include "node/confirm.h"
+#include "node/exchange.h"
 #include "node/strikes.h"
 
 #define REFUSALS_A_MINUTE 300 /* of one address; honest clients meet one or two a day */
@@ -103,6 +104,8 @@ struct admit {
 struct kept {
     struct hawk_header hawk;
     struct basic basic;
+    bool foreign;         /* a token of another node: the directory is to be asked */
+    enum why foreign_why; /* what to say if it is worth nothing                    */
 };
 
 int64_t admit_hawk_window_s(const struct node_conf *c)
@@ -314,6 +317,122 @@ static bool is_ours(view url_uid, int64_t uid)
     return view_to_u64(url_uid, INT64_MAX, &named) && (int64_t)named == uid;
 }
 
+/* A token that was opened, here or by the directory, and its key. */
+struct opened {
+    int64_t uid, epoch;
+    bool expired; /* a short while ago */
+    view svc, hashed_id;
+    view key;
+};
+
+static rc check_opened(struct request *rq, const struct opened *o, struct err *e)
+{
+    const struct node *n = node_of(rq);
+    const struct kept *kept = rq->scratch;
+    const struct hawk_header *h = &kept->hawk;
+
+    if (o->expired && (rq->route->auth != AUTH_HAWK_GRACE || !(rq->method & (GET | HEAD))))
+        return refuse(rq, WHY_EXPIRED, e);
+    if (!mac_fits(rq, o->key, h)) {
+        diagnose_mac(rq, o->key, h);
+        return refuse(rq, WHY_BAD_MAC, e);
+    }
+    TRY(check_time(rq, h, e));
+    if (!is_ours(url_user(rq), o->uid))
+        return refuse(rq, WHY_UID_MISMATCH, e);
+    if (o->svc.p && !view_eq(o->svc, view_of(rq->mount->service)))
+        return refuse(rq, WHY_WRONG_SERVICE, e);
+    if (n->authority && authority_refused(n->authority, o->uid))
+        return refuse(rq, WHY_REFUSED, e);
+    rq->who = (struct who){
+        .uid = o->uid, .epoch = o->epoch, .name = VIEW_NONE, .expired = o->expired, .hashed_id = o->hashed_id
+    };
+    return RC_OK;
+}
+
+/* ---- Hawk: a token of the owner before ---- */
+
+static bool is_own_url(const struct node *n, view url)
+{
+    for (size_t i = 0; i < n->n_own_urls; i++)
+        if (view_eq(n->own_urls[i], url))
+            return true;
+    return false;
+}
+
+static rc check_exchanged(struct request *rq, struct exchanged *x, struct err *e)
+{
+    const struct opened o = { .uid = x->uid,
+                              .epoch = x->epoch,
+                              .svc = VIEW_NONE,
+                              .hashed_id = VIEW_NONE,
+                              .key = { .p = x->key, .n = sizeof(x->key) } };
+    rc r = check_opened(rq, &o, e);
+    secret_wipe(x->key, sizeof(x->key));
+    return r;
+}
+
+/* On the io thread: from memory, or a worker shall ask. What does not even claim to be good is refused as ever. */
+static rc admit_foreign(struct request *rq, enum why why, bool *out_late, struct err *e)
+{
+    const struct node *n = node_of(rq);
+    struct kept *kept = rq->scratch;
+    struct token t;
+    struct exchanged known;
+    unsigned wait_s;
+
+    if (token_peek(kept->hawk.id, rq->arena, &t) != TOKEN_GOOD || !is_ours(url_user(rq), t.uid) ||
+        is_own_url(n, t.node) || t.expires <= (double)clock_now_us(rq->clock) / 1e6)
+        return refuse(rq, why, e);
+    enum exchange_word word = exchange_known(n->exchange, kept->hawk.id, &known);
+    if (word == EXCHANGE_REFUSED)
+        return refuse(rq, why, e);
+    if (word == EXCHANGE_GOOD) {
+        int64_t uid = known.uid;
+        rc r = check_exchanged(rq, &known, e);
+        *out_late = r == RC_OK && !confirm_knows(n->confirm, uid);
+        return r;
+    }
+    if (strikes_over(n->admit->strikes, rq->peer, &wait_s))
+        return later(rq, wait_s, e);
+    kept->foreign = true;
+    kept->foreign_why = why;
+    *out_late = true;
+    return RC_OK;
+}
+
+/* Whether he came here by a move a short while ago. */
+static bool came_lately(const struct node *n, const struct head *h)
+{
+    int64_t now_ms = clock_now_us(n->clock) / 1000;
+    return (h->state == HEAD_ACTIVE || h->state == HEAD_READY) && h->epoch > 1 &&
+           h->since_ms > now_ms - exchange_arrived_s(n->exchange) * 1000;
+}
+
+static rc ask_about_token(struct request *rq, struct err *e)
+{
+    const struct node *n = node_of(rq);
+    const struct node_worker *w = rq->worker;
+    struct kept *kept = rq->scratch;
+    struct exchanged got;
+    struct head h;
+    uint64_t uid;
+
+    kept->foreign = false;
+    if (!view_to_u64(url_user(rq), INT64_MAX, &uid))
+        return refuse(rq, kept->foreign_why, e);
+    TRY(store_head_read(w->sync.store, (int64_t)uid, rq->arena, &h, e));
+    if (!came_lately(n, &h))
+        return refuse(rq, kept->foreign_why, e);
+    rc r = exchange_ask(n->exchange, (int64_t)uid, kept->hawk.id, &got, e);
+    if (r == RC_DENIED)
+        return refuse(rq, kept->foreign_why, e);
+    TRY(r);
+    return check_exchanged(rq, &got, e);
+}
+
+/* ---- Hawk: a token of ours ---- */
+
 static rc admit_hawk(struct request *rq, bool *out_late, struct err *e)
 {
     const struct node *n = node_of(rq);
@@ -328,35 +447,23 @@ static rc admit_hawk(struct request *rq, bool *out_late, struct err *e)
         return refuse(rq, WHY_TWO_CREDENTIALS, e);
     if (!header.p || !hawk_parse(header, rq->arena, &kept->hawk, &unreadable))
         return refuse(rq, WHY_NO_CREDENTIALS, e);
-    const struct hawk_header *h = &kept->hawk;
+    rq->scratch = kept;
     double now = (double)clock_now_us(rq->clock) / 1e6;
-    enum token_reason reason = token_open(n->verifier, h->id, now, rq->arena, &token, key, &expired);
+    enum token_reason reason = token_open(n->verifier, kept->hawk.id, now, rq->arena, &token, key, &expired);
+    if (n->exchange && (reason == TOKEN_BAD_SIGNATURE || reason == TOKEN_WRONG_NODE))
+        return admit_foreign(rq, why_of_token(reason), out_late, e);
     if (reason != TOKEN_GOOD)
         return refuse(rq, why_of_token(reason), e);
-    if (expired && (rq->route->auth != AUTH_HAWK_GRACE || !(rq->method & (GET | HEAD))))
-        return refuse(rq, WHY_EXPIRED, e);
-    view key_text = { .p = key, .n = sizeof(key) };
-    if (!mac_fits(rq, key_text, h)) {
-        diagnose_mac(rq, key_text, h);
-        secret_wipe(key, sizeof(key));
-        return refuse(rq, WHY_BAD_MAC, e);
-    }
+    const struct opened o = { .uid = token.uid,
+                              .epoch = token.epoch,
+                              .expired = expired,
+                              .svc = token.svc,
+                              .hashed_id = token.hashed_fxa_uid,
+                              .key = { .p = key, .n = sizeof(key) } };
+    rc r = check_opened(rq, &o, e);
     secret_wipe(key, sizeof(key));
-    TRY(check_time(rq, h, e));
-    if (!is_ours(url_user(rq), token.uid))
-        return refuse(rq, WHY_UID_MISMATCH, e);
-    if (token.svc.p && !view_eq(token.svc, view_of(rq->mount->service)))
-        return refuse(rq, WHY_WRONG_SERVICE, e);
-    if (n->authority && authority_refused(n->authority, token.uid))
-        return refuse(rq, WHY_REFUSED, e);
-    rq->who = (struct who){ .uid = token.uid,
-                            .epoch = token.epoch,
-                            .name = VIEW_NONE,
-                            .expired = expired,
-                            .hashed_id = token.hashed_fxa_uid };
-    rq->scratch = kept;
-    *out_late = !confirm_knows(n->confirm, token.uid);
-    return RC_OK;
+    *out_late = r == RC_OK && !confirm_knows(n->confirm, token.uid);
+    return r;
 }
 
 /* ---- Basic ---- */
@@ -368,14 +475,6 @@ static view lower_copy(struct arena *a, view v)
         if (p[i] >= 'A' && p[i] <= 'Z')
             p[i] = (char)(p[i] - 'A' + 'a');
     return (view){ .p = p, .n = v.n };
-}
-
-static bool is_own_url(const struct node *n, view url)
-{
-    for (size_t i = 0; i < n->n_own_urls; i++)
-        if (view_eq(n->own_urls[i], url))
-            return true;
-    return false;
 }
 
 /* A verdict names the owner; somebody else's user must ask the directory for his node again. */
@@ -404,8 +503,9 @@ static rc admit_basic(struct request *rq, bool *out_late, struct err *e)
         return fail(e, RC_AWAY, RESP_GENERIC, "no directory is configured: nobody can check passwords");
     if (authority_known(n->authority, kept->basic.name, kept->basic.password, &v)) {
         rq->scratch = kept;
-        *out_late = !confirm_knows(n->confirm, v.uid);
-        return take_verdict(rq, &v, kept->basic.name, e);
+        rc r = take_verdict(rq, &v, kept->basic.name, e);
+        *out_late = r == RC_OK && !confirm_knows(n->confirm, v.uid);
+        return r;
     }
     if (strikes_over(n->admit->strikes, rq->peer,
                      &wait_s)) /* the directory is not asked on behalf of a guesser */
@@ -433,8 +533,12 @@ static rc verify_basic(struct request *rq, struct err *e)
 
 rc admit_late(struct request *rq, struct err *e)
 {
+    const struct kept *kept = rq->scratch;
+
     if (rq->route->auth == AUTH_BASIC)
         TRY(verify_basic(rq, e));
+    else if (kept->foreign)
+        TRY(ask_about_token(rq, e));
     return confirm_user(node_of(rq)->confirm, rq->worker, rq->who.uid, rq->arena, e);
 }
 

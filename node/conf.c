@@ -27,6 +27,8 @@ const struct conf_key node_conf_keys[] = {
       "The secrets are masters: this node's own is derived from them and node.url." },
     { "tokens.grace", CONF_SECONDS, AT(token_grace_s), "2h", 0, 604800, 0, "s",
       "A token that expired so long ago at most may still read info/collections." },
+    { "tokens.arrived", CONF_SECONDS, AT(token_arrived_s), "2h", 0, 604800, 0, "s",
+      "For so long after a user came by a move, tokens of his node before are brought to the directory: tokens.life of the directory, or more; 0: never." },
     { "auth.hawk_window", CONF_SECONDS, AT(hawk_window_s), "364d", 1, 3153600000, 0, "s",
       "How far the time of a signature may be from ours; with auth.strict and no other value, 60 s." },
     { "auth.strict", CONF_BOOL, AT(hawk_strict), "no", 0, 0, 0, "",

@@ -19,6 +19,7 @@ struct node_conf {
         token_secrets;     /* tokens.secrets                                                          */
     bool token_derived;    /* tokens.derived: the list holds masters, ours is derived from node.url    */
     int64_t token_grace_s; /* expired tokens may still read info/collections                          */
+    int64_t token_arrived_s; /* how long after a move tokens of the owner before are taken; 0: never */
     int64_t hawk_window_s; /* 31449600; strict: 60                                                    */
     bool hawk_strict;      /* remember nonces                                                         */
     struct conf_list directories, key; /* of a cluster; our key at them                                  */
@@ -42,6 +43,7 @@ extern const size_t node_conf_keys_n;
 
 struct admit;
 struct confirm;
+struct exchange;
 struct load;
 struct sweep;
 struct node_extra;
@@ -62,6 +64,7 @@ struct node {
     struct admit *admit;      /* the door's memory      */
     struct sync_node sync;    /* what node/sync sees of us */
     struct confirm *confirm;  /* who is still ours; NULL: all are */
+    struct exchange *exchange; /* for tokens of the owner before; NULL: none is taken */
     struct load *load;        /* how busy we are */
     struct sweep *sweep;      /* the thread that purges */
     struct node_extra *extra; /* node.c's own           */

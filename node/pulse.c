@@ -155,13 +155,17 @@ static rc ask(struct ear *x, bool *out_more, struct err *e)
     SCOPED(buf_done) struct buf body = { 0 };
     int64_t now = clock_mono_us(p->o.clock);
     bool with_loads = now >= x->loads_at_us;
+    char life[BOOT_TEXT + 1];
 
     put_question(x, with_loads, &body);
     TRY(remote_call(p->o.remote, x->i, "pulse", buf_view(&body), TIMEOUT_MS, &answer, e));
+    memcpy(life, x->boot, sizeof(life));
     TRY(pulse_act(answer, p->o.authority, x->boot, &x->cursor, out_more, e));
     note_state(x, answer);
     if (with_loads)
         x->loads_at_us = now + PULSE_LOADS_US;
+    if (strcmp(life, x->boot) != 0 && !with_loads)
+        x->loads_at_us = INT64_MIN; /* it was started anew and knows nothing of us */
     return RC_OK;
 }
 

@@ -460,9 +460,16 @@ static void the_first_pulse_brings_the_loads_and_then_one_now_and_then(void **st
     pthread_mutex_unlock(&w.dirs[0].lock);
     dir_await(&w.dirs[0]);
     dir_await(&w.dirs[0]);
+    pthread_mutex_lock(&w.dirs[0].lock);
+    assert_int_equal(w.dirs[0].full, 2);
+    w.dirs[0].answer = "{\"boot\":\"d2\",\"cursor\":0,\"news\":[]}";
+    pthread_mutex_unlock(&w.dirs[0].lock);
+    /* Another life of the directory: it has forgotten all of it. */
+    dir_tell(&w.dirs[0], "{\"boot\":\"d2\",\"cursor\":0,\"all\":true,\"news\":[]}");
+    dir_await(&w.dirs[0]);
     pulse_stop(w.pulse);
     w.pulse = NULL;
-    assert_int_equal(w.dirs[0].full, 2);
+    assert_int_equal(w.dirs[0].full, 3);
     close_world(&w);
 }
 

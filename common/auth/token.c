@@ -258,18 +258,35 @@ static bool is_ours(const struct token_verifier *v, view node)
     return false;
 }
 
+/* Payload and signature of a token's text. */
+static bool text_cut(view text, struct arena *a, view *out_payload, view *out_signature)
+{
+    view bytes;
+
+    if (text.n > TOKEN_TEXT_MAX || !base64_decode(BASE64_URL, text, a, &bytes) || bytes.n <= SHA256_BYTES)
+        return false;
+    *out_payload = (view){ .p = bytes.p, .n = bytes.n - SHA256_BYTES };
+    *out_signature = (view){ .p = bytes.p + out_payload->n, .n = SHA256_BYTES };
+    return true;
+}
+
+enum token_reason token_peek(view text, struct arena *a, struct token *out)
+{
+    view payload, signature;
+
+    return text_cut(text, a, &payload, &signature) ? payload_read(payload, a, out) : TOKEN_MALFORMED;
+}
+
 /* All that does not depend on the time. */
 static enum token_reason open_timeless(const struct token_verifier *v, view text, struct arena *a,
                                        struct token *out, char out_key[TOKEN_KEY_TEXT])
 {
     const struct verifier_key *key;
     enum token_reason why;
-    view bytes, payload, signature;
+    view payload, signature;
 
-    if (!base64_decode(BASE64_URL, text, a, &bytes) || bytes.n <= SHA256_BYTES)
+    if (!text_cut(text, a, &payload, &signature))
         return TOKEN_MALFORMED;
-    payload = (view){ .p = bytes.p, .n = bytes.n - SHA256_BYTES };
-    signature = (view){ .p = bytes.p + payload.n, .n = SHA256_BYTES };
     key = key_of(v, payload, signature);
     if (!key)
         return TOKEN_BAD_SIGNATURE;

@@ -44,6 +44,10 @@ void token_verifier_free(struct token_verifier *v);
 enum token_reason token_open(const struct token_verifier *v, view text, double now_s, struct arena *a,
                              struct token *out, char out_key[TOKEN_KEY_TEXT], bool *out_expired);
 
+/* What a token says of itself, whoever signed it: for who must find out whom to ask about it. Nothing of it is to be believed. Views in the
+ * arena. TOKEN_GOOD: it has the form of one. */
+enum token_reason token_peek(view text, struct arena *a, struct token *out);
+
 /* The counterpart: signs with the newest secret. Members in the order of the Rust token server, compact, integer expires.
  * t->salt is made here if absent. *out_id in the arena. t must be what token_open would take (uid >= 0, a node, 0 <= expires
  * < 10^15), s must not be empty. */

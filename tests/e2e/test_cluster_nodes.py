@@ -245,7 +245,7 @@ def test_an_old_owner_revived_refuses_all_who_left_and_serves_all_others(cluster
         assert user.put("/storage/bookmarks/abc", {"id": "abc", "payload": "lost"}, expect=None).status == 401
     for user in stayed:
         assert user.get("/storage/bookmarks/abc").json()["payload"] == "hello"
-    wait_until(lambda: metric(node, "heddle_heads_left_total") == len(gone), "all heads confirmed", 20)
+    wait_until(lambda: metric(node, "heddle_heads_left_total") >= len(gone), "all heads confirmed", 20)
     node.restart()  # and it has written it down
     assert gone[0].get("/storage/bookmarks/abc", expect=None).status == 401
     assert metric(node, "heddle_heads_left_total") == 0
@@ -275,6 +275,77 @@ def test_a_lenient_node_serves_them_and_says_so(cluster, node, directory_back):
         cluster.directory.start()
         node.restart(node__confirm_heads="strict")
         cluster.await_heard()
+
+
+# -- a token of the owner before --
+
+ASKED = 'heddle_requests_total{service="directory",route="/internal/v1/token",method="POST",status="2xx"}'
+
+
+class ThroughFront(Storage15):
+    """A client that knows one public address; a balancer in front has sent it to `server`."""
+
+    def __init__(self, user, server, address):
+        super().__init__(server, user.uid, user.id, user.key)
+        self.address = address
+
+    def sign(self, method, target, **fields):
+        fields = {"ts": int(self.server.now()), **fields}
+        return hawk.header(self.id, self.key, method, target, "127.0.0.1", self.address.port, **fields)
+
+
+def move(cluster, user, to):
+    def reachable():
+        return {line["node"] for line in cluster.ask("loads") if "internal" in line["loads"]} >= {n.node_name for n in cluster.nodes}
+
+    wait_until(reachable, "the directory has heard where the nodes are", 20)
+    cluster.admin("user", "move", str(user.uid), "--to", to.node_name)
+
+
+@pytest.fixture
+def one_address(cluster, node):
+    """Both nodes behind the public address of `node`: the other node, and a user of each, made while one could still see where."""
+    other = other_than(cluster, node)
+    users = user15_at(cluster, node), user15_at(cluster, other)
+    cluster.admin("node", "set", other.node_name, f"address={node.url}")
+    other.restart(public__url=node.url, node__url=other.url)
+    cluster.await_heard()
+    yield other, *users
+    cluster.admin("node", "set", other.node_name, f"address={other.url}")
+    other.restart(public__url=other.url, node__url="")
+
+
+def test_behind_one_address_a_token_of_the_owner_before_goes_on_after_a_move(cluster, node, one_address):
+    other, user, _ = one_address
+    behind = ThroughFront(user, other, node)
+    assert behind.get("/storage/bookmarks/abc", expect=None).status == 401, "he does not live there yet"
+    move(cluster, user, other)
+    before = metric(cluster.directory, ASKED) or 0
+    for i in range(5):
+        assert behind.get("/storage/bookmarks/abc").json()["payload"] == "hello"
+        behind.put(f"/storage/bookmarks/more{i}", {"id": f"more{i}", "payload": "there"})
+    assert metric(cluster.directory, ASKED) - before == 1, "asked once, then remembered"
+    assert user.get("/storage/bookmarks/abc", expect=None).status == 401, "and the old owner refuses it"
+    stranger = ThroughFront(user, other, node)
+    stranger.key = "x" * len(user.key)
+    assert stranger.get("/storage/bookmarks/abc", expect=None).status == 401
+
+
+def test_strangers_cannot_make_a_node_ask(cluster, node, one_address):
+    other, _, settled = one_address
+    before = metric(cluster.directory, ASKED) or 0
+    forged = hawk.mint("f" * 64, {"node": node.url, "expires": int(time.time()) + 300, "uid": settled.uid, "epoch": 1})
+    for uid, (id, key) in ((settled.uid, forged), (4242424242, hawk.mint("f" * 64, {"node": node.url, "expires": 2**31, "uid": 4242424242}))):
+        client = Storage15(other, uid, id, key)
+        assert client.get("/info/collections", expect=None).status == 401
+    assert (metric(cluster.directory, ASKED) or 0) == before
+
+
+def test_with_addresses_of_their_own_an_old_token_is_refused_after_a_move(cluster, node):
+    user, other = user15_at(cluster, node), other_than(cluster, node)
+    move(cluster, user, other)
+    wrong = Storage15(other, user.uid, user.id, user.key)
+    assert wrong.get("/storage/bookmarks/abc", expect=None).status == 401
 
 
 # -- the operator --
