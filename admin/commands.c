@@ -13,6 +13,7 @@
 /* clang-format off */
 static const struct command *const tables[] = {
     node_commands,
+    lb_commands,
     plan_commands,
     move_commands,
     verify_commands,
@@ -36,6 +37,7 @@ const struct command_group command_groups[] = {
     { "doctor", "is everything as it should be?" },
     { "audit", "who did what, when" },
     { "explain", "why a user is where he is" },
+    { "lb", "the balancer in front: its configuration and its routes" },
     { "secret", "secrets for tokens and calls" },
     { "help", "what there is" },
     { "man", "manual pages" },

@@ -44,13 +44,14 @@ static const char *usual_config(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct admin_conf conf;
-    const struct program_group groups[] = { { admin_conf_keys, admin_conf_keys_n, &conf, sizeof(conf) } };
+    const struct program_group groups[] = { { admin_conf_keys, admin_conf_keys_n, &conf, sizeof(conf) },
+                                            { lb_conf_keys, lb_conf_keys_n, &conf, sizeof(conf) } };
     const struct program program = {
         .name = "heddle-admin",
         .purpose = "the operator's command for a Heddle server",
         .arguments = "COMMAND [OPTION …] [ARGUMENT …]",
         .groups = groups,
-        .n_groups = 1,
+        .n_groups = 2,
         .arg = &conf,
         .run = run,
         .help = help,

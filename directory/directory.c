@@ -362,6 +362,12 @@ void directory_forget(struct directory *d, view name, int64_t uid)
         news_refuse(d->internal->news, uid, until_s);
 }
 
+void directory_placed(struct directory *d, view name)
+{
+    if (d->internal && name.n > 0 && name.n <= ACCOUNT_NAME_MAX)
+        news_placed(d->internal->news, name);
+}
+
 void directory_allow(struct directory *d, int64_t uid)
 {
     if (d->on_allow)

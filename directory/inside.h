@@ -70,6 +70,8 @@ MUST_USE rc directory_in_group(struct directory *d, struct backend_session *s, s
 void directory_forget(struct directory *d, view name, int64_t uid);
 /* Takes back what directory_forget said of the uid. */
 void directory_allow(struct directory *d, int64_t uid);
+/* A balancer has to look that name up: it was given its first node. */
+void directory_placed(struct directory *d, view name);
 int64_t directory_now_ms(const struct directory *d);
 /* Who may have an account, as of now: one answer for a whole request. */
 struct registration directory_registration(struct directory *d);

@@ -177,6 +177,7 @@ static const struct route routes[] = {
       .body_max = SMALL_BODY,
       FOR("admin") },
     { .methods = GET, .path = "/internal/v1/settled", .handler = internal_settled_get, FOR("admin") },
+    { .methods = GET, .path = "/internal/v1/news", .handler = internal_news_get, FOR("admin") },
     { .methods = GET, .path = "/internal/v1/loads", .handler = internal_loads, FOR("admin") },
     { .methods = GET, .path = "/internal/v1/nodes", .handler = internal_node_list, FOR("admin") },
     { .methods = GET, .path = "/internal/v1/nodes/{any}", .handler = internal_node_get, FOR("admin node") },

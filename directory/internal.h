@@ -43,7 +43,7 @@ handler_fn internal_settled_put, internal_settled_get;
 handler_fn internal_token;
 
 /* ---- internal_pulse.c ---- */
-handler_fn internal_pulse, internal_loads;
+handler_fn internal_pulse, internal_loads, internal_news_get;
 /* What is known of a node from its pulses. */
 struct load_heard {
     int64_t silent_ms; /* how long it should have been heard and was not; 0 while no node was ever heard */

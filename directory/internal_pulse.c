@@ -236,7 +236,7 @@ rc internal_pulse(struct request *rq, struct err *e)
     TRY(read_pulse(rq, body, &p, e));
     TRY(keep_load(rq, &p, e));
     /* First the cursor, then the backend: what happens in between is told twice rather than never. */
-    bool known = news_since(news, p.heard, p.cursor, &told, &cursor, &more);
+    bool known = news_since(news, NEWS_FOR_NODES, p.heard, p.cursor, &told, &cursor, &more);
     if (!known)
         TRY(put_refusals(rq, &told, e));
     struct buf *b = reply_body(rq);
@@ -248,6 +248,30 @@ rc internal_pulse(struct request *rq, struct err *e)
     if (more)
         buf_add(b, VIEW(",\"more\":true"));
     buf_add(b, VIEW(",\"news\":["));
+    buf_add(b, buf_view(&told));
+    buf_add(b, VIEW("]}"));
+    return RC_OK;
+}
+
+/* ---- what a balancer hears ---- */
+
+/* ?boot=&cursor= as the last answer had them. Without the refusals of the past: no route depends on them. */
+rc internal_news_get(struct request *rq, struct err *e)
+{
+    const struct directory *d = rq->app;
+    struct news *news = d->internal->news;
+    const struct query_arg *boot = request_arg(rq, "boot"), *from = request_arg(rq, "cursor");
+    SCOPED(buf_done) struct buf told = { 0 };
+    uint64_t seen = 0;
+    int64_t cursor;
+    bool more;
+    if (from && !view_to_u64(from->value, INT64_MAX, &seen))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "cursor must be a number");
+    bool known = news_since(news, NEWS_FOR_BALANCERS, boot ? boot->value : VIEW(""), (int64_t)seen, &told,
+                            &cursor, &more);
+    struct buf *b = reply_body(rq);
+    buf_addf(b, "{\"boot\":\"%s\",\"cursor\":%" PRId64 "%s%s,\"news\":[", news_boot(news), cursor,
+             known ? "" : ",\"all\":true", more ? ",\"more\":true" : "");
     buf_add(b, buf_view(&told));
     buf_add(b, VIEW("]}"));
     return RC_OK;

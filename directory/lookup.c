@@ -76,6 +76,8 @@ static rc place(struct directory *d, struct backend_session *s, struct arena *a,
     LOG(LOG_INFO, "user placed", LOG_I("uid", uid), LOG_V("node", to.name), LOG_V("placed", placed));
     if (again)
         directory_forget(d, acc->name, acc->uid);
+    else
+        directory_placed(d, acc->name);
     acc->node = to.name;
     acc->placed = placed;
     acc->uid = uid;

@@ -11,7 +11,7 @@
 
 #define NAME_MAX_BYTES 255
 
-enum what { FORGET, REFUSE, ALLOW };
+enum what { FORGET, REFUSE, ALLOW, PLACED };
 
 struct item {
     enum what what;
@@ -52,12 +52,22 @@ static void add(struct news *n, const struct item *x)
     pthread_mutex_unlock(&n->lock);
 }
 
-void news_forget(struct news *n, view name)
+static void add_name(struct news *n, enum what what, view name)
 {
-    struct item x = { .what = FORGET };
+    struct item x = { .what = what };
     assert(name.n <= NAME_MAX_BYTES);
     memcpy(x.name, name.p, name.n);
     add(n, &x);
+}
+
+void news_forget(struct news *n, view name)
+{
+    add_name(n, FORGET, name);
+}
+
+void news_placed(struct news *n, view name)
+{
+    add_name(n, PLACED, name);
 }
 
 void news_refuse(struct news *n, int64_t uid, int64_t until_s)
@@ -87,7 +97,9 @@ static void put(struct buf *out, int64_t n, const struct item *x)
 {
     switch (x->what) {
     case FORGET:
-        buf_addf(out, "{\"n\":%" PRId64 ",\"what\":\"forget\",\"name\":", n);
+    case PLACED:
+        buf_addf(out, "{\"n\":%" PRId64 ",\"what\":\"%s\",\"name\":", n,
+                 x->what == FORGET ? "forget" : "placed");
         json_put_string(out, view_of(x->name));
         buf_addc(out, '}');
         break;
@@ -100,18 +112,22 @@ static void put(struct buf *out, int64_t n, const struct item *x)
     }
 }
 
-bool news_since(struct news *n, view boot, int64_t cursor, struct buf *out, int64_t *out_cursor,
-                bool *out_more)
+bool news_since(struct news *n, enum news_for who, view boot, int64_t cursor, struct buf *out,
+                int64_t *out_cursor, bool *out_more)
 {
     pthread_mutex_lock(&n->lock);
     int64_t last = n->last, gone = last > NEWS_KEPT ? last - NEWS_KEPT : 0;
+    size_t before = out->n;
     bool known = view_eq(boot, view_of(n->boot)) && cursor >= gone && cursor <= last;
     if (known && last - cursor > NEWS_AT_ONCE)
         last = cursor + NEWS_AT_ONCE;
     for (int64_t i = cursor; known && i < last; i++) { /* number i + 1 stands in place i */
-        if (i > cursor)
+        const struct item *x = &n->items[i % NEWS_KEPT];
+        if (x->what == PLACED && who == NEWS_FOR_NODES)
+            continue;
+        if (out->n > before)
             buf_addc(out, ',');
-        put(out, i + 1, &n->items[i % NEWS_KEPT]);
+        put(out, i + 1, x);
     }
     *out_more = known && last < n->last;
     *out_cursor = last;

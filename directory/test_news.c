@@ -15,7 +15,7 @@ struct reader {
 static bool listen(struct news *n, struct reader *r)
 {
     buf_clear(&r->told);
-    bool known = news_since(n, view_of(r->boot), r->cursor, &r->told, &r->cursor, &r->more);
+    bool known = news_since(n, NEWS_FOR_NODES, view_of(r->boot), r->cursor, &r->told, &r->cursor, &r->more);
     memcpy(r->boot, news_boot(n), NEWS_BOOT + 1);
     return known;
 }
@@ -40,6 +40,31 @@ static void who_comes_for_the_first_time_must_forget_all_and_then_hears_what_is_
     assert_int_equal(r.cursor, 4);
     assert_true(listen(n, &r));
     assert_string_equal(buf_text(&r.told), "");
+    buf_done(&r.told);
+    news_free(n);
+}
+
+static void who_was_placed_is_told_to_balancers_alone(void **state)
+{
+    (void)state;
+    struct news *n = news_new();
+    struct reader r = { .cursor = 0 };
+    int64_t cursor;
+    bool more;
+    assert_false(listen(n, &r));
+    news_forget(n, VIEW("anna"));
+    news_placed(n, VIEW("bert"));
+    news_allow(n, 7);
+    news_placed(n, VIEW("carl"));
+    assert_true(listen(n, &r));
+    assert_string_equal(buf_text(&r.told), "{\"n\":1,\"what\":\"forget\",\"name\":\"anna\"},"
+                                           "{\"n\":3,\"what\":\"allow\",\"uid\":7}");
+    assert_int_equal(r.cursor, 4);
+    buf_clear(&r.told);
+    assert_true(news_since(n, NEWS_FOR_BALANCERS, view_of(r.boot), 1, &r.told, &cursor, &more));
+    assert_string_equal(buf_text(&r.told), "{\"n\":2,\"what\":\"placed\",\"name\":\"bert\"},"
+                                           "{\"n\":3,\"what\":\"allow\",\"uid\":7},"
+                                           "{\"n\":4,\"what\":\"placed\",\"name\":\"carl\"}");
     buf_done(&r.told);
     news_free(n);
 }
@@ -123,6 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_comes_for_the_first_time_must_forget_all_and_then_hears_what_is_new),
+        cmocka_unit_test(who_was_placed_is_told_to_balancers_alone),
         cmocka_unit_test(an_answer_that_was_lost_is_told_again),
         cmocka_unit_test(the_numbers_of_another_life_mean_nothing),
         cmocka_unit_test(who_was_away_for_too_long_must_forget_all),

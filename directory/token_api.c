@@ -212,6 +212,7 @@ static rc record_new(struct request *rq, const struct asked *q, struct err *e)
         lookup_give_back(w->d, w->session, owner.name);
     TRY(r);
     limits_count(w->d->signups, rq->peer, clock_mono_us(w->d->clock) / 1000000);
+    directory_placed(w->d, q->name);
     LOG(LOG_INFO, "account made", LOG_I("uid", uid), LOG_V("node", owner.name), LOG_V("id", rq->id));
     return RC_OK;
 }

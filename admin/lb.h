@@ -1,0 +1,187 @@
+/* The balancer's side of heddle-admin: one model (nodes, slots, users with a row of their own, limits), read from the directory, rendered
+ * through the templates of lb-rules/, and kept up to date in a running HAProxy or nginx. Design and figures: lb-rules/README.md.
+ * One thread. */
+#ifndef HEDDLE_ADMIN_LB_H
+#define HEDDLE_ADMIN_LB_H
+
+#include <jansson.h>
+
+#include "admin/admin.h"
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/scope.h"
+#include "common/base/slots.h"
+
+struct ask;
+
+/* ---- tables of routes (lb_table.c) ---- */
+
+/* Which of the two keys a user is found by. */
+enum lb_proto { LB_15, LB_11, LB_PROTOS };
+
+/* Rows from a key (uid or name as text) to a node, sorted by key; in the order of bytes. */
+struct lb_row {
+    char *key;
+    int node; /* index in the model */
+};
+struct lb_table {
+    struct lb_row *rows;
+    size_t n, cap;
+    bool dirty; /* appended to, not sorted yet */
+};
+void lb_table_done(struct lb_table *t);
+void lb_table_append(struct lb_table *t, view key, int node); /* any number of them, then … */
+void lb_table_sort(struct lb_table *t);                       /* … once; of equal keys one stays      */
+int lb_table_find(const struct lb_table *t, view key);        /* the node; -1: no row */
+/* Sets the row, or with node -1 removes it; true: something changed. */
+bool lb_table_set(struct lb_table *t, view key, int node);
+
+/* ---- the model (lb_model.c) ---- */
+
+struct lb_node {
+    view name, url, address, state, pools;
+    view id;    /* the name as balancers can write it: colons and brackets are underscores */
+    view reach; /* HOST:PORT to connect to                                              */
+    view host;  /* host of its own URL, for TLS                                         */
+    bool tls;
+    int64_t capacity;
+};
+
+struct lb_model {
+    struct arena arena; /* texts of the nodes */
+    struct lb_node *nodes;
+    size_t n;
+    int slots[SLOTS]; /* index of the node; -1: none */
+    struct lb_table users[LB_PROTOS];
+    uint64_t accounts; /* seen */
+};
+
+void lb_model_done(struct lb_model *m);
+/* The table of nodes and the slots; users stay empty. m: zeroed or done. */
+MUST_USE rc lb_model_nodes(const struct admin_conf *c, struct ask *ask, struct lb_model *m, struct err *e);
+/* All accounts: fills users. */
+MUST_USE rc lb_model_users(const struct admin_conf *c, struct ask *ask, struct lb_model *m, struct err *e);
+/* Whether both have the same nodes with the same members, the state apart. */
+bool lb_model_same_nodes(const struct lb_model *a, const struct lb_model *b);
+int lb_model_node(const struct lb_model *m, view name); /* index; -1 */
+
+/* One account as the directory gives it. */
+struct lb_account {
+    enum lb_proto proto;
+    char key[256]; /* uid or name */
+    int node;      /* -1: none, or one that the table does not have */
+};
+/* RC_BROKEN: not the members that it must have. */
+MUST_USE rc lb_account_read(const struct lb_model *m, const json_t *o, struct lb_account *out, struct err *e);
+/* by: "name", or NULL for a name, a number or a mail address. RC_NOT_FOUND: nobody. */
+MUST_USE rc lb_account_get(struct ask *ask, const struct lb_model *m, view who, const char *by,
+                           struct lb_account *out, struct err *e);
+unsigned lb_slot(enum lb_proto p, view key);
+/* The row that this account wants in its table: -1 if his slot says the same already. */
+int lb_row_wanted(const struct admin_conf *c, const struct lb_model *m, const struct lb_account *a);
+
+/* ---- what is rendered (lb_template.c, lb_render.c, lb_maps.c) ---- */
+
+/* Substitution and repetition: {{name}}, and {{#name}} … {{/name}} once for each object of a list. A name is looked up in the innermost
+ * object, then outwards. Values are refused unless they consist of harmless characters, so no value can leave its place.
+ * RC_BAD_INPUT: a name without a value, a section not closed, a value that is refused: with the line. */
+MUST_USE rc lb_template(view text, const json_t *values, struct buf *out, struct err *e);
+/* The built-in text of "haproxy/haproxy.cfg.tmpl"; VIEW_NONE: no such. */
+view lb_template_text(const char *name);
+
+/* The map files of a kind of balancer. */
+enum lb_map {
+    LB_SLOTS15,
+    LB_SLOTS11,
+    LB_USERS15,
+    LB_USERS11,
+    LB_STATES,
+    LB_BACKOFF,
+    LB_HOSTS,
+    LB_CLASSES,
+    LB_UNAVAILABLE,
+    LB_DOWN,
+    LB_HELD,
+    LB_MAPS
+};
+const char *lb_map_name(enum lb_map map); /* "users15" */
+/* Calls visit with each row of a map. */
+typedef void lb_visit(void *arg, view key, view value);
+void lb_map_rows(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, lb_visit *visit,
+                 void *arg);
+/* Order does not matter to it: the sum of the hashes of all rows, as hex. */
+struct lb_digest {
+    uint64_t sum[4];
+    uint64_t rows;
+};
+void lb_digest_add(struct lb_digest *d, view key, view value);
+void lb_digest_text(const struct lb_digest *d, char out[65]);
+
+/* Writes configuration and maps into lb.folder, each file by a rename; *out_changed: the configuration (not the maps) differs from what
+ * stood there. */
+MUST_USE rc lb_render(const struct admin_conf *c, const struct lb_model *m, bool *out_changed, struct err *e);
+/* The maps that change at run time alone: slots, users, states, back-off, hosts. */
+MUST_USE rc lb_render_maps(const struct admin_conf *c, const struct lb_model *m, struct err *e);
+/* nginx: a word of its own for each time that its files were written; appended to out. */
+MUST_USE rc lb_generation(const struct lb_conf *c, struct buf *out, struct err *e);
+/* Runs a program (its output into the file `log`) and waits. RC_BAD_INPUT: it ended with something else than 0. */
+MUST_USE rc lb_run(const char *const argv[], const char *log, struct err *e);
+
+/* ---- a running balancer (lb_haproxy.c, lb_nginx.c) ---- */
+
+struct lb_change {
+    enum lb_map map;
+    view key;
+    view value; /* VIEW_NONE: the row goes */
+};
+struct lb_driver {
+    const char *name;
+    const char *config; /* file in lb.folder */
+    /* Rows at run time; nginx: its files are written already, and it is told to read them. */
+    rc (*change)(const struct admin_conf *c, const struct lb_change *changes, size_t n, struct err *e);
+    /* Maps as a whole, all at once: slots, users, states, back-off, hosts. */
+    rc (*replace)(const struct admin_conf *c, const struct lb_model *m, struct err *e);
+    /* A new configuration. RC_BAD_INPUT: the balancer refuses it, and goes on with the old one. RC_AWAY: none runs. */
+    rc (*reload)(const struct admin_conf *c, struct err *e);
+    /* What it has in memory. */
+    rc (*digest)(const struct admin_conf *c, enum lb_map map, struct lb_digest *out, struct err *e);
+    bool live; /* rows change without reading files */
+};
+extern const struct lb_driver lb_haproxy, lb_nginx;
+const struct lb_driver *lb_driver_of(const struct lb_conf *c);
+
+/* ---- changes (lb_push.c) ---- */
+
+/* Everything, in a running balancer: files first, then a reload if the configuration changed, then its maps. RC_AWAY: none runs; the files
+ * are written, it will start with them. */
+MUST_USE rc lb_push_all(const struct admin_conf *c, const struct lb_model *m, struct err *e);
+/* One account's row: in the balancer first, then in its files. m needs nodes and slots alone. */
+MUST_USE rc lb_push_account(const struct admin_conf *c, const struct lb_model *m, const struct lb_account *a,
+                            struct err *e);
+
+/* ---- for a mover ---- */
+
+/* Before the freeze: from now on requests of this user wait in the balancer, and those under way have ended when this returns (or
+ * wait_ms is over: RC_BUSY, he is held nevertheless). Nothing happens where lb.folder is not set or the balancer cannot hold.
+ * The hold ends by itself after lb.hold; call lb_release in any case. */
+MUST_USE rc lb_hold(const struct admin_conf *c, int64_t uid, view name, unsigned wait_ms, struct err *e);
+/* After the flip or the undoing: his route as the directory has it now, then he may go on. */
+MUST_USE rc lb_release(const struct admin_conf *c, struct ask *ask, int64_t uid, view name, struct err *e);
+
+/* ---- what a request is (lb_classify.c) ---- */
+
+struct lb_class {
+    const char *name;    /* "15", "11", "token", "user", "screen", "console", "ops", "refused", "other" */
+    enum lb_proto proto; /* of 15 and 11 */
+    view key;            /* of a user; VIEW_NONE: none */
+};
+/* The same decision as in the templates. target: path and query as sent; base: path of the public URL. */
+struct lb_class lb_classify(view target, view base, struct arena *a);
+
+/* The files classes, unavailable and down. */
+struct lb_word {
+    const char *key, *value;
+};
+extern const struct lb_word lb_classes[], lb_unavailable[], lb_down[]; /* ended by NULL */
+
+#endif

@@ -1,0 +1,122 @@
+/* nginx reads files: whatever changes is written first, then it is told to read them again. It says what it has in memory on a socket of its
+ * own, for `lb verify`. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "admin/lb.h"
+#include "common/base/buf.h"
+#include "common/base/json.h"
+
+enum { ANSWER_MS = 5000, ANSWER_BYTES = 1 << 16, POLL_MS = 10, RELOAD_MS = 60000 };
+
+static rc read_pid(const struct lb_conf *c, pid_t *out, struct err *e)
+{
+    SCOPED(buf_done) struct buf path = { 0 };
+    long pid = 0;
+    buf_addf(&path, "%s/nginx.pid", c->folder);
+    FILE *f = fopen(buf_text(&path), "re");
+    if (f && fscanf(f, "%ld", &pid) != 1)
+        pid = 0;
+    if (f)
+        fclose(f);
+    if (pid <= 1)
+        return fail(e, RC_AWAY, RESP_GENERIC, "no process of nginx: %.160s names none", buf_text(&path));
+    *out = (pid_t)pid;
+    return RC_OK;
+}
+
+/* The digest of a map as the running nginx was given it; of "generation": of all of them and the configuration. */
+static rc ask(const struct lb_conf *c, const char *what, struct buf *out, struct err *e)
+{
+    SCOPED(buf_done) struct buf url = { 0 };
+    SCOPED(buf_done) struct buf socket = { 0 };
+    struct answer a = { .status = 0 };
+    struct caller *caller = NULL;
+    buf_addf(&url, "http://localhost/%s", what);
+    buf_addf(&socket, "%s/nginx.sock", c->folder);
+    const struct call call_ = { .method = "GET",
+                                .url = buf_text(&url),
+                                .unix_socket = buf_text(&socket),
+                                .timeout_ms = ANSWER_MS,
+                                .answer_max = ANSWER_BYTES };
+    TRY(caller_new(clock_system(), &caller, e));
+    rc r = call(caller, &call_, &a, e);
+    caller_free(caller);
+    if (r == RC_OK && a.status != 200)
+        r = fail(e, RC_BROKEN, RESP_GENERIC, "nginx answers %ld at %s", a.status, buf_text(&socket));
+    if (r == RC_OK)
+        buf_add(out, buf_view(&a.body));
+    answer_done(&a);
+    return r;
+}
+
+/* "<rows> <digest>" */
+static rc digest(const struct admin_conf *c, enum lb_map map, struct lb_digest *out, struct err *e)
+{
+    SCOPED(buf_done) struct buf text = { 0 };
+    struct lb_digest d = { .rows = 0 };
+    unsigned long long rows, sum[4];
+    TRY(ask(&c->lb, lb_map_name(map), &text, e));
+    if (sscanf(buf_text(&text), "%llu %16llx%16llx%16llx%16llx", &rows, &sum[0], &sum[1], &sum[2], &sum[3]) !=
+        5)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "nginx tells no digest of %s", lb_map_name(map));
+    for (int i = 0; i < 4; i++)
+        d.sum[i] = sum[i];
+    d.rows = rows;
+    *out = d;
+    return RC_OK;
+}
+
+static void pause_ms(long ms)
+{
+    const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+    nanosleep(&t, NULL);
+}
+
+/* SIGHUP: new workers with the new files; the old ones finish what they have. Done when the new generation answers. */
+static rc reload(const struct admin_conf *c, struct err *e)
+{
+    SCOPED(buf_done) struct buf conf = { 0 };
+    SCOPED(buf_done) struct buf log = { 0 };
+    SCOPED(buf_done) struct buf wanted = { 0 };
+    pid_t pid;
+    TRY(read_pid(&c->lb, &pid, e));
+    buf_addf(&conf, "%s/nginx.conf", c->lb.folder);
+    buf_addf(&log, "%s/check.log", c->lb.folder);
+    const char *const check[] = { "nginx", "-t", "-q", "-p", c->lb.folder, "-c", buf_text(&conf), NULL };
+    TRY(lb_run(check, buf_text(&log), e));
+    TRY(lb_generation(&c->lb, &wanted, e));
+    if (kill(pid, SIGHUP) != 0)
+        return fail(e, RC_AWAY, RESP_GENERIC, "nginx's process %ld: %s", (long)pid, strerror(errno));
+    for (long waited = 0; waited < RELOAD_MS; waited += POLL_MS) {
+        SCOPED(buf_done) struct buf now = { 0 };
+        struct err away = ERR_NONE;
+        if (ask(&c->lb, "generation", &now, &away) == RC_OK && view_eq(buf_view(&now), buf_view(&wanted)))
+            return RC_OK;
+        pause_ms(POLL_MS);
+    }
+    return fail(e, RC_UNSURE, RESP_GENERIC,
+                "nginx was told to read its new configuration, and still runs with the old one");
+}
+
+static rc change(const struct admin_conf *c, const struct lb_change *changes, size_t n, struct err *e)
+{
+    (void)changes;
+    return n > 0 ? reload(c, e) : RC_OK;
+}
+
+static rc replace(const struct admin_conf *c, const struct lb_model *m, struct err *e)
+{
+    (void)m;
+    return reload(c, e);
+}
+
+const struct lb_driver lb_nginx = { .name = "nginx",
+                                    .config = "nginx.conf",
+                                    .change = change,
+                                    .replace = replace,
+                                    .reload = reload,
+                                    .digest = digest,
+                                    .live = false };

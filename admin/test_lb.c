@@ -1,0 +1,180 @@
+#include "admin/lb.h"
+
+#include "admin/lb_conf.h"
+#include "common/base/json.h"
+#include "common/base/testing.h"
+
+/* ---- tables ---- */
+
+static void a_table_finds_what_was_set_and_nothing_else(void **state)
+{
+    (void)state;
+    struct lb_table t = { .n = 0 };
+    assert_true(lb_table_set(&t, VIEW("42"), 1));
+    assert_true(lb_table_set(&t, VIEW("4"), 2));
+    assert_true(lb_table_set(&t, VIEW("421"), 3));
+    assert_false(lb_table_set(&t, VIEW("42"), 1));
+    assert_true(lb_table_set(&t, VIEW("42"), 5));
+    assert_int_equal(lb_table_find(&t, VIEW("4")), 2);
+    assert_int_equal(lb_table_find(&t, VIEW("42")), 5);
+    assert_int_equal(lb_table_find(&t, VIEW("421")), 3);
+    assert_int_equal(lb_table_find(&t, VIEW("")), -1);
+    assert_int_equal(lb_table_find(&t, VIEW("43")), -1);
+    assert_false(lb_table_set(&t, VIEW("43"), -1));
+    assert_true(lb_table_set(&t, VIEW("42"), -1));
+    assert_int_equal(lb_table_find(&t, VIEW("42")), -1);
+    assert_int_equal(t.n, 2);
+    lb_table_done(&t);
+}
+
+static void rows_in_any_order_are_sorted_and_found(void **state)
+{
+    (void)state;
+    struct lb_table t = { .n = 0 };
+    for (int i = 0; i < 1000; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%d", i * 7919 % 1000);
+        lb_table_append(&t, view_of(key), i * 7919 % 1000);
+    }
+    lb_table_append(&t, VIEW("5"), 5);
+    lb_table_sort(&t);
+    assert_int_equal(t.n, 1000);
+    for (int i = 0; i < 1000; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%d", i);
+        assert_int_equal(lb_table_find(&t, view_of(key)), i);
+    }
+    lb_table_done(&t);
+}
+
+/* ---- templates ---- */
+
+static void expect_text(const char *template, const char *values, const char *wanted)
+{
+    SCOPED(buf_done) struct buf out = { 0 };
+    SCOPED(json_decref) json_t *v = NULL;
+    struct err e = ERR_NONE;
+    assert_int_equal(json_read(view_of(values), 8, JSON_READ_PLAIN, &v, &e), RC_OK);
+    rc r = lb_template(view_of(template), v, &out, &e);
+    if (!wanted) {
+        assert_int_equal(r, RC_BAD_INPUT);
+        return;
+    }
+    if (r != RC_OK)
+        fail_msg("%s: %s", template, e.text);
+    assert_string_equal(buf_text(&out), wanted);
+}
+
+static void a_template_substitutes_and_repeats(void **state)
+{
+    (void)state;
+    expect_text("", "{}", "");
+    expect_text("a {{b}} c", "{\"b\":\"x\"}", "a x c");
+    expect_text("{{n}}{{n}}", "{\"n\":12}", "1212");
+    expect_text("{{{n}}}", "{\"n\":3}", "{3}");
+    expect_text("x{n}", "{}", "x{n}");
+    expect_text("{{#l}}<{{b}}>{{/l}}", "{\"l\":[{\"b\":\"1\"},{\"b\":\"2\"}]}", "<1><2>");
+    expect_text("{{#l}}{{b}}{{c}} {{/l}}", "{\"c\":\"o\",\"l\":[{\"b\":\"1\"},{\"b\":\"2\",\"c\":\"i\"}]}",
+                "1o 2i ");
+    expect_text("{{#l}}\n{{b}}\n{{/l}}\nend", "{\"l\":[{\"b\":\"1\"},{\"b\":\"2\"}]}", "1\n2\nend");
+    expect_text("{{#l}}{{#m}}{{nowhere}}{{/m}}{{/l}}.", "{\"l\":[]}", ".");
+}
+
+static void a_template_with_a_mistake_is_refused(void **state)
+{
+    (void)state;
+    expect_text("{{b}}", "{}", NULL);
+    expect_text("{{b}}", "{\"b\":\"\"}", NULL);
+    expect_text("{{#l}}", "{\"l\":[]}", NULL);
+    expect_text("{{/l}}", "{\"l\":[]}", NULL);
+    expect_text("{{#l}}{{#m}}{{/l}}{{/m}}", "{\"l\":[{}],\"m\":[{}]}", NULL);
+    expect_text("{{#l}}{{/l}}", "{\"l\":\"text\"}", NULL);
+}
+
+static void a_value_that_could_leave_its_place_is_refused(void **state)
+{
+    static const char *const bad[] = { "a\\nb",  "a;b", "a{b", "a}b", "a#b", "a'b",      "a\\\"b",
+                                       "a\\\\b", "a$b", "a%b", " a",  "a ",  "a\\u0000b" };
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char values[64];
+        snprintf(values, sizeof(values), "{\"b\":\"%s\"}", bad[i]);
+        expect_text("{{b}}", values, NULL);
+    }
+}
+
+/* ---- classes ---- */
+
+static void every_url_has_its_class_and_its_user(void **state)
+{
+    static const struct {
+        const char *target, *class, *key;
+    } cases[] = {
+        { "/1.5/42/info/collections", "15", "42" },
+        { "/1.5/0042/storage/x?ids=1", "15", "42" },
+        { "/1.5/%34%32/info", "15", "42" },
+        { "/1.5/42", "15", "42" },
+        { "/1.5/", "15", NULL },
+        { "/1.5/anna/info", "15", NULL },
+        { "/1.5/12345678901/info", "15", NULL },
+        { "/1.1/Anna/info/collections", "11", "anna" },
+        { "/1/anna/storage", "11", "anna" },
+        { "/1.0/anna/storage/x", "11", "anna" },
+        { "/1.0/anna/info/quota", "11", "anna" },
+        { "/1.0/sync/1.5", "token", NULL },
+        { "/1.0/webhooks/fxa/events", "token", NULL },
+        { "/1.1/an%2fna/info", "11", NULL },
+        { "/1.1/an%zzna/info", "11", NULL },
+        { "/%31.5/7/info", "15", "7" },
+        { "/token/1.0/sync/1.5", "token", NULL },
+        { "/user/1.0/anna/node/weave", "user", NULL },
+        { "/misc/1.0/captcha_html", "user", NULL },
+        { "/weave-password-reset", "screen", NULL },
+        { "/internal/v1/nodes", "refused", NULL },
+        { "/%69nternal/v1/nodes", "refused", NULL },
+        { "/metrics", "refused", NULL },
+        { "/__heartbeat__", "ops", NULL },
+        { "/", "other", NULL },
+        { "//1.5/42/info", "other", NULL },
+        { "/sync/1.5/42/info", "15", "42" },
+        { "/syncx/1.5/42/info", "other", NULL },
+        { "*", "other", NULL },
+        { "", "other", NULL },
+    };
+    SCOPED(arena_done) struct arena a;
+    (void)state;
+    arena_init(&a, 1 << 20);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct lb_class c = lb_classify(view_of(cases[i].target), VIEW("/sync"), &a);
+        if (strcmp(c.name, cases[i].class) != 0 || !view_eq(c.key, view_of(cases[i].key)))
+            fail_msg("%s: %s %.*s", cases[i].target, c.name, VIEW_ARG(c.key));
+    }
+}
+
+static void digests_do_not_depend_on_the_order(void **state)
+{
+    struct lb_digest x = { .rows = 0 }, y = { .rows = 0 }, z = { .rows = 0 };
+    (void)state;
+    lb_digest_add(&x, VIEW("1"), VIEW("a"));
+    lb_digest_add(&x, VIEW("2"), VIEW("b"));
+    lb_digest_add(&y, VIEW("2"), VIEW("b"));
+    lb_digest_add(&y, VIEW("1"), VIEW("a"));
+    lb_digest_add(&z, VIEW("1"), VIEW("b"));
+    lb_digest_add(&z, VIEW("2"), VIEW("a"));
+    assert_memory_equal(&x, &y, sizeof(x));
+    assert_memory_not_equal(&x, &z, sizeof(x));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_table_finds_what_was_set_and_nothing_else),
+        cmocka_unit_test(rows_in_any_order_are_sorted_and_found),
+        cmocka_unit_test(a_template_substitutes_and_repeats),
+        cmocka_unit_test(a_template_with_a_mistake_is_refused),
+        cmocka_unit_test(a_value_that_could_leave_its_place_is_refused),
+        cmocka_unit_test(every_url_has_its_class_and_its_user),
+        cmocka_unit_test(digests_do_not_depend_on_the_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

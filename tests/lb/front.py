@@ -1,0 +1,243 @@
+"""A cluster behind one public name: nodes and directories of lib/cluster.py, a balancer rendered by heddle-admin in front, and clients that
+know nothing but the door."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from lib import hawk
+from lib.cluster import Cluster, Directory, Node, User11
+from lib.heddle import build_folder
+from lib.ops import run
+from lib.processes import Process, free_port, wait_until
+from lib.storage15 import Storage15
+from lib.wire import Connection
+
+KINDS = ("haproxy", "nginx")
+
+
+class Behind:
+    """What nodes and directories have in common: they believe the balancer, and clients know them by its URL."""
+
+    public_url = None
+
+    def write_settings(self, **changes):
+        self.settings |= {"public.url": self.public_url, "public.trusted_proxies": "127.0.0.1"}
+        super().write_settings(**changes)
+
+
+class FrontedDirectory(Behind, Directory):
+    pass
+
+
+class FrontedNode(Behind, Node):
+    """Its own URL is its port's; its address is the door."""
+
+    def write_settings(self, **changes):
+        self.settings |= {"node.url": self.url}
+        super().write_settings(**changes)
+
+    def __init__(self, folder, values):
+        super().__init__(folder, values)
+
+
+class Door:
+    """The public name, as clients see it: stands where tests want a server."""
+
+    def __init__(self, port, base=""):
+        self.port, self.base = port, base
+        self.url = f"http://127.0.0.1:{port}{base}"
+
+    def connection(self, timeout_s=60):
+        return Connection("127.0.0.1", self.port, timeout_s)
+
+    def now(self):
+        return time.time()
+
+    def get(self, path, headers=(), method="GET"):
+        c = self.connection()
+        try:
+            return c.request(method, self.base + path, headers)
+        finally:
+            c.close()
+
+
+class Balancer(Process):
+    """A real haproxy or nginx on the folder that heddle-admin rendered."""
+
+    def __init__(self, kind, folder, port):
+        self.kind = self.name = kind
+        super().__init__(folder)
+        self.port = port
+
+    def argv(self):
+        if self.kind == "haproxy":
+            return ["haproxy", "-W", "-db", "-f", str(self.folder / "haproxy.cfg"), "-p", str(self.folder / "haproxy.pid")]
+        return ["nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-g", "daemon off;"]
+
+    def ready(self):
+        try:
+            Connection("127.0.0.1", self.port, 5).close()
+        except OSError:
+            return False
+        return (self.folder / f"{self.kind}.pid").exists() or self.kind == "nginx"
+
+    def stop(self, timeout_s=45.0):
+        """At once: who asks for a slow end signals it himself."""
+        if self.running:
+            self.child.send_signal(signal.SIGTERM)
+            self.child.wait(timeout_s)
+        return 0
+
+    def kill(self):
+        """Workers of haproxy and nginx end with their master when it is told so, not when it is killed."""
+        self.stop()
+
+    def lines(self):
+        """The JSON log lines so far."""
+        path = self.folder / "access.log" if self.kind == "nginx" else self.log
+        out = []
+        for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+            if line.startswith("{"):
+                out.append(json.loads(line))
+        return out
+
+    def runtime(self, command):
+        """One command of HAProxy's runtime API."""
+        import socket
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(30)
+            s.connect(str(self.folder / "haproxy.sock"))
+            s.sendall(command.encode() + b"\n")
+            parts = []
+            while piece := s.recv(65536):
+                parts.append(piece)
+        return b"".join(parts).decode()
+
+
+class Front(Cluster):
+    """The whole. `settings` are keys of [lb], with "__" for the dot left out: limit_user=5."""
+
+    def __init__(self, kind, folder, engines, directories=1, base="", template=None, direct=False, **settings):
+        self.kind, self.direct = kind, direct
+        self.door = Door(free_port(), base)
+        super().__init__(folder, template or folder / "template", engines, directories)
+        self.balancer = Balancer(kind, folder / "lb", self.door.port)
+        self.follower = None
+        self.settings = {"kind": kind, "folder": str(folder / "lb"), "url": self.door.url, "listen": f"127.0.0.1:{self.door.port}", "connections": 2000}
+        if os.getuid() == 0:
+            self.settings["user"] = "root"
+        self.settings |= settings
+
+    def _directory(self, name):
+        plain = super()._directory(name)
+        made = FrontedDirectory(plain.folder, plain.settings)
+        made.public_url = self.door.url
+        return made
+
+    def _node(self, name, engine):
+        plain = super()._node(name, engine)
+        made = FrontedNode(plain.folder, plain.settings)
+        made.master, made.public_url = self.secret, self.door.url
+        return made
+
+    def add_nodes(self):
+        for i, node in enumerate(self.nodes):
+            self.admin("node", "add", node.url, f"capacity={self.capacity_of(i)}", f"address={self.door.url}")
+
+    # -- the balancer --
+
+    def lb_words(self):
+        values = dict(self.settings)
+        values.setdefault("directories", ",".join(f"127.0.0.1:{d.port}" for d in self.directories))
+        words = ["--set", "admin.directory=" + ",".join(str(d.socket) for d in self.directories), "--set", f"admin.key={self.admin_key}"]
+        for key, value in values.items():
+            words += ["--set", f"lb.{key}={value}"]
+        return words
+
+    def lb(self, *words, expect=0):
+        code, out, err = run(*self.lb_words(), "lb", *words, program="heddle-admin")
+        assert code == expect, f"lb {words}: {code}\n{out}{err}"
+        return out
+
+    def check_files(self):
+        """haproxy -c, nginx -t."""
+        folder = self.folder / "lb"
+        if self.kind == "haproxy":
+            argv = ["haproxy", "-c", "-f", str(folder / "haproxy.cfg")]
+        else:
+            argv = ["nginx", "-t", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+        done = subprocess.run(argv, capture_output=True, text=True)
+        text = done.stdout + done.stderr
+        assert done.returncode == 0, text
+        for word in ("warn", "alert", "emerg", "notice"):
+            assert word not in text.lower(), text
+        return text
+
+    def start(self):
+        super().start()
+        self.lb("render")
+        self.balancer.start()
+        return self
+
+    def follow(self):
+        self.follower = Follower(self.folder / "follow", self.lb_words()).start()
+        wait_until(lambda: "as the directory says" in self.follower.log_text(), "the follower has read everything", 30)
+        return self.follower
+
+    def stop(self):
+        if self.follower:
+            self.follower.stop()
+        self.balancer.stop()
+        return super().stop()
+
+    def await_well(self, count=None):
+        """The balancer's checks have found so many nodes."""
+        count = len(self.nodes) if count is None else count
+        if self.kind == "haproxy":
+            wait_until(lambda: sum(",node,0," in line and ",UP," in line for line in self.balancer.runtime("show stat").splitlines()
+                                   if line.startswith("node_")) == count, "nodes are up in haproxy", 20)
+
+    # -- clients that come through the door --
+
+    def user15(self, sub=None, state="aaaa", k=1234):
+        out = self.token(sub or os.urandom(16).hex(), state, k)
+        assert out["api_endpoint"].startswith(self.door.url + "/1.5/"), out
+        return Storage15(self.door, out["uid"], out["id"], out["key"], base=f"{self.door.base}/1.5/{out['uid']}")
+
+    def user11(self, **options):
+        return User11Door(self, options.get("password", "correct horse battery"))
+
+    def token(self, sub, state="aaaa", k=1234, server=None):
+        server = server or self.door
+        c = server.connection()
+        try:
+            r = c.request("GET", f"{getattr(server, 'base', '')}/1.0/sync/1.5", [
+                ("Authorization", "Bearer " + self.issuer.access_token(sub)),
+                ("X-KeyID", f"{k}-{hawk.b64url_nopad(bytes.fromhex(state))}")])
+        finally:
+            c.close()
+        assert r.status == 200, repr(r)
+        return r.json()
+
+    def owner(self, uid):
+        """The node of a user, by the directory."""
+        name = json.loads(self.admin_json("user", "show", str(uid)))["node"]
+        return next(n for n in self.nodes if n.node_name == name)
+
+
+class Follower(Process):
+    name = "follow"
+
+    def __init__(self, folder, words):
+        super().__init__(folder)
+        self.words = words
+
+    def argv(self):
+        return [str(build_folder() / "heddle-admin"), *self.words, "lb", "follow"]
+
+    def ready(self):
+        return True
