@@ -67,6 +67,7 @@ def parts(full, seed):
     yield e2e('build/asan', 1 if full else 2)
     yield e2e('build/tsan', 1 if full else 4)
     yield Part('memory', pytest('tests/campaign/test_memory.py'), slots=2, builds=('release',), env={'HEDDLE_BUILD': 'build/release'})
+    yield Part('bench', [PY, 'tests/load/bench.py', '--smoke'], slots=2, builds=('release',), timeout=300)
     yield Part('fuzz', ['tests/fuzz/run.sh', '600' if full else '30'], slots=2, timeout=7200)
     yield Part('lint', ['tests/lint/run.sh'], slots=2, builds=('release',))
 
