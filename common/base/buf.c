@@ -27,21 +27,6 @@ void buf_reserve(struct buf *b, size_t more)
     b->cap = cap;
 }
 
-void buf_add(struct buf *b, view v)
-{
-    if (v.n == 0)
-        return;
-    buf_reserve(b, v.n);
-    memcpy(b->p + b->n, v.p, v.n);
-    b->n += v.n;
-}
-
-void buf_addc(struct buf *b, char c)
-{
-    buf_reserve(b, 1);
-    b->p[b->n++] = c;
-}
-
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list args, again;

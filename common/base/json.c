@@ -82,10 +82,12 @@ static const char escape_of[256] = {
     [28] = 'u', [29] = 'u',   [30] = 'u',   [31] = 'u',   ['"'] = '"', ['\\'] = '\\',
 };
 
+#define STRING_PIECE 256 /* bytes that are escaped with room for the worst */
 #define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
 
-/* Does one of the eight bytes need an escape? The high bit of a byte of x - 1 & ~x shows that the byte was 0. */
-static bool any_escape(uint64_t w)
+/* The high bit of each byte that needs an escape; of bytes behind the first such it may be set, too. (x - 1 & ~x has the high bit of
+ * the lowest byte that is 0.) The first byte is the lowest, see first_of. */
+static uint64_t escapes_in(uint64_t w)
 {
     uint64_t quote = w ^ EACH_BYTE('"'), slash = w ^ EACH_BYTE('\\');
 
@@ -94,43 +96,61 @@ static bool any_escape(uint64_t w)
            EACH_BYTE(0x80);
 }
 
-/* How many bytes from p on are written as they are? Payloads are kilobytes of base64 with a quote here and there, so
- * eight are looked at together. */
-static size_t plain_run(const char *p, size_t n)
+static uint64_t eight_bytes(const char *p)
 {
-    size_t i = 0;
+    uint64_t w;
 
-    for (; n - i >= 8; i += 8) {
-        uint64_t w;
+    memcpy(&w, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    return w;
+}
 
-        memcpy(&w, p + i, 8);
-        if (any_escape(w))
-            break;
+/* There is room for six bytes for each of text, and eight more. Gives the end of what was written. Payloads are kilobytes of base64 with
+ * a quote here and there, so eight bytes are copied and looked at together. */
+static char *put_escaped(char *to, view text)
+{
+    static const char hex[] = "0123456789abcdef";
+    const char *p = text.p, *end = text.p + text.n;
+
+    while (p < end) {
+        if (end - p >= 8) {
+            uint64_t found = escapes_in(eight_bytes(p));
+            size_t n = found ? (size_t)__builtin_ctzll(found) / 8 : 8;
+
+            memcpy(to, p, 8);
+            p += n;
+            to += n;
+            if (!found)
+                continue;
+        }
+        unsigned char c = (unsigned char)*p++;
+        char letter = escape_of[c];
+
+        if (letter)
+            *to++ = '\\';
+        *to++ = letter ? letter : (char)c;
+        if (letter == 'u') {
+            memcpy(to, "00", 2);
+            to[2] = hex[c >> 4];
+            to[3] = hex[c & 15];
+            to += 4;
+        }
     }
-    while (i < n && !escape_of[(unsigned char)p[i]])
-        i++;
-    return i;
+    return to;
 }
 
 void json_put_string(struct buf *b, view text)
 {
-    static const char hex[] = "0123456789abcdef";
-    size_t at = 0;
-
     buf_reserve(b, text.n + 2);
     buf_addc(b, '"');
-    while (at < text.n) {
-        size_t run = plain_run(text.p + at, text.n - at);
+    for (size_t at = 0; at < text.n;) {
+        size_t n = text.n - at < STRING_PIECE ? text.n - at : STRING_PIECE;
 
-        if (run > 0)
-            buf_add(b, (view){ .p = text.p + at, .n = run });
-        at += run;
-        if (at < text.n) {
-            unsigned char c = (unsigned char)text.p[at++];
-            char seq[6] = { '\\', escape_of[c], '0', '0', hex[c >> 4], hex[c & 15] };
-
-            buf_add(b, (view){ .p = seq, .n = escape_of[c] == 'u' ? 6 : 2 });
-        }
+        buf_reserve(b, 6 * n + 8);
+        b->n = (size_t)(put_escaped(b->p + b->n, (view){ .p = text.p + at, .n = n }) - b->p);
+        at += n;
     }
     buf_addc(b, '"');
 }

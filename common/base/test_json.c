@@ -176,6 +176,23 @@ static void any_ascii_byte_at_any_place_is_read_back_as_it_was(void **state)
         }
 }
 
+static void long_strings_full_of_escapes_are_read_back_as_they_were(void **state)
+{
+    char text[1100];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = "\"\\\n\x01xyz"[i * 7 % 11 % 7];
+    for (size_t n = 0; n <= sizeof text; n++) {
+        SCOPED(buf_done) struct buf b = { 0 };
+        SCOPED(json_decref) json_t *value = NULL;
+
+        json_put_string(&b, (view){ .p = text, .n = n });
+        assert_int_equal(json_read(buf_view(&b), 1, JSON_READ_PLAIN, &value, NULL), RC_OK);
+        assert_true(view_eq(json_text(value), (view){ .p = text, .n = n }));
+    }
+}
+
 static void a_dump_is_compact_and_appended(void **state)
 {
     SCOPED(buf_done) struct buf b = { 0 };
@@ -201,6 +218,7 @@ int main(void)
         cmocka_unit_test(the_text_of_a_string_keeps_its_nul),
         cmocka_unit_test(strings_are_escaped_where_json_demands_it),
         cmocka_unit_test(any_ascii_byte_at_any_place_is_read_back_as_it_was),
+        cmocka_unit_test(long_strings_full_of_escapes_are_read_back_as_they_were),
         cmocka_unit_test(a_dump_is_compact_and_appended),
     };
 

@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "node/store/query.h"
+#include "node/store/sorted.h"
 
 #define READ_TRIES 4 /* of one item: the number of its collection was wrong, or the connection was lost */
 
@@ -24,7 +25,7 @@ static view keep(struct arena *a, view v)
     return v.p ? arena_copy(a, v) : VIEW_NONE;
 }
 
-static void keep_item(struct arena *a, const struct item *row, struct item *out)
+void item_keep(struct arena *a, const struct item *row, struct item *out)
 {
     *out = *row;
     out->id = keep(a, row->id);
@@ -42,6 +43,14 @@ bool head_selects_nothing(const struct head *h, const struct item_query *q)
            (q->has_newer && c->modified.cs <= q->newer.cs);
 }
 
+void item_from_listing(struct stmt *st, const struct item_query *q, struct item *out)
+{
+    if (q->with_payload)
+        item_from_row(st, 0, out);
+    else
+        *out = (struct item){ .id = col_bytes(st, 0), .modified = stamp_from_ms(col_int(st, 1)) };
+}
+
 static rc read_rows(struct store_txn *tx, const struct item_query *q, uint32_t coll, struct page *page,
                     item_visitor *visit, void *arg, bool *out_more, struct err *e)
 {
@@ -57,10 +66,7 @@ static rc read_rows(struct store_txn *tx, const struct item_query *q, uint32_t c
             return RC_OK;
         }
         struct item it;
-        if (q->with_payload)
-            item_from_row(st, 0, &it);
-        else
-            it = (struct item){ .id = col_bytes(st, 0), .modified = stamp_from_ms(col_int(st, 1)) };
+        item_from_listing(st, q, &it);
         page_pass(page, it.id, stamp_ms(it.modified));
         if (!visit(&it, arg))
             return RC_OK;
@@ -73,8 +79,14 @@ rc store_items_find(struct store_txn *tx, const struct item_query *q, item_visit
     struct page page;
     bool more = false;
     TRY(page_open(q, &page, e));
-    if (!head_selects_nothing(tx->head, q))
-        TRY(read_rows(tx, q, head_coll_find(tx->head, q->coll)->number, &page, visit, arg, &more, e));
+    if (!head_selects_nothing(tx->head, q)) {
+        uint32_t coll = head_coll_find(tx->head, q->coll)->number;
+        bool done = false;
+        if (sorted_pays(tx, q))
+            TRY(sorted_read(tx, q, coll, visit, arg, &done, e));
+        if (!done)
+            TRY(read_rows(tx, q, coll, &page, visit, arg, &more, e));
+    }
     if (out_next)
         *out_next = more && q->skip == 0 ? page_token(&page, tx->arena) : VIEW_NONE;
     return RC_OK;
@@ -97,7 +109,7 @@ rc store_item_get(struct store_txn *tx, view coll, view id, struct item *out, st
         if (row) {
             struct item it;
             item_from_row(st, 0, &it);
-            keep_item(tx->arena, &it, out);
+            item_keep(tx->arena, &it, out);
         }
     }
     return row ? RC_OK : fail(e, RC_NOT_FOUND, RESP_GENERIC, "no such item");
@@ -141,7 +153,7 @@ static rc read_guessed(struct conn *conn, int64_t uid, int64_t epoch, view coll,
     item_from_row(st, HEAD_COLS, &it);
     if (it.expires_ms != 0 && it.expires_ms <= head_now_ms(&h, clock))
         return fail(e, RC_NOT_FOUND, RESP_GENERIC, "the item has expired");
-    keep_item(a, &it, out);
+    item_keep(a, &it, out);
     return RC_OK;
 }
 

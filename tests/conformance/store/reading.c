@@ -291,6 +291,72 @@ static void pages_add_up_to_the_whole_in_every_order(void **state)
     }
 }
 
+/* Fails where an item is not older than the one before, or of the same time and a lower id. */
+struct descent {
+    stamp last;
+    char id[16];
+    size_t n, bytes;
+};
+
+static bool descends(const struct item *it, void *arg)
+{
+    struct descent *d = arg;
+    char id[16];
+    snprintf(id, sizeof id, "%.*s", VIEW_ARG(it->id));
+    assert_true(d->n == 0 || it->modified.cs < d->last.cs ||
+                (it->modified.cs == d->last.cs && strcmp(id, d->id) < 0));
+    d->last = it->modified;
+    memcpy(d->id, id, sizeof id);
+    d->bytes += it->payload.n;
+    d->n++;
+    return true;
+}
+
+static void fill_many(const char *coll, size_t n, view payload)
+{
+    for (size_t done = 0; done < n;) {
+        struct item_patch p[100];
+        char ids[100][16];
+        size_t part = 0;
+        for (; part < 100 && done < n; part++, done++) {
+            snprintf(ids[part], sizeof ids[part], "%05zu", done * 7919 % 100003);
+            p[part] = patch_index(ids[part], "", 0);
+            p[part].payload = payload;
+        }
+        put_patches(coll, p, part);
+        wait_ms(20);
+    }
+}
+
+/* Few are sorted by the node where that is cheaper, many or large ones by the engine. */
+static void collections_of_any_size_come_newest_first(void **state)
+{
+    (void)state;
+    static char large[20000];
+    static const struct {
+        const char *coll;
+        size_t n, payload_bytes;
+    } cases[] = {
+        { "forms", 300, 10 }, { "history", 4096, 10 }, { "passwords", 4097, 10 }, { "prefs", 250, 20000 }
+    };
+    memset(large, 'x', sizeof large);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fill_many(cases[i].coll, cases[i].n, (view){ .p = large, .n = cases[i].payload_bytes });
+        for (int full = 0; full < 2; full++) {
+            struct item_query q = all(cases[i].coll);
+            struct descent d = { .n = 0 };
+            q.order = ORDER_NEWEST;
+            q.with_payload = full;
+            struct store_txn *tx = begin(STORE_READ);
+            OK(store_items_find(tx, &q, descends, &d, NULL, &err));
+            OK(store_items_find(tx, &q, descends, &(struct descent){ .n = 0 }, NULL, &err));
+            commit(tx);
+            assert_int_equal(d.n, cases[i].n);
+            assert_int_equal(d.bytes, full ? cases[i].n * cases[i].payload_bytes : 0);
+        }
+    }
+}
+
 static void pages_respect_newer_and_older(void **state)
 {
     (void)state;
@@ -375,6 +441,12 @@ static void a_token_that_is_not_ours_is_refused(void **state)
         { ORDER_INDEX, "1.5" },
         { ORDER_NEWEST, "99999999999999999999_1" },
         { ORDER_INDEX, "99999999999999999999" },
+        { ORDER_ID, "" },
+        { ORDER_ID, "i" },
+        { ORDER_ID, "i6" },
+        { ORDER_ID, "i6x" },
+        { ORDER_ID, "61" },
+        { ORDER_ID, "12_1" },
     };
     fill_three();
     for (size_t round = 0; round < 2; round++) {
@@ -501,6 +573,7 @@ static const struct CMUnitTest reading_tests[] = {
     TEST(a_visitor_stops_the_reading_and_the_session_goes_on),
     TEST(fields_that_are_null_stay_null),
     TEST(pages_add_up_to_the_whole_in_every_order),
+    TEST(collections_of_any_size_come_newest_first),
     TEST(pages_respect_newer_and_older),
     TEST(a_limit_of_0_is_empty_and_has_no_next_page),
     TEST(both_separators_are_understood),
