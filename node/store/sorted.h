@@ -1,0 +1,17 @@
+/* Whole collections, newest first, from MariaDB: sorted here.
+ *
+ * Its items lie by id. Read newest first, each is looked up by itself, which costs three times the walk over all of them; its own
+ * sorting does the same, as it leaves payloads out. So a collection that is not too large is read as it lies, kept in memory and
+ * sorted. Measured in docs/performance.md. */
+#ifndef HEDDLE_STORE_SORTED_H
+#define HEDDLE_STORE_SORTED_H
+
+#include "node/store/query.h"
+
+bool sorted_pays(const struct store_txn *tx, const struct item_query *q);
+
+/* As store_items_find for a query for which it pays. *out_done false: the collection is too large, and nothing was visited. */
+MUST_USE rc sorted_read(struct store_txn *tx, const struct item_query *q, uint32_t coll, item_visitor *visit,
+                        void *arg, bool *out_done, struct err *e);
+
+#endif
