@@ -13,6 +13,8 @@
 #include "common/web/program.h"
 #include "directory/backend/ldap_conf.h"
 #include "directory/directory.h"
+#include "directory/mail/mail.h"
+#include "directory/screens/screens.h"
 #include "node/node.h"
 
 #define TOKEN_SECRET_BYTES 32
@@ -28,6 +30,8 @@ enum {
     GROUP_CACHE,
     GROUP_DIRECTORY,
     GROUP_LDAP,
+    GROUP_MAIL,
+    GROUP_SCREENS,
     N_GROUPS
 };
 
@@ -51,6 +55,8 @@ struct box {
     struct cache_conf cache;
     struct directory_conf directory_conf;
     struct ldap_conf ldap;
+    struct mail_conf mail;
+    struct screens_conf screens;
 
     char *url; /* public URL */
     char *store_path, *directory_path, *internal_path;
@@ -153,6 +159,8 @@ static rc check(void *arg, struct err *e)
     TRY(directory_check(&b->directory_conf, b->url, e));
     if (strcmp(b->directory_conf.backend, "ldap") == 0)
         TRY(ldap_conf_check(&b->ldap, e));
+    TRY(mail_check(&b->mail, e));
+    TRY(screens_check(&b->screens, e));
     return sync_limits_ready(&b->limits, e);
 }
 
@@ -201,6 +209,11 @@ static rc open_both(struct box *b, struct err *e)
     const char *own = b->node_conf.url[0] ? b->node_conf.url : b->url;
     TRY(directory_open(&(struct directory_options){ .conf = &b->directory_conf,
                                                     .ldap = &b->ldap,
+                                                    .mail = &b->mail,
+                                                    .screens = &b->screens,
+                                                    .sole_node_socket = b->internal.listen[0] == '/'
+                                                                            ? b->internal.listen
+                                                                            : NULL,
                                                     .public_url = b->url,
                                                     .data_dir = b->data.dir,
                                                     .clock = clock_system(),
@@ -326,6 +339,8 @@ int main(int argc, char **argv)
         [GROUP_DIRECTORY] = { directory_conf_keys, directory_conf_keys_n, &box.directory_conf,
                               sizeof(box.directory_conf) },
         [GROUP_LDAP] = { ldap_conf_keys, ldap_conf_keys_n, &box.ldap, sizeof(box.ldap) },
+        [GROUP_MAIL] = { mail_conf_keys, mail_conf_keys_n, &box.mail, sizeof(box.mail) },
+        [GROUP_SCREENS] = { screens_conf_keys, screens_conf_keys_n, &box.screens, sizeof(box.screens) },
     };
     const struct program program = {
         .name = "heddle",

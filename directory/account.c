@@ -3,9 +3,11 @@
 #include "common/base/encode.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
-#include "directory/inside.h"
+#include "directory/notices.h"
+#include "directory/reset.h"
+#include "directory/screens/screens.h"
 
-enum { NAME_MAX_BYTES = 32, RESET_GROUPS_LEAST = 4, RESET_GROUPS_MOST = 7 };
+enum { NAME_MAX_BYTES = 32 };
 
 static struct directory_worker *worker(const struct request *rq)
 {
@@ -47,12 +49,12 @@ rc user_api_exists(struct request *rq, struct err *e)
 
 /* ---- creating ---- */
 
-struct signup {
-    view mail, password;
+struct sign_up {
+    view mail, password, challenge, response;
 };
 
 /* Rows 2 to 6 of "PUT /user/1.0/<user>", in their order. */
-static rc signup_read(struct request *rq, view name, json_t **root, struct signup *out, struct err *e)
+static rc signup_read(struct request *rq, view name, json_t **root, struct sign_up *out, struct err *e)
 {
     TRY(json_read(rq->body, JSON_DEPTH_MAX, JSON_READ_PLAIN, root, e));
     if (!json_is_object(*root))
@@ -63,7 +65,25 @@ static rc signup_read(struct request *rq, view name, json_t **root, struct signu
     if (worker(rq)->d->conf->strict_usernames && !mail_makes_name(out->mail, name, rq->arena))
         return fail(e, RC_BAD_INPUT, RESP_EMAIL_MISMATCH, "the name does not belong to the mail address");
     out->password = json_text(json_object_get(*root, "password"));
+    out->challenge = json_text(json_object_get(*root, "captcha-challenge"));
+    out->response = json_text(json_object_get(*root, "captcha-response"));
     return password_rule(name, out->password, e);
+}
+
+/* The shared secret stands for a solved captcha. */
+static bool knows_secret(const struct request *rq, const char *header)
+{
+    view given = request_header(rq, header);
+    const struct registration r = directory_registration(worker(rq)->d);
+    return given.p && r.secret[0] != '\0' && secret_eq(given, view_of(r.secret));
+}
+
+static rc check_captcha(struct request *rq, view challenge, view response, struct err *e)
+{
+    if (knows_secret(rq, "X-Weave-Secret") || knows_secret(rq, "X-Captcha-Override") ||
+        captcha_solved(worker(rq)->d, rq->arena, challenge, response))
+        return RC_OK;
+    return fail(e, RC_BAD_INPUT, RESP_CAPTCHA, "the captcha is not solved");
 }
 
 /* Not on the list is 400 with the code of a bad user name: not 503, which a client takes for a passing trouble. */
@@ -81,9 +101,10 @@ static rc may_register(struct directory *d, view mail, struct err *e)
     return fail(e, RC_BAD_INPUT, RESP_USERNAME, "not on the list of those who may have an account");
 }
 
-static rc create(struct request *rq, view name, const struct signup *up, struct err *e)
+rc signup(struct request *rq, view name, view mail, view password, struct err *e)
 {
     struct directory *d = worker(rq)->d;
+    TRY(may_register(d, mail, e));
     int64_t uid, now_s = clock_mono_us(d->clock) / 1000000;
     unsigned wait_s = limits_wait(d->signups, rq->peer, now_s);
     if (wait_s > 0) {
@@ -95,8 +116,8 @@ static rc create(struct request *rq, view name, const struct signup *up, struct 
     rc r = account_add(worker(rq)->session,
                        &(struct account_new){ .name = name,
                                               .uid = uid,
-                                              .mail = up->mail,
-                                              .password = up->password,
+                                              .mail = mail,
+                                              .password = password,
                                               .created_ms = directory_now_ms(d),
                                               .epoch = 1 },
                        e);
@@ -112,7 +133,7 @@ rc user_api_create(struct request *rq, struct err *e)
 {
     view name = user_api_name(rq);
     SCOPED(json_decref) json_t *root = NULL;
-    struct signup up;
+    struct sign_up up;
     bool there;
     if (name.n > NAME_MAX_BYTES)
         return fail(e, RC_BAD_INPUT, RESP_USERNAME, "a name of %zu bytes", name.n);
@@ -120,8 +141,8 @@ rc user_api_create(struct request *rq, struct err *e)
     if (there)
         return fail(e, RC_BAD_INPUT, RESP_OVERWRITE, "the account exists already");
     TRY(signup_read(rq, name, &root, &up, e));
-    TRY(may_register(worker(rq)->d, up.mail, e));
-    TRY(create(rq, name, &up, e));
+    TRY(check_captcha(rq, up.challenge, up.response, e));
+    TRY(signup(rq, name, up.mail, up.password, e));
     return say(rq, name);
 }
 
@@ -144,49 +165,33 @@ rc user_api_delete(struct request *rq, struct err *e)
     return RC_OK;
 }
 
-/* XK3P-09QZ-M2ML-A7TT: groups of four, of capital letters and digits. */
-static bool is_reset_code(view v)
-{
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        if (i % 5 == 4 ? c != '-' : !((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')))
-            return false;
-    }
-    return v.n % 5 == 4 && v.n / 5 + 1 >= RESET_GROUPS_LEAST && v.n / 5 + 1 <= RESET_GROUPS_MOST;
-}
-
-static rc no_reset_storage(struct err *e)
-{
-    return fail(e, RC_AWAY, RESP_GENERIC, "reset storage not configured");
-}
-
-static rc check_reset_code(struct request *rq, view name, view code, struct err *e)
-{
-    bool there;
-    if (!is_reset_code(code))
-        return fail(e, RC_BAD_INPUT, RESP_RESET_CODE, "not the form of a reset code");
-    TRY(is_there(rq, name, &there, e));
-    if (!there)
-        return fail(e, RC_NOT_FOUND, RESP_GENERIC, "no such account");
-    return no_reset_storage(e);
-}
-
-rc user_api_password(struct request *rq, struct err *e)
+static rc change_password(struct request *rq, view name, struct err *e)
 {
     struct directory *d = worker(rq)->d;
-    view name = user_api_name(rq), code = request_header(rq, "X-Weave-Password-Reset");
-    struct account acc = { 0 };
-    if (!utf8_valid(rq->body))
-        return fail(e, RC_BAD_INPUT, RESP_PASSWORD_WEAK, "the new password is not UTF-8");
-    TRY(password_rule(name, rq->body, e));
-    if (code.p)
-        TRY(check_reset_code(rq, name, code, e));
-    else
-        TRY(identity_basic(rq, name, &acc, e));
+    struct account acc;
+    TRY(identity_basic(rq, name, &acc, e));
     rc r = account_set_password(worker(rq)->session, name, rq->body, e);
     directory_forget(d, name, 0); /* also when it may have been changed */
     TRY(r);
     LOG(LOG_INFO, "password changed", LOG_I("uid", acc.uid), LOG_V("id", rq->id));
+    notice_tell(d, rq->arena, NOTICE_CHANGED, acc.mail, &(struct notice_facts){ .name = name },
+                request_words(rq));
+    return RC_OK;
+}
+
+/* Protocol: User API 1.0, "POST …/password": the form of the code is looked at before anything else is. */
+rc user_api_password(struct request *rq, struct err *e)
+{
+    view name = user_api_name(rq), code = request_header(rq, "X-Weave-Password-Reset");
+    if (!utf8_valid(rq->body))
+        return fail(e, RC_BAD_INPUT, RESP_PASSWORD_WEAK, "the new password is not UTF-8");
+    TRY(password_rule(name, rq->body, e));
+    if (code.p && !reset_code_form(code))
+        return fail(e, RC_BAD_INPUT, RESP_RESET_CODE, "not the form of a reset code");
+    if (code.p)
+        TRY(reset_finish(worker(rq), rq->arena, name, code, rq->body, request_words(rq), e));
+    else
+        TRY(change_password(rq, name, e));
     return say(rq, VIEW("success"));
 }
 
@@ -198,18 +203,57 @@ rc user_api_email(struct request *rq, struct err *e)
         return fail(e, RC_BAD_INPUT, RESP_NO_EMAIL, "no usable mail address");
     TRY(identity_basic(rq, name, &acc, e));
     TRY(account_cas(worker(rq)->session, name, &(struct change){ ATTR_MAIL, acc.mail, rq->body }, 1, e));
+    if (!view_eq(acc.mail, rq->body))
+        notice_tell(worker(rq)->d, rq->arena, NOTICE_EMAIL, acc.mail, &(struct notice_facts){ .name = name },
+                    request_words(rq));
     return say(rq, rq->body);
+}
+
+/* ---- reset codes by mail ---- */
+
+static view arg_value(const struct request *rq, const char *name)
+{
+    const struct query_arg *a = request_arg(rq, name);
+    return a ? a->value : VIEW_NONE;
+}
+
+static rc reset_start(struct request *rq, view name, struct err *e)
+{
+    struct directory *d = worker(rq)->d;
+    struct account acc;
+    int64_t now_s = clock_mono_us(d->clock) / 1000000;
+    rc r = account_get(worker(rq)->session, ACCOUNT_BY_NAME, name, rq->arena, &acc, e);
+    if (r == RC_NOT_FOUND || (r == RC_OK && !reset_possible(&acc)))
+        return fail(e, RC_BAD_INPUT, RESP_USERNAME, "no account whose password could be reset");
+    TRY(r);
+    if (acc.mail.n == 0)
+        return fail(e, RC_BAD_INPUT, RESP_NO_EMAIL, "no mail address on file");
+    TRY(check_captcha(rq, arg_value(rq, "captcha-challenge"), arg_value(rq, "captcha-response"), e));
+    unsigned wait_s = limits_wait(d->screens->asks, rq->peer, now_s);
+    if (wait_s > 0) {
+        r = fail(e, RC_BUSY, RESP_GENERIC, "too many mails asked for from there");
+        e->retry_after_s = wait_s;
+        return r;
+    }
+    limits_count(d->screens->asks, rq->peer, now_s);
+    return reset_ask(worker(rq), rq->arena, name, request_words(rq), false, e);
+}
+
+static rc reset_stop(struct request *rq, view name, struct err *e)
+{
+    struct account acc;
+    TRY(identity_basic(rq, name, &acc, e));
+    TRY(check_captcha(rq, arg_value(rq, "captcha-challenge"), arg_value(rq, "captcha-response"), e));
+    TRY(reset_cancel(worker(rq), rq->arena, name, e));
+    LOG(LOG_INFO, "password reset cancelled", LOG_I("uid", acc.uid), LOG_V("id", rq->id));
+    return RC_OK;
 }
 
 rc user_api_reset(struct request *rq, struct err *e)
 {
-    (void)rq;
-    return no_reset_storage(e);
-}
-
-/* No captcha: 404 makes Firefox hide its frame and send none. */
-rc captcha_html(struct request *rq, struct err *e)
-{
-    (void)rq;
-    return fail(e, RC_NOT_FOUND, RESP_GENERIC, "the captcha is off");
+    view name = user_api_name(rq);
+    if (!worker(rq)->d->mailer)
+        return fail(e, RC_AWAY, RESP_GENERIC, "this directory sends no mails");
+    TRY(rq->method == DELETE ? reset_stop(rq, name, e) : reset_start(rq, name, e));
+    return say(rq, VIEW("success"));
 }

@@ -3,9 +3,19 @@
 #include "common/base/mem.h"
 #include "directory/choice.h"
 #include "directory/internal.h"
+#include "directory/mail/mail.h"
 #include "directory/pools.h"
+#include "directory/reset.h"
+#include "directory/screens/screens.h"
+#include "directory/seal.h"
 
-enum { UID_BLOCK = 16, SECRET_LEAST = 8, METRICS_KEY_BYTES = 32, ARENA_BYTES = 256 * 1024 };
+enum {
+    UID_BLOCK = 16,
+    SECRET_LEAST = 8,
+    METRICS_KEY_BYTES = 32,
+    ARENA_BYTES = 256 * 1024,
+    VERIFY_PASSWORD_MOST = 1024
+};
 enum { SIGNUP_WINDOW_S = 3600, WRONG_PASSWORD_WINDOW_S = 600 };
 
 int64_t directory_now_ms(const struct directory *d)
@@ -182,6 +192,36 @@ static rc read_pools(struct directory *d, struct err *e)
     return RC_OK;
 }
 
+static rc open_screens(struct directory *d, const struct directory_options *o, struct err *e)
+{
+    const struct conf_list *own = o->screens ? &o->screens->secrets : NULL;
+    rc r = seal_new(own && own->n > 0 ? own : &o->conf->token_secrets, &d->seal, e);
+    if (r == RC_BAD_INPUT && own && own->n > 0)
+        return fail(e, r, RESP_GENERIC, "screens.secrets: %.200s", e->text);
+    TRY(r);
+    d->sole_socket = o->sole_node_socket;
+    return screens_open(d, o->screens, &d->screens, e);
+}
+
+/* Mails come from heddle@ the host that people know. */
+static rc open_mail(struct directory *d, const struct directory_options *o, struct err *e)
+{
+    struct url_parts u;
+    SCOPED(buf_done) struct buf from = { 0 };
+    if (!o->mail)
+        return RC_OK;
+    if (!url_cut(view_of(o->public_url), &u))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "public.url is \"%s\"", o->public_url);
+    if (u.host.p[0] == '[') /* mail writes such hosts in another way */
+        u.host = VIEW("localhost");
+    buf_addf(&from, "heddle@%.*s", VIEW_ARG(u.host));
+    char *dir = in_data_dir(o->data_dir, "mail");
+    rc r = mailer_open(o->mail, dir, buf_text(&from), d->clock, &d->mailer, e);
+    free(dir);
+    TRY(r);
+    return resets_open(d, &d->resets, e);
+}
+
 static rc open_all(struct directory *d, const struct directory_options *o, struct err *e)
 {
     const struct directory_conf *c = o->conf;
@@ -193,7 +233,9 @@ static rc open_all(struct directory *d, const struct directory_options *o, struc
     TRY(open_oauth(d, c, e));
     if (o->internal_keys)
         TRY(internal_open(d, o->internal_keys, e));
-    return open_backend(d, o, e);
+    TRY(open_backend(d, o, e));
+    TRY(open_screens(d, o, e));
+    return open_mail(d, o, e);
 }
 
 rc directory_open(const struct directory_options *o, struct directory **out, struct err *e)
@@ -223,6 +265,10 @@ void directory_close(struct directory *d)
 {
     if (!d)
         return;
+    resets_close(d->resets);
+    mailer_close(d->mailer);
+    screens_close(d->screens);
+    seal_free(d->seal);
     for (size_t i = 0; i < d->n_spare; i++)
         backend_session_close(d->spare[i]);
     backend_close(d->backend);
@@ -409,6 +455,8 @@ rc directory_verify_in(struct directory *d, struct backend_session *s, view name
     struct account acc;
     struct owner owner;
     arena_init(&a, ARENA_BYTES);
+    if (password.n > VERIFY_PASSWORD_MOST)
+        return fail(e, RC_DENIED, RESP_GENERIC, "a password of %zu bytes", password.n);
     TRY(account_check_password(s, name, password, &a, &acc, e));
     TRY(lookup_place(d, s, &a, &acc, &owner, e));
     if (a.spent || owner.url.n >= sizeof(out->node))

@@ -41,6 +41,8 @@ extern const size_t directory_conf_keys_n;
 
 struct directory;
 struct ldap_conf;
+struct mail_conf;
+struct screens_conf;
 
 struct directory_options {
     const struct directory_conf *conf;
@@ -51,8 +53,12 @@ struct directory_options {
     /* The one box: the only node, always there. NULL in a cluster. */
     const char *sole_node_url;     /* own URL: in tokens       */
     const char *sole_node_address; /* public address: in answers */
+    const char *
+        sole_node_socket; /* unix socket where the node answers too, for the pages that show somebody's data; NULL: ask at its address */
     /* A cluster: who may use the internal routes (common/web/internal.h). NULL: there are none. */
     const struct conf_list *internal_keys;
+    const struct mail_conf *mail;       /* NULL: no mails are sent, and no passwords reset */
+    const struct screens_conf *screens; /* NULL: defaults                                  */
     /* Called after a change that makes remembered credentials void (password changed, account disabled or deleted, client state
      * replaced): name for passwords; uid > 0: tokens of that uid too, until until_s. May be NULL. */
     void (*on_forget)(void *arg, view name, int64_t uid, int64_t until_s);

@@ -1,6 +1,6 @@
 /* "/": a page for people who look what lives here, and the token server's description of itself for programs. */
 #include "common/base/json.h"
-#include "directory/inside.h"
+#include "directory/screens/screens.h"
 
 /* ---- Accept ---- */
 
@@ -55,57 +55,7 @@ bool accept_takes(view accept, view type)
     return false;
 }
 
-/* ---- the page ---- */
-
-static void put_escaped(struct buf *b, view v)
-{
-    for (size_t i = 0; i < v.n; i++) {
-        switch (v.p[i]) {
-        case '&':
-            buf_add(b, VIEW("&amp;"));
-            break;
-        case '<':
-            buf_add(b, VIEW("&lt;"));
-            break;
-        case '>':
-            buf_add(b, VIEW("&gt;"));
-            break;
-        case '"':
-            buf_add(b, VIEW("&quot;"));
-            break;
-        case '\'':
-            buf_add(b, VIEW("&#39;"));
-            break;
-        default:
-            buf_addc(b, v.p[i]);
-        }
-    }
-}
-
-static void page(struct request *rq, const struct directory *d)
-{
-    struct buf *b = reply_body(rq);
-    reply_type(rq, "text/html; charset=utf-8");
-    reply_header(rq, "Content-Security-Policy",
-                 VIEW("default-src 'none'; style-src 'unsafe-inline'; "
-                      "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"));
-    reply_header(rq, "Referrer-Policy", VIEW("no-referrer"));
-    buf_add(
-        b, VIEW("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Heddle</title>"
-                "<meta name=\"viewport\" content=\"width=device-width\"><style>body{font:1rem/1.5 sans-serif;"
-                "max-width:44rem;margin:2rem auto;padding:0 1rem}code{background:#eee;padding:.1em .3em;"
-                "overflow-wrap:anywhere}</style></head><body>\n<h1>Heddle</h1>\n"
-                "<p>This is a sync server for Firefox and its relatives.</p>\n"
-                "<h2>Firefox</h2>\n<p>Open <code>about:config</code>, set "
-                "<code>identity.sync.tokenserver.uri</code> to<br><code>"));
-    put_escaped(b, view_of(d->public_url));
-    buf_add(b,
-            VIEW("/1.0/sync/1.5</code><br>and sign in anew.</p>\n"
-                 "<h2>Pale Moon, and Firefox up to 28</h2>\n<p>Set up Sync, choose \"Use a custom server\", "
-                 "and give it<br><code>"));
-    put_escaped(b, view_of(d->public_url));
-    buf_add(b, VIEW("/</code></p>\n</body></html>\n"));
-}
+/* ---- for programs ---- */
 
 static void description(struct request *rq, const struct directory *d)
 {
@@ -128,11 +78,9 @@ static void description(struct request *rq, const struct directory *d)
 rc home_page(struct request *rq, struct err *e)
 {
     const struct directory *d = rq->app;
-    (void)e;
-    reply_header(rq, "Vary", VIEW("Accept"));
     if (accept_names(request_header(rq, "Accept"), VIEW("text/html")))
-        page(rq, d);
-    else
-        description(rq, d);
+        return screen_home(rq, e);
+    reply_header(rq, "Vary", VIEW("Accept"));
+    description(rq, d);
     return RC_OK;
 }

@@ -15,7 +15,12 @@ rc identity_password(struct directory *d, struct backend_session *s, view peer, 
         e->retry_after_s = wait_s;
         return r;
     }
-    rc r = account_check_password(s, name, password, a, out, e);
+    /* A longer one is nobody's, and hashing takes time by its length. */
+    rc r = RC_DENIED;
+    if (password.n > PASSWORD_MOST)
+        err_fill(e, RESP_GENERIC, "a password of %zu bytes", password.n);
+    else
+        r = account_check_password(s, name, password, a, out, e);
     if (r == RC_DENIED)
         limits_count(d->wrong_passwords, peer, now_s);
     return r;
@@ -52,7 +57,7 @@ rc password_rule(view name, view password, struct err *e)
     if (password.n == 0)
         return fail(e, RC_BAD_INPUT, RESP_PASSWORD_MISSING, "an empty password");
     if (password.n < PASSWORD_LEAST || password.n > PASSWORD_MOST || memchr(password.p, '\0', password.n) ||
-        !utf8_valid(password) || is_name(name, password))
+        !utf8_valid(password) || is_name(name, password) || password_is_common(password))
         return fail(e, RC_BAD_INPUT, RESP_PASSWORD_WEAK, "a password outside the rule");
     return RC_OK;
 }

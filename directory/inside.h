@@ -21,6 +21,11 @@ struct owner {
 
 enum { SPARE_SESSIONS = 4 };
 
+struct seal;
+struct mailer;
+struct screens;
+struct resets;
+
 struct directory {
     const struct directory_conf *conf;
     const struct clock *clock;
@@ -31,6 +36,12 @@ struct directory {
     struct oauth *oauth;
     struct limits *signups, *wrong_passwords;
     metric events; /* account events that were genuine */
+
+    struct seal *seal;
+    struct mailer *mailer; /* NULL: none */
+    struct resets *resets; /* NULL: none */
+    struct screens *screens;
+    const char *sole_socket; /* see directory_options */
 
     bool has_sole; /* the one box: the only node, always there */
     struct owner sole;
@@ -98,11 +109,16 @@ MUST_USE rc identity_password(struct directory *d, struct backend_session *s, vi
                               view password, struct arena *a, struct account *out, struct err *e);
 /* The Basic credentials of the request, which must be those of `name`. */
 MUST_USE rc identity_basic(struct request *rq, view name, struct account *out, struct err *e);
+/* One of the 3,000 most common passwords, in any case of letters. */
+bool password_is_common(view password);
 /* The rule for new passwords. RC_BAD_INPUT with RESP_PASSWORD_MISSING or RESP_PASSWORD_WEAK. Protocol: User API 1.0, "Password rule". */
 MUST_USE rc password_rule(view name, view password, struct err *e);
 
 /* ---- account.c ---- */
 
+/* A new account, after the rules for name, address and password were checked; who may have one is checked here. RC_BAD_INPUT: RESP_OVERWRITE the
+ * name is taken, RESP_USERNAME not on the list; RC_BUSY: new accounts are off, or too many from this address (then with a time to wait). */
+MUST_USE rc signup(struct request *rq, view name, view mail, view password, struct err *e);
 /* The user name in the path, in lower case. */
 view user_api_name(const struct request *rq);
 
@@ -113,9 +129,10 @@ extern const struct route directory_routes[];
 /* Of directory_routes: all, and those for the one box, where the node answers /1.x. */
 extern const size_t directory_routes_n, directory_routes_box_n;
 
+/* JSON description for programs, the page for people. */
 handler_fn home_page, token_get, webhook_post, version_refused, error_on_purpose;
 handler_fn user_api_exists, user_api_create, user_api_delete, user_api_node, user_api_password,
-    user_api_email, user_api_reset, captcha_html;
+    user_api_email, user_api_reset;
 
 /* Does the Accept header take this type, with a q above 0? Absent: all. */
 bool accept_takes(view accept, view type);

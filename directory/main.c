@@ -10,6 +10,8 @@
 #include "directory/backend/ldap_conf.h"
 #include "directory/backend/ldap_init.h"
 #include "directory/directory.h"
+#include "directory/mail/mail.h"
+#include "directory/screens/screens.h"
 
 /* Keys of [data]. */
 struct data_conf {
@@ -24,7 +26,17 @@ static const struct conf_key data_conf_keys[] = {
 #define LDAP_INIT "ldap-init"
 
 /* In the order of `groups` below. */
-enum group { GROUP_DATA, GROUP_PUBLIC, GROUP_INTERNAL, GROUP_CALLERS, GROUP_DIRECTORY, GROUP_LDAP, N_GROUPS };
+enum group {
+    GROUP_DATA,
+    GROUP_PUBLIC,
+    GROUP_INTERNAL,
+    GROUP_CALLERS,
+    GROUP_DIRECTORY,
+    GROUP_LDAP,
+    GROUP_MAIL,
+    GROUP_SCREENS,
+    N_GROUPS
+};
 
 struct app {
     struct data_conf data;
@@ -32,6 +44,8 @@ struct app {
     struct internal_conf callers;
     struct directory_conf conf;
     struct ldap_conf ldap;
+    struct mail_conf mail;
+    struct screens_conf screens;
 
     char *url; /* public URL */
     struct directory *directory;
@@ -65,6 +79,8 @@ static rc check(void *arg, struct err *e)
     TRY(server_check(&a->internal, e));
     if (strcmp(a->conf.backend, "ldap") == 0)
         TRY(ldap_conf_check(&a->ldap, e));
+    TRY(mail_check(&a->mail, e));
+    TRY(screens_check(&a->screens, e));
     return directory_check(&a->conf, a->url, e);
 }
 
@@ -86,6 +102,8 @@ static rc start(void *arg, struct err *e)
     TRY(make_data_dir(a->data.dir, e));
     TRY(directory_open(&(struct directory_options){ .conf = &a->conf,
                                                     .ldap = &a->ldap,
+                                                    .mail = &a->mail,
+                                                    .screens = &a->screens,
                                                     .public_url = a->url,
                                                     .data_dir = a->data.dir,
                                                     .clock = clock_system(),
@@ -205,6 +223,8 @@ int main(int argc, char **argv)
         [GROUP_CALLERS] = { internal_conf_keys, internal_conf_keys_n, &app.callers, sizeof(app.callers) },
         [GROUP_DIRECTORY] = { directory_conf_keys, directory_conf_keys_n, &app.conf, sizeof(app.conf) },
         [GROUP_LDAP] = { ldap_conf_keys, ldap_conf_keys_n, &app.ldap, sizeof(app.ldap) },
+        [GROUP_MAIL] = { mail_conf_keys, mail_conf_keys_n, &app.mail, sizeof(app.mail) },
+        [GROUP_SCREENS] = { screens_conf_keys, screens_conf_keys_n, &app.screens, sizeof(app.screens) },
     };
     const struct program init = {
         .name = "heddle-directory",

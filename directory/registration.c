@@ -86,8 +86,13 @@ static bool is_letter(char c)
 /* Dot-separated runs without specials, or one quoted string. */
 static bool local_ok(view v)
 {
-    if (v.n >= 3 && v.p[0] == '"' && v.p[v.n - 1] == '"')
+    if (v.n >= 3 && v.p[0] == '"' && v.p[v.n - 1] == '"') {
+        for (size_t i = 1; i + 1 < v.n;
+             i++) /* what would end the quotes, or the address in a mail's header */
+            if (strchr("\"\\<>", v.p[i]))
+                return false;
         return true;
+    }
     char before = '.';
     for (size_t i = 0; i < v.n; i++) {
         char c = v.p[i];

@@ -1,11 +1,12 @@
 /* All addresses of the directory. */
-#include "directory/inside.h"
+#include "directory/screens/screens.h"
 
 enum { USER_BODY_MAX = 16 * 1024, EVENT_BODY_MAX = 64 * 1024 };
 
 #define ANY_METHOD (GET | HEAD | POST | PUT | DELETE | OPTIONS)
 #define USER       DIALECT_USER, ROUTE_SLASHES, NULL, NULL, 0
 #define TOKENS     DIALECT_TOKEN, 0, NULL, NULL, 0
+#define PAGE       DIALECT_PLAIN, ROUTE_SLASHES, NULL, NULL, 0
 #define OLD_SYNC   DIALECT_SYNC_11, ROUTE_QUICK | ROUTE_SLASHES, NULL, NULL, 0
 #define NEW_SYNC   DIALECT_SYNC_15, ROUTE_QUICK, NULL, NULL, 0
 
@@ -79,7 +80,7 @@ const struct route directory_routes[] = {
     { GET | DELETE, "/user/1.0/{user}/password_reset", user_api_reset, AUTH_SELF, 0, USER },
     { POST, "/user/1.0/{user}/password", user_api_password, AUTH_SELF, USER_BODY_MAX, USER },
     { POST, "/user/1.0/{user}/email", user_api_email, AUTH_SELF, USER_BODY_MAX, USER },
-    { GET | POST, "/misc/1.0/captcha_html", captcha_html, AUTH_NONE, 0, USER },
+    { GET | POST, "/misc/1.0/captcha_html", screen_captcha, AUTH_NONE, USER_BODY_MAX, USER },
 
     { GET | HEAD, "/user/1/{user}", user_api_exists, AUTH_NONE, 0, USER },
     { PUT, "/user/1/{user}", user_api_create, AUTH_SELF, USER_BODY_MAX, USER },
@@ -88,7 +89,22 @@ const struct route directory_routes[] = {
     { GET | DELETE, "/user/1/{user}/password_reset", user_api_reset, AUTH_SELF, 0, USER },
     { POST, "/user/1/{user}/password", user_api_password, AUTH_SELF, USER_BODY_MAX, USER },
     { POST, "/user/1/{user}/email", user_api_email, AUTH_SELF, USER_BODY_MAX, USER },
-    { GET | POST, "/misc/1/captcha_html", captcha_html, AUTH_NONE, 0, USER },
+    { GET | POST, "/misc/1/captcha_html", screen_captcha, AUTH_NONE, USER_BODY_MAX, USER },
+
+    { GET | HEAD, "/media/{any}", screen_media, AUTH_NONE, 0, DIALECT_PLAIN, ROUTE_QUICK, NULL, NULL, 0 },
+    { GET | POST, "/weave-password-reset", screen_reset, AUTH_NONE, USER_BODY_MAX, PAGE },
+    { GET | POST, "/weave-delete-account", screen_delete_old, AUTH_NONE, USER_BODY_MAX, PAGE },
+    { GET, "/account", screen_account, AUTH_SELF, 0, PAGE },
+    { GET | POST, "/account/sign-in", screen_sign_in, AUTH_SELF, USER_BODY_MAX, PAGE },
+    { POST, "/account/sign-out", screen_sign_out, AUTH_SELF, USER_BODY_MAX, PAGE },
+    { GET | POST, "/account/register", screen_register, AUTH_SELF, USER_BODY_MAX, PAGE },
+    { GET | POST, "/account/pass", screen_pass, AUTH_SELF, USER_BODY_MAX, PAGE },
+    { GET | POST, "/account/email", screen_email, AUTH_SELF, USER_BODY_MAX, PAGE },
+    { GET | POST, "/account/password", screen_password, AUTH_SELF, USER_BODY_MAX, PAGE },
+    { GET, "/account/data", screen_data, AUTH_SELF, 0, PAGE },
+    { GET, "/account/download", screen_download, AUTH_SELF, 0, PAGE },
+    { GET | POST, "/account/clear", screen_clear, AUTH_SELF, USER_BODY_MAX, PAGE },
+    { GET | POST, "/account/delete", screen_delete, AUTH_SELF, USER_BODY_MAX, PAGE },
 
     /* From here on: not in the one box, whose node answers them. */
     { GET, "/__error__", error_on_purpose, AUTH_NONE, 0, TOKENS },

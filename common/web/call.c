@@ -22,8 +22,9 @@ struct caller {
 struct flight {
     const struct call *what;
     struct curl_slist *headers;
-    CURLU *url;
-    struct buf target; /* path and query as they go over the wire */
+    CURLU *url;               /* what is signed                         */
+    struct buf target;        /* path and query as they go over the wire */
+    struct buf signed_target; /* … and as they are signed                */
     struct answer answer;
     bool too_long;      /* the body passed answer_max      */
     bool next_too_long; /* X-Heddle-Next does not fit      */
@@ -71,6 +72,7 @@ static void flight_done_scoped(struct flight *f)
     curl_slist_free_all(f->headers);
     curl_url_cleanup(f->url);
     buf_done(&f->target);
+    buf_done(&f->signed_target);
     answer_done(&f->answer);
 }
 
@@ -98,7 +100,8 @@ static size_t take_header(char *p, size_t size, size_t n, void *arg)
         value.n--;
     if (view_starts(value, VIEW("HTTP/"))) /* an interim answer came before */
         f->answer.next[0] = '\0';
-    if (!view_cut(&value, ':', &name) || !view_eq_nocase(name, VIEW("X-Heddle-Next")))
+    const char *wanted = f->what->next_header ? f->what->next_header : "X-Heddle-Next";
+    if (!view_cut(&value, ':', &name) || !view_eq_nocase(name, view_of(wanted)))
         return n * size;
     value = view_trim(value);
     if (value.n >= sizeof f->answer.next) {
@@ -138,7 +141,7 @@ static rc add_header(struct flight *f, const char *name, view value, struct err 
 }
 
 /* The target byte for byte as the URL has it: it is what Hawk signs, so libcurl must not tidy it up. */
-static void find_target(struct flight *f, const char *url)
+static void find_target(struct buf *out, const char *url)
 {
     const char *after = strstr(url, "://");
     size_t n;
@@ -147,13 +150,13 @@ static void find_target(struct flight *f, const char *url)
     after += strcspn(after, "/?#");
     n = strcspn(after, "#");
     if (after[0] != '/')
-        buf_addc(&f->target, '/');
-    buf_add(&f->target, (view){ .p = after, .n = n });
+        buf_addc(out, '/');
+    buf_add(out, (view){ .p = after, .n = n });
 }
 
 static rc read_url(struct flight *f, struct err *e)
 {
-    const char *url = f->what->url;
+    const char *url = f->what->sign_url ? f->what->sign_url : f->what->url;
     char *scheme = NULL;
     CURLUcode code;
     bool web;
@@ -167,7 +170,8 @@ static rc read_url(struct flight *f, struct err *e)
     curl_free(scheme);
     if (!web)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "\"%.100s\" is no http or https URL", url);
-    find_target(f, url);
+    find_target(&f->signed_target, url);
+    find_target(&f->target, f->what->url);
     return RC_OK;
 }
 
@@ -195,7 +199,7 @@ static rc sign(struct flight *f, const struct clock *clock, struct err *e)
     hawk_payload_hash(view_of(what->content_type), what->body, hash);
     (void)view_to_u64(view_of(port), 65535, &number); /* libcurl has checked it */
     rq = (struct hawk_request){ .method = view_of(what->method),
-                                .target = buf_view(&f->target),
+                                .target = buf_view(&f->signed_target),
                                 .host = view_of(host),
                                 .port = (unsigned)number };
     hawk_sign(what->hawk_id, what->hawk_key, &rq, clock_now_s(clock), buf_view(&nonce),
@@ -291,8 +295,9 @@ static rc explain(const struct caller *c, const struct flight *f, CURLcode code,
         return fail(e, RC_BROKEN, RESP_GENERIC, "%s %.*s: an answer of more than %zu bytes", what->method,
                     shown, what->url, what->answer_max);
     if (f->next_too_long)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "%s %.*s: X-Heddle-Next is longer than %zu bytes",
-                    what->method, shown, what->url, sizeof f->answer.next - 1);
+        return fail(e, RC_BROKEN, RESP_GENERIC, "%s %.*s: %s is longer than %zu bytes", what->method, shown,
+                    what->url, what->next_header ? what->next_header : "X-Heddle-Next",
+                    sizeof f->answer.next - 1);
     return fail(e, r, RESP_GENERIC, "%s %.*s: %s", what->method, shown, what->url,
                 c->why[0] ? c->why : curl_easy_strerror(code));
 }

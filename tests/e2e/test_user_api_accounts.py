@@ -3,10 +3,9 @@
 | rows | where |
 | --- | --- |
 | U1, U4, U14-U17, U19-U23, U24 (off), U28-U31, U35, U36, U38, U40, U41 | here; section 9 in test_user_api_badinput.py |
-| U5, U13: until there is mail, over the API | here: 503 |
-| U6-U12, U22 (a good key), U26 | with mail and the password-reset screens |
-| U18, U24 (on), U39 | with the captcha; until then X-Weave-Secret changes nothing, which is tested here |
-| U25 | with the screens |
+| U5-U13, U22 (a good key), U26 | test_screens_reset.py |
+| U18, U24 (on), U39 | test_screens_captcha.py |
+| U25 | test_screens_pages.py |
 | U2, U3, U33, U34 | with several nodes and with LDAP: null, fallback node, backend away; directory/test_account.c |
 | U27 | directory/backend/test_password.c |
 | U32 | with the operator's command that disables an account |
@@ -301,20 +300,12 @@ def test_U21_the_whole_body_is_the_password_blanks_included(user11):
 
 
 def test_U22_a_reset_code_is_judged_by_form_then_by_user(user11, newcomer):
-    """Over the API, and as long as there is no mail: nobody can have a code."""
+    """A good one: test_screens_reset.py."""
     well_formed = {"X-Weave-Password-Reset": "XK3P-09QZ-M2ML-A7TT"}
     newcomer.account("POST", "/password", "a new password", headers=well_formed, authorization="", expect=404)
-    r = user11.account("POST", "/password", "a new password", headers=well_formed, authorization="", expect=503)
-    assert int(r.header("Retry-After")) > 0
-    user11.account("POST", "/password", "a new password", headers=well_formed, expect=503)  # good credentials do not stand for it
+    user11.account("POST", "/password", "a new password", headers=well_formed, authorization="", expect=400, code=10)
+    user11.account("POST", "/password", "a new password", headers=well_formed, expect=400, code=10)  # good credentials do not stand for it
     assert signs_in(user11) and not signs_in(user11, "a new password")
-
-
-@pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_U5_and_U13_without_mail_a_reset_is_503(user11, newcomer, method):
-    for user in (user11, newcomer):
-        r = user.account(method, "/password_reset", expect=503)
-        assert int(r.header("Retry-After")) > 0
 
 
 # ---- deleting ----

@@ -1,0 +1,77 @@
+/* Opening and closing what the pages share. */
+#include "directory/screens/screens.h"
+
+#include "common/base/mem.h"
+#include "common/web/server.h"
+#include "directory/screens/captcha.h"
+#include "directory/screens/media.h"
+#include "directory/screens/qr.h"
+#include "directory/screens/session.h"
+
+enum { HOUR_S = 3600 };
+
+static const struct screens_conf defaults = {
+    .name = (char *)(uintptr_t) "Heddle",
+    .folder = (char *)(uintptr_t) "",
+    .idle_s = 1800,
+    .life_s = 43200,
+    .reset_life_s = 21600,
+    .resets_per_hour = 5,
+    .resets_per_address = 20,
+    .captcha = (char *)(uintptr_t) "off",
+    .captcha_bits = 16,
+};
+
+static rc put_codes(struct screens *s, const char *public_url, struct err *e)
+{
+    SCOPED(buf_done) struct buf url = { 0 };
+    buf_addf(&url, "%s/1.0/sync/1.5", public_url);
+    TRY(qr_put(&s->qr_new, buf_text(&url), e));
+    buf_clear(&url);
+    buf_addf(&url, "%s/", public_url);
+    return qr_put(&s->qr_old, buf_text(&url), e);
+}
+
+static rc open_all(struct screens *s, const struct directory *d, struct err *e)
+{
+    struct url_parts u;
+    TRY(screens_check(s->conf, e));
+    if (!url_cut(view_of(d->public_url), &u))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "public.url is \"%s\"", d->public_url);
+    s->base = u.base;
+    s->https = view_eq(u.scheme, VIEW("https"));
+    TRY(languages_open(s->conf->folder, &s->languages, e));
+    TRY(media_open(s->conf->folder, &s->media, e));
+    TRY(captcha_open(s->conf, &s->captcha, e));
+    return put_codes(s, d->public_url, e);
+}
+
+rc screens_open(const struct directory *d, const struct screens_conf *conf, struct screens **out,
+                struct err *e)
+{
+    struct screens *s = mem_need(calloc(1, sizeof(*s)));
+    s->conf = conf ? conf : &defaults;
+    s->ended = ended_new();
+    s->asks = limits_new(s->conf->resets_per_address, HOUR_S);
+    rc r = open_all(s, d, e);
+    if (r != RC_OK) {
+        screens_close(s);
+        return r;
+    }
+    *out = s;
+    return RC_OK;
+}
+
+void screens_close(struct screens *s)
+{
+    if (!s)
+        return;
+    languages_close(&s->languages);
+    media_close(s->media);
+    captcha_close(s->captcha);
+    ended_free(s->ended);
+    limits_free(s->asks);
+    buf_done(&s->qr_new);
+    buf_done(&s->qr_old);
+    free(s);
+}
