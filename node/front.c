@@ -10,7 +10,8 @@
 #define BACKOFF_MOST_S 604800
 #define DOWN_RETRY_S                                                                                         \
     60 /* of a node that is down by decision: it hears within seconds that it is not any more */
-#define DOWN_TEXT "\"server issue: database marked as down\""
+#define MAINTENANCE_TEXT_11 "\"server issue: maintenance\""
+#define DOWN_TEXT           "\"server issue: database marked as down\""
 
 /* What a page of another origin may send and read: the headers of both protocols. */
 #define CORS_METHODS "DELETE, GET, POST, PUT"
@@ -47,8 +48,17 @@ struct settings {
     unsigned backoff_s, backoff_percent, refuse_percent;
 };
 
+/* Maintenance. Like settings they stay until the end. */
+struct notice {
+    struct notice *before;
+    bool on;
+    unsigned retry_after_s;
+    char *text;
+};
+
 struct front {
     _Atomic(struct settings *) now;
+    _Atomic(struct notice *) notice;
     atomic_bool down; /* decided by the directory */
 };
 
@@ -123,6 +133,11 @@ void front_free(struct front *f)
         before = s->before;
         settings_free(s);
     }
+    for (struct notice *n = atomic_load(&f->notice), *before; n; n = before) {
+        before = n->before;
+        free(n->text);
+        free(n);
+    }
     free(f);
 }
 
@@ -133,6 +148,18 @@ rc front_change(struct front *f, const struct node_conf *c, struct err *e)
     s->before = atomic_load(&f->now);
     atomic_store(&f->now, s);
     return RC_OK;
+}
+
+void front_maintenance(struct front *f, const struct maintenance_words *w)
+{
+    struct notice *n = mem_need(calloc(1, sizeof(*n)));
+    n->before = atomic_load(&f->notice);
+    n->on = w != NULL;
+    if (w) {
+        n->retry_after_s = w->retry_after_s;
+        n->text = mem_need(strndup(w->text.p ? w->text.p : "", w->text.n));
+    }
+    atomic_store(&f->notice, n);
 }
 
 void front_down(struct front *f, bool down)
@@ -209,6 +236,14 @@ static bool refuse(struct request *rq, unsigned wait_s, const char *reason, cons
     return false;
 }
 
+static bool refuse_for_maintenance(const struct notice *n, struct request *rq)
+{
+    refuse(rq, spread(n->retry_after_s), "maintenance", MAINTENANCE_TEXT_11);
+    if (n->text[0])
+        reply_header(rq, "X-Weave-Alert", view_of(n->text));
+    return false;
+}
+
 /* ---- CORS ---- */
 
 static bool is_preflight(const struct request *rq)
@@ -247,6 +282,9 @@ bool front_before(const struct front *f, struct request *rq)
         answer_preflight(rq);
         return false;
     }
+    const struct notice *n = atomic_load(&f->notice);
+    if (n && n->on)
+        return refuse_for_maintenance(n, rq);
     if (atomic_load(&f->down))
         return refuse(rq, spread(DOWN_RETRY_S), "decided-down", DOWN_TEXT);
     if (s->refuses) /* the value of Retry-After is exact for 1.1, as above */

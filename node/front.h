@@ -19,6 +19,14 @@ void front_free(struct front *f);
 /* Follows a reload; on RC_BAD_INPUT the settings stay. One thread at a time. */
 MUST_USE rc front_change(struct front *f, const struct node_conf *c, struct err *e);
 
+/* What users of a node under maintenance are told. */
+struct maintenance_words {
+    view text; /* X-Weave-Alert; "": none */
+    unsigned retry_after_s;
+};
+/* NULL: over. The heartbeat stays good: a balancer would answer with a page of its own, which tells clients nothing. One thread at a time. */
+void front_maintenance(struct front *f, const struct maintenance_words *w);
+
 /* What the directory has decided, while it runs: down refuses all as node.state = down does. Any thread. */
 void front_down(struct front *f, bool down);
 

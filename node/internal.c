@@ -4,7 +4,7 @@
 
 #define UID_DIGITS_MAX 19
 
-static const struct route_table *const tables[] = { &status_routes, &move_routes };
+static const struct route_table *const tables[] = { &status_routes, &upkeep_routes, &move_routes };
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 
 struct node_internal {

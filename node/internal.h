@@ -18,6 +18,7 @@ struct route_table {
 };
 
 extern const struct route_table status_routes; /* internal_status.c */
+extern const struct route_table upkeep_routes; /* internal_upkeep.c */
 extern const struct route_table move_routes;   /* moves.c           */
 
 /* ---- parameters: what the patterns may name ---- */

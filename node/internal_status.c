@@ -5,6 +5,7 @@
 #include "node/confirm.h"
 #include "node/internal.h"
 #include "node/load.h"
+#include "node/maintenance.h"
 #include "node/store/move.h"
 
 static void put_confirmed(const struct node *n, struct buf *b)
@@ -51,6 +52,7 @@ static rc status_get(struct request *rq, struct err *e)
     const struct node *n = rq->app;
     const struct node_worker *w = rq->worker;
     struct buf *b = reply_body(rq);
+    struct maintenance_words words;
     uint64_t free_bytes;
 
     TRY(load_count(n->load, w->sync.store, e));
@@ -64,6 +66,7 @@ static rc status_get(struct request *rq, struct err *e)
     if (node_disk_free(n, &free_bytes))
         buf_addf(b, ",\"disk_free\":%" PRIu64, free_bytes);
     buf_addf(b, ",\"quota_bytes\":%" PRId64, n->sync.limits->quota_bytes);
+    buf_addf(b, ",\"maintenance\":%s", maintenance_now(n->maintenance, rq->arena, &words) ? "true" : "false");
     put_load(n, b);
     put_durability(w, b);
     put_confirmed(n, b);

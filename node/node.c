@@ -16,6 +16,7 @@
 #include "node/front.h"
 #include "node/internal.h"
 #include "node/load.h"
+#include "node/maintenance.h"
 #include "node/pulse.h"
 #include "node/remote.h"
 #include "node/sweep.h"
@@ -386,6 +387,7 @@ static rc open_parts(struct node *n, const struct node_options *o, struct err *e
                                          .batch_life_s = x->limits.batch_life_s,
                                          .gone_s = c->purge_gone_s };
     TRY(sweep_start(&sweep, &n->sweep, e));
+    TRY(maintenance_start(n->store, x->front, !alone, &n->maintenance, e));
     TRY(open_load(n, e));
     TRY(open_pulse(n, o, e));
     open_exchange(n);
@@ -435,6 +437,7 @@ void node_close(struct node *n)
     confirm_stop(n->confirm);
     pulse_stop(x->pulse);
     load_stop(n->load);
+    maintenance_stop(n->maintenance);
     sweep_stop(n->sweep);
     admit_free(n->admit);
     cache_close(n->cache);

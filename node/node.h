@@ -45,6 +45,7 @@ struct admit;
 struct confirm;
 struct exchange;
 struct load;
+struct maintenance;
 struct sweep;
 struct node_extra;
 
@@ -65,6 +66,7 @@ struct node {
     struct sync_node sync;    /* what node/sync sees of us */
     struct confirm *confirm;  /* who is still ours; NULL: all are */
     struct exchange *exchange; /* for tokens of the owner before; NULL: none is taken */
+    struct maintenance *maintenance;
     struct load *load;        /* how busy we are */
     struct sweep *sweep;      /* the thread that purges */
     struct node_extra *extra; /* node.c's own           */

@@ -5,14 +5,6 @@
 
 #include "node/sweep.h"
 
-static const struct route *route_of(const struct mount *m, const char *path)
-{
-    for (size_t i = 0; i < m->n_routes; i++)
-        if (strcmp(m->routes[i].path, path) == 0)
-            return &m->routes[i];
-    return NULL;
-}
-
 static bool knows(const struct node *n, const char *url)
 {
     for (size_t i = 0; i < n->n_own_urls; i++)

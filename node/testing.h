@@ -96,6 +96,14 @@ static inline void site_close(struct site *s)
     nftw(s->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+static inline const struct route *route_of(const struct mount *m, const char *path)
+{
+    for (size_t i = 0; i < m->n_routes; i++)
+        if (strcmp(m->routes[i].path, path) == 0)
+            return &m->routes[i];
+    return NULL;
+}
+
 /* ---- its internal listener ---- */
 
 struct office {

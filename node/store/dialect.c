@@ -129,6 +129,9 @@ static const char *const statements[SQL_N][2] = {
                     " FROM pragma_page_count() p, pragma_freelist_count() f, pragma_page_size() s",
                     "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED) FROM information_schema.tables"
                     " WHERE table_schema = DATABASE() AND table_name IN ('heads', 'items', 'batches', 'batch_items')" },
+    [SQL_NOTE_GET] = { "SELECT value FROM notes WHERE name = ?1" },
+    [SQL_NOTE_PUT] = { "REPLACE INTO notes (name, value) VALUES (?1, ?2)" },
+    [SQL_NOTE_DROP] = { "DELETE FROM notes WHERE name = ?1" },
     [SQL_FOLDER] = { "SELECT ''", "SELECT @@datadir" },
     [SQL_DURABILITY] = { "PRAGMA synchronous",
                          "SELECT @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog,"

@@ -80,6 +80,9 @@ enum sql_id {
     SQL_PURGE_BATCHES, /* created by, limit: uid, id, by uid                                      */
     SQL_HEADS_COUNT,             /* state, how many                                                         */
     SQL_BYTES,                   /* bytes on disk, data and indexes; MySQL: as it estimates them            */
+    SQL_NOTE_GET,                /* name                                                                    */
+    SQL_NOTE_PUT,                /* name, value: over what is there                                         */
+    SQL_NOTE_DROP,               /* name                                                                    */
     SQL_FOLDER,                  /* where the data are; SQLite has it in its settings                       */
     SQL_DURABILITY,              /* SQLite: synchronous. MySQL: @@innodb_flush_log_at_trx_commit, @@log_bin,
                                     @@sync_binlog, @@innodb_doublewrite                                     */

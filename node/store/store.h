@@ -77,6 +77,19 @@ struct store_durability {
 };
 MUST_USE rc store_durability(struct store_session *ss, struct store_durability *out, struct err *e);
 
+/* ---- notes.c ---- */
+
+#define NOTE_NAME_MAX  64
+#define NOTE_VALUE_MAX 4000
+/* A fact of the whole node, which all of its processes see and which stays. VIEW_NONE: there is none, or shall be none. */
+MUST_USE rc store_note_get(struct store_session *ss, view name, struct arena *a, view *out, struct err *e);
+MUST_USE rc store_note_put(struct store_session *ss, view name, view value, struct err *e);
+
+/* A limit of his own, in payload bytes; -1: the node's setting. Whoever calls it drops the cached head. RC_NOT_FOUND: he has no head;
+ * RC_CONFLICT: it is not ACTIVE. */
+MUST_USE rc store_quota_set(struct store_session *ss, int64_t uid, int64_t quota_bytes, struct arena *a,
+                            struct err *e);
+
 /* ---- heads ---- */
 
 /* leaving:  ACTIVE --freeze--> FROZEN --retire--> GONE        (thaw leads back to ACTIVE)

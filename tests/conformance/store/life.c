@@ -89,7 +89,7 @@ static void a_newer_database_is_refused(void **state)
                               : "PRAGMA user_version = 9000"));
     refuse(&fx.conf);
     OK(raw(fixture_is_mysql() ? "DELETE FROM schema_version WHERE version = 9000"
-                              : "PRAGMA user_version = 1"));
+                              : "PRAGMA user_version = 2"));
     struct store *s = NULL;
     OK(store_open(&fx.conf, &fx.clock.clock, &s, &err));
     store_close(s);
@@ -164,6 +164,40 @@ static void the_database_says_whether_a_commit_survives_a_power_cut(void **state
     put("meta", "global", "the session goes on");
 }
 
+static void a_note_of_the_node_stays_until_it_is_taken_back(void **state)
+{
+    (void)state;
+    view got = VIEW("?");
+    OK(store_note_get(fx.ss, VIEW("test"), &fx.arena, &got, &err));
+    assert_null(got.p);
+    OK(store_note_put(fx.ss, VIEW("test"), VIEW("one"), &err));
+    OK(store_note_put(fx.ss, VIEW("test"), VIEW("two"), &err));
+    struct store_session *other = NULL;
+    OK(store_session_open(fx.store, true, &other, &err));
+    OK(store_note_get(other, VIEW("test"), &fx.arena, &got, &err));
+    assert_view(got, "two");
+    OK(store_note_put(fx.ss, VIEW("test"), VIEW_NONE, &err));
+    OK(store_note_get(other, VIEW("test"), &fx.arena, &got, &err));
+    assert_null(got.p);
+    store_session_close(other);
+}
+
+static void a_user_has_a_quota_of_his_own_where_he_lives(void **state)
+{
+    (void)state;
+    GIVES(RC_NOT_FOUND, store_quota_set(fx.ss, fx.uid, 1000, &fx.arena, &err));
+    put("meta", "global", "x");
+    OK(store_quota_set(fx.ss, fx.uid, 1000, &fx.arena, &err));
+    assert_int_equal(head_now()->quota_bytes, 1000);
+    put("meta", "global", "y"); /* a write leaves it alone */
+    assert_int_equal(head_now()->quota_bytes, 1000);
+    OK(store_quota_set(fx.ss, fx.uid, -1, &fx.arena, &err));
+    assert_int_equal(head_now()->quota_bytes, -1);
+    struct move gone = { .uid = fx.uid, .id = VIEW("m"), .epoch = 2 };
+    OK(store_head_step(fx.ss, &gone, STEP_LEAVE, NULL, &fx.arena, NULL, &err));
+    GIVES(RC_CONFLICT, store_quota_set(fx.ss, fx.uid, 1000, &fx.arena, &err));
+}
+
 struct starter {
     struct store_conf conf;
     rc r;
@@ -214,6 +248,8 @@ static const struct CMUnitTest life_tests[] = {
     TEST(the_number_of_files_is_fixed_when_the_folder_is_made),
     TEST(several_can_start_on_an_empty_database_at_once),
     TEST(heads_are_counted_by_state_and_bytes_with_them),
+    TEST(a_note_of_the_node_stays_until_it_is_taken_back),
+    TEST(a_user_has_a_quota_of_his_own_where_he_lives),
     TEST(the_database_says_whether_a_commit_survives_a_power_cut),
 };
 const struct group life_group = GROUP(life);
