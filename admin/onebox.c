@@ -220,6 +220,7 @@ static rc open_both(struct box *b, struct err *e)
                                                     .sole_node_url = own,
                                                     .sole_node_address = b->url,
                                                     .on_forget = tell_node,
+                                                    .internal_keys = &b->callers.keys,
                                                     .on_allow = allow_at_node,
                                                     .on_forget_arg = b },
                        &b->directory, e));
@@ -233,6 +234,19 @@ static rc open_both(struct box *b, struct err *e)
                                              .clock = clock_system(),
                                              .internal_keys = &b->callers.keys },
                      &b->node, e);
+}
+
+/* What is void stays void. Accounts elsewhere that do not answer now must not keep the box from starting: Sync goes on with tokens. */
+static rc tell_refused(struct box *b, struct err *e)
+{
+    struct err why = ERR_NONE;
+    rc r = directory_tell_refused(b->directory, &why);
+    if (r == RC_AWAY || r == RC_BUSY)
+        LOG(LOG_WARN, "accounts disabled or deleted before this start keep their tokens until they expire",
+            LOG_S("why", why.text));
+    else if (r != RC_OK)
+        return fail(e, r, RESP_GENERIC, "%s", why.text);
+    return RC_OK;
 }
 
 static void greet(const struct box *b)
@@ -250,19 +264,21 @@ static void greet(const struct box *b)
 static rc start(void *arg, struct err *e)
 {
     struct box *b = arg;
-    struct mount mounts[3];
+    struct mount mounts[4];
 
     TRY(settle_paths(b, e));
     TRY(open_both(b, e));
+    TRY(tell_refused(b, e));
     node_mount(b->node, &mounts[0]);
     directory_mount(b->directory, &mounts[1]);
     node_internal_mount(b->node, &mounts[2]);
     mounts[2].health = NULL; /* the first one tells it */
+    directory_internal_mount(b->directory, &mounts[3]);
     if (b->internal.spool_dir[0] == '\0')
         b->internal.spool_dir = b->data.dir;
     if (b->public.spool_dir[0] == '\0')
         b->public.spool_dir = b->data.dir;
-    TRY(server_open(&b->internal, true, mounts, 3, clock_system(), &b->internal_server, e));
+    TRY(server_open(&b->internal, true, mounts, 4, clock_system(), &b->internal_server, e));
     TRY(server_open(&b->public, false, mounts, 2, clock_system(), &b->public_server, e));
     greet(b);
     return RC_OK;

@@ -74,6 +74,8 @@ MUST_USE rc directory_open(const struct directory_options *o, struct directory *
 void directory_mount(struct directory *d, struct mount *out);
 /* What nodes and the admin ask; for an internal listener, beside the other mount. Needs internal_keys. */
 void directory_internal_mount(struct directory *d, struct mount *out);
+/* Tells on_forget whose tokens are void by what was done in earlier lives of this process: for the one box, whose node has no pulse. */
+MUST_USE rc directory_tell_refused(struct directory *d, struct err *e);
 void directory_close(struct directory *d);
 /* SIGHUP: reads key files again and takes over the keys of [registration] that follow a reload; requests under way keep what they began
  * with. fresh: only its texts and lists must live as long as d. Any thread. RC_BAD_INPUT: registration.mode; it stays as it was. */

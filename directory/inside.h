@@ -53,7 +53,7 @@ struct directory {
     struct choice *choice;        /* choice.h */
     struct pool_rule *pool_rules; /* assign.pools, in their order */
     size_t n_pool_rules;
-    struct internal *internal; /* internal.h; NULL: no node but our own asks (the one box) */
+    struct internal *internal; /* internal.h; NULL: nobody may ask */
 
     pthread_mutex_t lock;                          /* of what is below; nothing is called while it is held */
     struct registration registration;              /* follows a reload */
@@ -83,6 +83,10 @@ void directory_forget(struct directory *d, view name, int64_t uid);
 void directory_allow(struct directory *d, int64_t uid);
 /* A balancer has to look that name up: it was given its first node. */
 void directory_placed(struct directory *d, view name);
+/* refusals.c: all uids whose tokens are void before they expire, until when each. */
+typedef void refusal_visitor(void *arg, int64_t uid, int64_t until_s);
+MUST_USE rc directory_refusals(struct directory *d, struct backend_session *s, refusal_visitor *visit,
+                               void *arg, struct err *e);
 int64_t directory_now_ms(const struct directory *d);
 /* Who may have an account, as of now: one answer for a whole request. */
 struct registration directory_registration(struct directory *d);

@@ -19,7 +19,7 @@ struct internal {
     _Atomic int64_t settled_us, settled_failed; /* INT64_MIN: not since the start */
 };
 
-/* directory.c opens and closes it; not in the one box, where all this is a function call. */
+/* directory.c opens and closes it. (The node of the one box asks by function calls; the operator asks here.) */
 MUST_USE rc internal_open(struct directory *d, const struct conf_list *keys, struct err *e);
 void internal_close(struct directory *d); /* also when there is none */
 

@@ -115,6 +115,10 @@ static rc node_word(const struct request *rq, const struct account *acc, const c
     *out = "none";
     if (!acc->node.p)
         return RC_OK;
+    if (w->d->has_sole) {
+        *out = view_eq(acc->node, w->d->sole.name) ? "open" : "unknown";
+        return RC_OK;
+    }
     rc r = node_get(w->session, acc->node, rq->arena, &n, e);
     *out = r == RC_OK ? node_state_name(n.state) : "unknown";
     return r == RC_NOT_FOUND ? RC_OK : r;

@@ -167,46 +167,23 @@ void loads_heard(struct loads *l, view name, int64_t now_us, struct load_heard *
 
 struct refusals {
     struct buf *out;
-    int64_t life_ms, now_ms;
     bool any;
 };
 
-static void put_refusal(struct refusals *r, int64_t uid, int64_t since_ms)
+static void put_refusal(void *arg, int64_t uid, int64_t until_s)
 {
+    struct refusals *r = arg;
     if (r->any)
         buf_addc(r->out, ',');
     r->any = true;
-    news_put_refusal(r->out, 0, uid, (since_ms + r->life_ms) / 1000 + 1);
+    news_put_refusal(r->out, 0, uid, until_s);
 }
 
-/* Who left an erase behind had tokens until that moment. */
-static bool put_erase(void *arg, const struct erase *x)
-{
-    struct refusals *r = arg;
-    if (x->since_ms + r->life_ms >= r->now_ms)
-        put_refusal(r, x->uid, x->since_ms);
-    return true;
-}
-
-/* So had who was disabled, and nobody since then gave him others. */
-static bool put_disabled(void *arg, const struct account *acc)
-{
-    put_refusal(arg, acc->uid, acc->disabled_ms);
-    return true;
-}
-
-/* All refusals that are still in force; from the backend, so that a restart of either side loses none. */
 static rc put_refusals(struct request *rq, struct buf *out, struct err *e)
 {
     struct directory_worker *w = rq->worker;
-    const struct directory_conf *c = w->d->conf;
-    struct refusals r = { .out = out,
-                          .life_ms = (c->token_life_s + c->token_late_s) * 1000,
-                          .now_ms = directory_now_ms(w->d) };
-    const struct account_filter disabled = { .disabled_since_ms =
-                                                 r.now_ms > r.life_ms ? r.now_ms - r.life_ms : 1 };
-    TRY(erases_each(w->session, put_erase, &r, e));
-    return accounts_each(w->session, &disabled, put_disabled, &r, e);
+    struct refusals r = { .out = out };
+    return directory_refusals(w->d, w->session, put_refusal, &r, e);
 }
 
 /* What was decided about this node; with a full pulse alone, since it costs a look into the backend. */

@@ -1,15 +1,13 @@
 """What the operator decides about accounts, and how soon nodes obey."""
-import http.client
 import json
 import os
-import socket
 import time
 import urllib.parse
 
 import pytest
 
-from lib import hawk
 from lib.cluster import Cluster
+from lib.operator_calls import operate
 from lib.processes import wait_until
 
 GRACE_S = 1.0  # what the pulse promises
@@ -27,33 +25,9 @@ def cluster(worker):
     assert not bad, "\n".join(bad)
 
 
-class Said:
-    def __init__(self, status, body):
-        self.status, self.text = status, body.decode()
-
-    def json(self):
-        return json.loads(self.text)
-
-
 def ask(cluster, method, path, body=None, expect=200, directory=None):
     """A call of the operator."""
-    directory = directory or cluster.directory
-    target, kind, data = f"/internal/v1/{path}", "", b""
-    if body is not None:
-        kind, data = "application/json", json.dumps(body).encode()
-    sign = hawk.header("admin", cluster.admin_key, method, target, "localhost", 80, int(directory.now()), hash=hawk.payload_hash(kind, data))
-    connection = http.client.HTTPConnection("localhost", timeout=30)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(30)
-    try:
-        connection.sock.connect(str(directory.socket))
-        connection.request(method, target, data, {"Authorization": sign} | ({"Content-Type": kind} if kind else {}))
-        answer = connection.getresponse()
-        said = Said(answer.status, answer.read())
-    finally:
-        connection.close()
-    assert said.status == expect, f"{method} {path}: {said.status} {said.text}"
-    return said
+    return operate(directory or cluster.directory, cluster.admin_key, method, path, body, expect)
 
 
 def token_status(cluster, sub, directory):
@@ -70,7 +44,7 @@ def entry(cluster, key):
 
 
 def erases(cluster):
-    return {json.loads(line)["uid"] for line in ask(cluster, "GET", "erases").text.splitlines()}
+    return {x["uid"] for x in ask(cluster, "GET", "erases").lines()}
 
 
 def get(client):
