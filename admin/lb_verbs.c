@@ -230,6 +230,7 @@ const struct command lb_commands[] = {
     { .name = "lb verify",
       .help = "compare what a running balancer has in memory with the directory",
       .about = "Reads the maps back and compares digests. Exit status 8: something differs.",
+      .examples = { "heddle-admin lb verify" },
       .run = verb_verify },
     { .name = "lb explain",
       .arguments = "URL",
