@@ -245,6 +245,7 @@ const struct command lb_commands[] = {
           "Hears the news of every directory in admin.directory and changes routes as they change there; looks at the table of "
           "nodes every two seconds; reads everything again every lb.resync. While no directory answers, nothing changes. One for "
           "each balancer, as a service beside it.",
+      .examples = { "heddle-admin lb follow" },
       .run = lb_follow },
     { .name = "lb hold",
       .arguments = "USER",

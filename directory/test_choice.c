@@ -269,7 +269,7 @@ static void parallel_sign_ups_over_two_directories_fill_every_seat_and_none_twic
         assert_int_equal(backend_session_open(x[i].d->backend, &x[i].s, &e), RC_OK);
     }
     for (int i = 0; i < 2 * THREADS; i++)
-        pthread_create(&threads[i], NULL, choose_many, &x[i]);
+        assert_int_equal(pthread_create(&threads[i], NULL, choose_many, &x[i]), 0);
     for (int i = 0; i < 2 * THREADS; i++) {
         pthread_join(threads[i], NULL);
         assert_int_equal(x[i].refused, 0);

@@ -167,6 +167,11 @@ static void a_flip_happens_only_over_what_was_expected_and_is_told(void **state)
     close_cluster(&c);
 }
 
+#define NODE_ALONE      "[[\"syncNode\",\"" NODE1 "\",\"" NODE2 "\"]]"
+#define NODE_AWAY       "[[\"syncNode\",\"" NODE1 "\",null]]"
+#define NODE_SAME_EPOCH "[[\"syncNode\",\"" NODE1 "\",\"" NODE2 "\"],[\"heddleEpoch\",\"1\",\"1\"]]"
+#define NODE_UNKNOWN    "[[\"syncNode\",\"" NODE1 "\",\"nowhere\"],[\"heddleEpoch\",\"1\",\"2\"]]"
+
 static void what_an_admin_may_not_change_stays_as_it_is(void **state)
 {
     (void)state;
@@ -191,10 +196,10 @@ static void what_an_admin_may_not_change_stays_as_it_is(void **state)
         "[[\"heddleErase\",null,\"n2 7 1\"]]",
         "[[\"heddleErase\",null,null]]",
         "[[\"heddlePlaced\",\"1767225600000 first\",\"soon\"]]",
-        "[[\"syncNode\",\"" NODE1 "\",\"" NODE2 "\"]]",
-        "[[\"syncNode\",\"" NODE1 "\",null]]",
-        "[[\"syncNode\",\"" NODE1 "\",\"" NODE2 "\"],[\"heddleEpoch\",\"1\",\"1\"]]",
-        "[[\"syncNode\",\"" NODE1 "\",\"nowhere\"],[\"heddleEpoch\",\"1\",\"2\"]]",
+        NODE_ALONE,
+        NODE_AWAY,
+        NODE_SAME_EPOCH,
+        NODE_UNKNOWN,
     };
     struct cluster c;
     char body[512], before[1024];
