@@ -255,6 +255,7 @@ const struct command lb_commands[] = {
       .about =
           "For a cut-over by hand; a move does it by itself. He waits lb.hold at most, then his requests go on.",
       .options = hold_options,
+      .examples = { "heddle-admin lb hold anna" },
       .changes = true,
       .run = verb_hold },
     { .name = "lb release",
@@ -262,6 +263,7 @@ const struct command lb_commands[] = {
       .least = 1,
       .most = 1,
       .help = "give a held user the route that the directory has for him, and let him go on",
+      .examples = { "heddle-admin lb release anna" },
       .changes = true,
       .run = verb_release },
     COMMANDS_END,
