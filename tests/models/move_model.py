@@ -112,6 +112,12 @@ def drop(state, node, epoch, move, options):
     return {}
 
 
+def thaw(state, node, epoch, move):
+    row = state.rows[node]
+    thaws = row is None or row == Row("FROZEN", epoch, move) or row[:2] == ("ACTIVE", epoch)
+    return put(state.rows, node, Row("ACTIVE", epoch, move)) if thaws else state.rows
+
+
 def settler_steps(state, i, options):
     pc, seen = state.settlers[i]
 
@@ -129,13 +135,12 @@ def settler_steps(state, i, options):
         yield went(S_FIRST, abort, directory=abort) if d == seen else went(S_LOOK, None)
     elif pc == S_FIRST and kind == "abort":
         yield went(S_SECOND, seen, **drop(state, peer, epoch, move, options))
+        yield went(S_LOOK, None, rows=thaw(state, owner, epoch, move))  # the target is away: he is served, the intent stays
     elif pc == S_FIRST:  # retire
         ready = state.rows[owner] == Row("READY", epoch, move)
         yield went(S_SECOND, seen, rows=put(state.rows, owner, Row("ACTIVE", epoch, move)) if ready else state.rows)
     elif pc == S_SECOND and kind == "abort":
-        row = state.rows[owner]
-        thaws = row is None or row == Row("FROZEN", epoch, move) or row[:2] == ("ACTIVE", epoch)
-        yield went(S_CLEAR, seen, rows=put(state.rows, owner, Row("ACTIVE", epoch, move)) if thaws else state.rows)
+        yield went(S_CLEAR, seen, rows=thaw(state, owner, epoch, move))
     elif pc == S_SECOND:
         row = state.rows[peer]
         if row is None or row == Row("FROZEN", epoch - 1, move):
