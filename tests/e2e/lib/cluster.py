@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import subprocess
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from . import hawk, oauth, slapd
@@ -41,6 +42,11 @@ class Node(Heddle):
 
     def argv(self):
         return [str(build_folder() / "heddle-node"), "--config", str(self.ini)]
+
+    @property
+    def socket(self):
+        """Of its internal listener."""
+        return Path(self.settings["internal.listen"])
 
     @property
     def node_name(self):
