@@ -170,7 +170,7 @@ rc reset_ask(struct directory_worker *w, struct arena *a, view name, const struc
 {
     struct directory *d = w->d;
     struct account acc;
-    struct reset_state s;
+    struct reset_state s = { .seed = VIEW_NONE };
     rc r = RC_CONFLICT;
     if (!d->mailer)
         return fail(e, RC_AWAY, RESP_GENERIC, "this directory sends no mails");
