@@ -36,6 +36,9 @@ MUST_USE rc internal_uid(const struct request *rq, int64_t *out, struct err *e);
 handler_fn internal_account_cas, internal_account_disable, internal_account_enable, internal_account_delete,
     internal_erase_done, internal_node_seats, internal_news;
 
+/* ---- internal_reset.c ---- */
+handler_fn internal_account_reset;
+
 /* ---- internal_settled.c ---- */
 handler_fn internal_settled_put, internal_settled_get;
 

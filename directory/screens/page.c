@@ -52,7 +52,8 @@ static void put_headers(struct page *p, bool public)
         rq, "Content-Security-Policy",
         VIEW("default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
              "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"));
-    reply_header(rq, "X-Content-Type-Options", VIEW("nosniff"));
+    if (rq->route->dialect != DIALECT_TOKEN) /* which brings it */
+        reply_header(rq, "X-Content-Type-Options", VIEW("nosniff"));
     reply_header(rq, "X-Frame-Options", VIEW("DENY"));
     reply_header(rq, "Referrer-Policy", VIEW("no-referrer"));
     reply_header(rq, "Cross-Origin-Opener-Policy", VIEW("same-origin"));
