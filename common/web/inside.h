@@ -151,6 +151,12 @@ struct listener {
     char text[300]; /* "127.0.0.1:8000", "[::1]:8000"; wildcards as loopback; "localhost" for a unix socket */
 };
 MUST_USE rc listener_open(const char *listen, bool reuse_port, struct listener *out, struct err *e);
+/* Nobody new comes to it, but those who are on their way still do: connections of theirs that are in its queue, or about to be, are to be
+ * accepted before it is closed, or the kernel resets them. TCP: a filter on the socket drops what opens a connection, and lets the end of a
+ * handshake through; the client's kernel asks again after a second, and then another process of the port answers, or nobody.
+ * Unix: the path is taken away. */
+void listener_retire(struct listener *l);
+bool listener_waiting(const struct listener *l); /* somebody is in its queue */
 void listener_close(struct listener *l);
 /* Whether the text has the form of an address; nothing is looked up or opened. */
 MUST_USE rc listener_check(const char *listen, struct err *e);
@@ -274,7 +280,8 @@ struct server {
     struct queue queue;
     struct watch *watch;
 
-    atomic_bool draining;
+    atomic_bool draining;  /* every reply is the last one of its connection */
+    atomic_bool quiescing; /* the io threads are to accept nobody any more  */
     bool drained;
     pthread_mutex_t quiet_lock; /* with quiet: active fell to 0 while draining */
     pthread_cond_t quiet;       /* … or an io thread has stopped listening */
@@ -285,6 +292,7 @@ struct server {
 
 MUST_USE rc io_start(struct io *io, struct err *e);
 void io_quiesce(struct io *io); /* asks; io.quiesced tells when it is done */
+void io_take(struct io *io, int fd, const struct sockaddr *peer, socklen_t n); /* a connection that was accepted elsewhere */
 void io_stop(struct io *io);
 /* A worker is done with it: hands it back to its io thread. The last touch. */
 void io_resume(struct web_request *w);

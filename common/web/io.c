@@ -511,7 +511,7 @@ static void quiesce_here(struct io *io)
 {
     struct server *s = io->server;
 
-    if (!atomic_load(&s->draining))
+    if (!atomic_load(&s->quiescing))
         return;
     pthread_mutex_lock(&s->quiet_lock);
     if (!io->quiesced && !io->stopping) {
@@ -623,6 +623,14 @@ void io_quiesce(struct io *io)
         return;
     MHD_add_connection(io->daemon, pair[0], (struct sockaddr *)&nobody, sizeof nobody); /* owns pair[0] */
     close(pair[1]);
+}
+
+void io_take(struct io *io, int fd, const struct sockaddr *peer, socklen_t n)
+{
+    if (io->daemon)
+        MHD_add_connection(io->daemon, fd, peer, n); /* owns fd, whatever it answers */
+    else
+        close(fd);
 }
 
 void io_stop(struct io *io)

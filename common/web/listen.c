@@ -1,12 +1,15 @@
 #include "common/web/inside.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/scope.h"
 
@@ -191,6 +194,34 @@ rc listener_check(const char *listen_at, struct err *e)
 rc listener_open(const char *listen_at, bool reuse_port, struct listener *out, struct err *e)
 {
     return listen_at[0] == '/' ? unix_open(listen_at, out, e) : tcp_open(listen_at, reuse_port, out, e);
+}
+
+/* The filter sees a packet from its TCP header on, the handshake's last packet too: Linux, tcp_filter() in net/ipv4/tcp_ipv4.c. Closing a
+ * listener resets what is in its queue, also beside others of its SO_REUSEPORT group (unless net.ipv4.tcp_migrate_req is on). */
+void listener_retire(struct listener *l)
+{
+    enum { FLAGS_AT = 13, SYN = 0x02, ACK = 0x10 };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS_AT),   BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = { .len = sizeof code / sizeof code[0], .filter = code };
+
+    if (l->unix_path) {
+        unlink(l->unix_path);
+        free(l->unix_path);
+        l->unix_path = NULL;
+    } else if (l->fd >= 0 && setsockopt(l->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) {
+        LOG(LOG_WARN, "connections that open right now may be reset", LOG_S("why", strerror(errno)));
+    }
+}
+
+bool listener_waiting(const struct listener *l)
+{
+    struct pollfd p = { .fd = l->fd, .events = POLLIN };
+
+    return l->fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLIN);
 }
 
 void listener_close(struct listener *l)

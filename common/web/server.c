@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +12,12 @@
 #include "common/base/rand.h"
 #include "common/base/scope.h"
 #include "common/web/ops.h"
+
+#define HANDSHAKES_MS       250 /* a handshake that has begun ends within this, over most of the world */
+#define HANDSHAKES_ALONE_MS 20  /* where nobody else listens, who comes later is refused anyway */
+#define QUEUE_MOST_US       INT64_C(1000000)
+#define QUEUE_LOOK_MS       2
+#define FAREWELL_S          1
 
 #define FILES_BESIDE 1024 /* open files that are no connections */
 
@@ -346,24 +353,65 @@ static void wait_until(struct server *s, bool (*done)(const struct server *s), i
     pthread_mutex_unlock(&s->quiet_lock);
 }
 
+/* Whoever has dialled already is let in: until the last handshakes can have ended, and the queue is empty. */
+static void let_in_who_dialled(struct server *s)
+{
+    int64_t began = clock_mono_us(clock_system()), now = began;
+    int64_t least = (s->conf->reuse_port ? HANDSHAKES_MS : HANDSHAKES_ALONE_MS) * INT64_C(1000);
+
+    listener_retire(&s->listener);
+    while (now - began < least || (listener_waiting(&s->listener) && now - began < QUEUE_MOST_US)) {
+        poll(NULL, 0, QUEUE_LOOK_MS);
+        now = clock_mono_us(clock_system());
+    }
+}
+
+/* Those who came between the last look at the queue and the end of accepting. */
+static void let_in_the_last(struct server *s)
+{
+    struct sockaddr_storage peer;
+    socklen_t n = sizeof peer;
+    int fd;
+
+    for (size_t i = 0;
+         s->n_ios > 0 && s->listener.fd >= 0 &&
+         (fd = accept4(s->listener.fd, (struct sockaddr *)&peer, &n, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;
+         i++) {
+        io_take(&s->ios[i % s->n_ios], fd, (const struct sockaddr *)&peer, n);
+        n = sizeof peer;
+    }
+}
+
+static void stop_listening(struct server *s)
+{
+    let_in_who_dialled(s);
+    atomic_store(&s->quiescing, true);
+    for (size_t i = 0; i < s->n_ios; i++)
+        io_quiesce(&s->ios[i]);
+    wait_until(s, all_quiesced, 1);
+    let_in_the_last(s);
+    if (s->listener.fd >= 0)
+        shutdown(s->listener.fd, SHUT_RDWR); /* its duplicates, too: who dials now is refused */
+    listener_close(&s->listener);
+}
+
 void server_drain(struct server *s)
 {
     if (s->drained)
         return;
     s->drained = true;
     atomic_store(&s->draining, true);
-    for (size_t i = 0; i < s->n_ios; i++)
-        io_quiesce(&s->ios[i]);
-    wait_until(s, all_quiesced, 1);
-    if (s->listener.fd >= 0)
-        shutdown(s->listener.fd, SHUT_RDWR); /* its duplicates, too: who dials now is refused */
-    listener_close(&s->listener);
+    stop_listening(s);
     wait_until(s, all_ended, s->conf->drain_s);
     if (!all_ended(s))
         return;
+    /* Where others go on at this port, clients are given a moment to come with their next request: its answer ends the connection, and
+     * none of them meets a closed one. */
+    if (s->conf->reuse_port)
+        wait_until(s, all_gone, FAREWELL_S);
     /* Who kept his connection open would send his next request into a server that has no workers any more. */
     watch_hang_up(s->watch);
-    wait_until(s, all_gone, 1);
+    wait_until(s, all_gone, s->conf->reuse_port ? s->conf->drain_s : 1);
 }
 
 /* Workers go first, since every suspended connection must have been resumed when its daemon stops. */

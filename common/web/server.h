@@ -53,8 +53,9 @@ MUST_USE rc server_open(const struct server_conf *c, bool internal, const struct
  * there and belong together. RC_BAD_INPUT. */
 MUST_USE rc server_check(const struct server_conf *c, struct err *e);
 
-/* Heartbeats turn 503 at once; new connections are refused; requests under way and queued are finished within drain_s, and
- * then the connections that stay open are closed. */
+/* Heartbeats turn 503 at once, and each reply is the last of its connection. Who has dialled is let in, nobody new is; requests under way
+ * and queued are finished within drain_s, and then the connections that stay open are closed. With reuse_port it takes a second longer
+ * where clients keep idle connections. */
 void server_drain(struct server *s);
 void server_close(struct server *s); /* drains first if that was not done */
 

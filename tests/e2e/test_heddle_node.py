@@ -1,7 +1,9 @@
 """heddle-node, the storage node of a cluster: alone, as several processes on one database, and how it is started, reloaded and refused.
 There is no directory here; the tests make the tokens."""
 import http.client
+import json
 import re
+import socket
 import threading
 
 import pytest
@@ -207,8 +209,8 @@ def test_two_processes_on_one_port_answer_the_same(node):
 
 
 class Load(threading.Thread):
-    """One user who writes and reads all the time, on a new connection after every few requests. A request whose connection breaks is
-    sent again; any other answer than the right one ends it."""
+    """One user who writes and reads all the time, on a new connection after every few requests. A request whose connection breaks in a
+    way that is expected is sent again; any other answer than the right one ends it."""
 
     def __init__(self, user, broken):
         super().__init__(daemon=True)
@@ -219,9 +221,9 @@ class Load(threading.Thread):
         while True:
             try:
                 return request(*args)
-            except ConnectionRefusedError:
-                raise  # there is always one who listens
-            except self.broken:
+            except self.broken as e:
+                if isinstance(e, ConnectionRefusedError):
+                    raise  # there is always one who listens
                 self.breaks += 1
 
     def run(self):
@@ -241,9 +243,10 @@ class Load(threading.Thread):
 @pytest.mark.one_engine("mysql+redis")
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_processes_restart_one_by_one_under_load_and_no_request_fails(node, end):
-    """Stopped in order, a process finishes what it has begun; of one that is killed, clients lose what was under way."""
+    """Stopped in order, a process finishes what it has begun and lets in who has dialled: no connection breaks. Of one that is killed,
+    clients lose what was under way."""
     both = pair(node)
-    broken = (ConnectionError,) if end == "stop" else (ConnectionError, http.client.HTTPException)
+    broken = () if end == "stop" else (ConnectionError, http.client.HTTPException)
     loads = [Load(both[0].user(), broken) for _ in range(6)]
 
     def more(what):
@@ -275,6 +278,74 @@ def test_processes_restart_one_by_one_under_load_and_no_request_fails(node, end)
     for load in loads:
         last = load.done - 1
         assert both[1].again(load.user).item("bookmarks", f"i{last % 5}")["payload"] == f"payload {last}"
+
+
+@pytest.mark.one_engine("mysql+redis")
+def test_no_connection_is_reset_while_one_process_of_two_stops(node):
+    """Whoever dials meets somebody: one request on each connection, as fast as it goes, while a process stops and starts."""
+    both = pair(node)
+    done, errors, ending = [0] * 8, [], threading.Event()
+
+    def dial(n):
+        try:
+            while not ending.is_set():
+                with socket.create_connection(("127.0.0.1", both[0].heddle.port), timeout=20) as s:
+                    s.sendall(b"GET /__lbheartbeat__ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    answer = b"".join(iter(lambda: s.recv(65536), b""))
+                assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")), answer
+                done[n] += 1
+        except BaseException as e:
+            errors.append(e)
+
+    threads = [threading.Thread(target=dial, args=(n,)) for n in range(len(done))]
+    for t in threads:
+        t.start()
+    try:
+        for stack in both * 2:
+            goal = sum(done) + 200
+            wait_until(lambda: errors or sum(done) >= goal, "connections", 30)
+            assert stack.heddle.stop() == 0
+            stack.heddle.start()
+    finally:
+        ending.set()
+        for t in threads:
+            t.join(30)
+    assert not errors, errors
+
+
+@pytest.mark.one_engine("mysql+redis")
+def test_what_the_operator_sets_at_one_process_holds_for_all(node):
+    first, second = pair(node)
+    for stack in (first, second):
+        stack.heddle.restart(internal__keys="admin admin " + "k" * 32)
+    user = first.user()
+
+    def answers():
+        """Of both, as connections come to either of them."""
+        out = set()
+        for _ in range(12):
+            user.close()
+            out.add(user.get("/info/collections", expect=None).status)
+        return out
+
+    def put(body):
+        target, text = "/internal/v1/maintenance", json.dumps(body).encode()
+        sign = hawk.header("admin", "k" * 32, "PUT", target, "localhost", 80, int(first.heddle.now()),
+                           hash=hawk.payload_hash("application/json", text))
+        connection = http.client.HTTPConnection("localhost", timeout=15)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(first.heddle.settings.get("internal.listen", first.heddle.folder / "data" / "internal.sock")))
+        connection.request("PUT", target, text, {"Authorization": sign, "Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()
+        connection.close()
+
+    put({"on": True, "text": "Back at six.", "retry_after": 60})
+    wait_until(lambda: answers() == {503}, "all refuse", 20)
+    told = user.get("/info/collections", expect=503)
+    assert told.header("X-Weave-Alert") == "Back at six." and 60 <= int(told.header("Retry-After")) <= 65
+    put({"on": False})
+    wait_until(lambda: answers() == {200}, "all serve", 20)
 
 
 @pytest.mark.parametrize("driver", ["memory", "none", "auto"])
