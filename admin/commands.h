@@ -143,6 +143,9 @@ int64_t option_number(const struct admin *a, const char *name); /* also sizes, s
 /* The i-th value of an option that may be repeated; NULL behind the last. */
 const char *option_each(const struct admin *a, const char *name, size_t i);
 
+/* A size as options have it: "512", "16k", "20MiB". */
+bool option_read_size(view text, int64_t *out);
+
 /* The whole of `heddle-admin WORD …` after program_main has read the settings. argv may be permuted. */
 int commands_run(const struct admin_conf *conf, int argc, char **argv);
 /* Parses what stands behind the command's `words` words; nothing is run. *a: zeroed. EXIT_DONE, or EXIT_MISUSED with the reason on

@@ -184,7 +184,8 @@ static rc head_step(struct job *j, view node, const char *name, int64_t epoch, c
     return RC_OK;
 }
 
-static rc intend(struct job *j, struct err *e)
+/* Before anything is written: who watches may keep the name, and know the intent as this move's even if we die over it. */
+static void name_move(struct job *j)
 {
     uint8_t bytes[12];
     SCOPED(buf_done) struct buf id = { 0 };
@@ -192,6 +193,10 @@ static rc intend(struct job *j, struct err *e)
     hex_put(&id, (view){ .p = (const char *)bytes, .n = sizeof bytes });
     snprintf(j->move, sizeof j->move, "m%s", buf_text(&id));
     j->p->move = view_of(j->move);
+}
+
+static rc intend(struct job *j, struct err *e)
+{
     buf_clear(&j->intent);
     put_copy(j, &j->intent);
     char epoch[24];
@@ -437,6 +442,7 @@ static rc move_it(struct job *j, struct err *e)
     if (view_eq(j->s.node, buf_view(&j->to)))
         return RC_OK;
     TRY(prepare(j, e));
+    name_move(j);
     tell(j, MOVE_INTEND, "");
     rc result = intend(j, e);
     if (result == RC_CONFLICT)

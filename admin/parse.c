@@ -55,7 +55,7 @@ static bool read_scaled(view v, const char *letters, const int64_t *factors, int
     return true;
 }
 
-static bool read_size(view v, int64_t *out)
+bool option_read_size(view v, int64_t *out)
 {
     static const int64_t factors[] = { 1 << 10, 1 << 10, 1 << 20,   1 << 20,
                                        1 << 30, 1 << 30, 1LL << 40, 1LL << 40 };
@@ -137,7 +137,7 @@ static bool read_value(const struct command_option *o, const char *text, int64_t
     case OPTION_PERCENT:
         return read_percent(v, out);
     case OPTION_SIZE:
-        return read_size(v, out);
+        return option_read_size(v, out);
     case OPTION_SECONDS:
         return read_seconds(v, out);
     case OPTION_TIME:

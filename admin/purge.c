@@ -205,3 +205,35 @@ rc settle_erases(struct reach *r, const struct settle_rules *rules, struct settl
         return RC_OK;
     return subjects_each(r, "accounts?erase=1", visit_live, &p, e);
 }
+
+struct wanted {
+    int64_t uid;
+    json_t *line; /* a reference */
+};
+
+static bool find_deleted(void *arg, json_t *line)
+{
+    struct wanted *w = arg;
+    if (json_integer_value(json_object_get(line, "uid")) == w->uid)
+        w->line = json_incref(line);
+    return !w->line;
+}
+
+rc settle_erase_of(struct reach *r, const struct settle_rules *rules, int64_t uid, enum settle_act *out,
+                   struct err *e)
+{
+    struct purge p = { .r = r, .rules = rules };
+    struct wanted w = { .uid = uid };
+    SCOPED(buf_done) struct buf list = { 0 };
+    *out = SETTLE_NOTHING;
+    buf_addf(&list, "erases?after=%" PRId64, uid - 1);
+    TRY(lines_each(r, VIEW_NONE, buf_text(&list), find_deleted, &w, e));
+    if (!w.line)
+        return RC_OK;
+    SCOPED(json_decref) json_t *line = w.line;
+    const struct erase x = { .node = json_text(json_object_get(line, "node")),
+                             .uid = uid,
+                             .epoch = json_integer_value(json_object_get(line, "epoch")),
+                             .since_ms = json_integer_value(json_object_get(line, "since")) };
+    return erase_one(&p, &x, out, e);
+}

@@ -62,6 +62,9 @@ MUST_USE rc settle_round(struct reach *r, const struct settle_rules *rules, stru
 /* ---- purge.c ---- */
 MUST_USE rc settle_erases(struct reach *r, const struct settle_rules *rules, struct settle_counts *counts,
                           struct err *e);
+/* What the deleted account with this number left, alone. SETTLE_NOTHING: nothing is noted. */
+MUST_USE rc settle_erase_of(struct reach *r, const struct settle_rules *rules, int64_t uid,
+                            enum settle_act *out, struct err *e);
 void settle_tell(const struct settle_rules *rules, struct settle_counts *counts,
                  const struct settle_report *report);
 

@@ -14,8 +14,10 @@ extern const struct command lb_commands[]; /* lb_verbs.c */
 extern const struct command move_commands[]; /* move_cli.c */
 extern const struct command node_commands[]; /* nodes.c */
 extern const struct command plan_commands[]; /* plan_cli.c */
+extern const struct command run_commands[]; /* run_cli.c */
 extern const struct command secret_commands[]; /* secret.c */
 extern const struct command settle_commands[]; /* settle_cli.c */
+extern const struct command user_commands[]; /* users.c */
 extern const struct command verify_commands[]; /* verify_cli.c */
 /* clang-format on */
 
