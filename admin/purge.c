@@ -11,6 +11,7 @@ struct erase {
     int64_t uid, epoch, since_ms;
     view text;                /* of a live account: the value */
     const struct subject *of; /* NULL: the account is gone    */
+    bool seat;                /* it had a seat on that node */
 };
 
 struct purge {
@@ -104,6 +105,8 @@ static rc forget(struct purge *p, const struct erase *x, struct err *e)
     if (result == RC_NOT_FOUND)
         return RC_OK; /* somebody else did, the seat too */
     TRY(result);
+    if (!x->seat)
+        return RC_OK;
     buf_clear(&path);
     buf_addf(&path, "nodes/%.*s/seats", VIEW_ARG(x->node));
     result = post(p->r, buf_text(&path), VIEW("{\"give\":1}"), e);
@@ -163,7 +166,8 @@ static bool visit_deleted(void *arg, json_t *line)
     const struct erase x = { .node = json_text(json_object_get(line, "node")),
                              .uid = json_integer_value(json_object_get(line, "uid")),
                              .epoch = json_integer_value(json_object_get(line, "epoch")),
-                             .since_ms = json_integer_value(json_object_get(line, "since")) };
+                             .since_ms = json_integer_value(json_object_get(line, "since")),
+                             .seat = json_is_true(json_object_get(line, "seat")) };
     if (x.uid > 0 && x.epoch > 0)
         handle(p, &x);
     return go_on(p);

@@ -266,7 +266,8 @@ static bool put_erase(void *arg, const struct erase *x)
         return false;
     buf_addf(b, "{\"uid\":%" PRId64 ",\"node\":", x->uid);
     json_put_string(b, x->node);
-    buf_addf(b, ",\"epoch\":%" PRId64 ",\"since\":%" PRId64 "}\n", x->epoch, x->since_ms);
+    buf_addf(b, ",\"epoch\":%" PRId64 ",\"since\":%" PRId64 ",\"seat\":%s}\n", x->epoch, x->since_ms,
+             x->seat ? "true" : "false");
     buf_clear(&p->last);
     buf_addf(&p->last, "%" PRId64, x->uid);
     return true;

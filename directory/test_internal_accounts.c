@@ -278,7 +278,8 @@ static void a_deleted_account_leaves_what_is_to_be_erased_until_that_is_done(voi
     has(first_pulse(&c), "{\"what\":\"refuse\",\"uid\":42,\"until\":");
     tell(&c, "admin", "GET", "accounts/42", NULL, 404);
     assert_string_equal(tell(&c, "admin", "GET", "erases?limit=1", NULL, 200),
-                        "{\"uid\":42,\"node\":\"" NODE1 "\",\"epoch\":1,\"since\":1767225600000}\n");
+                        "{\"uid\":42,\"node\":\"" NODE1
+                        "\",\"epoch\":1,\"since\":1767225600000,\"seat\":true}\n");
     assert_string_equal(c.answer.next, "42");
     has(tell(&c, "admin", "GET", "erases?limit=2&after=42", NULL, 200), "{\"uid\":44");
     assert_string_equal(c.answer.next, "");

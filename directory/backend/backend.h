@@ -89,6 +89,7 @@ struct erase {
     view account; /* VIEW_NONE: the account is gone */
     view node;
     int64_t uid, epoch, since_ms;
+    bool seat; /* of a deleted account: its last data area, whose seat is free once they are erased */
 };
 view erase_text(struct arena *a, const struct erase *x); /* the value of heddleErase */
 bool erase_parse(view text, struct erase *out);

@@ -229,7 +229,7 @@ static rc leave_erases(struct ldap_session *s, struct arena *a, const struct acc
     if (!acc->node.p)
         return RC_OK;
     const struct erase now = {
-        .node = acc->node, .uid = acc->uid, .epoch = acc->epoch, .since_ms = since_ms
+        .node = acc->node, .uid = acc->uid, .epoch = acc->epoch, .since_ms = since_ms, .seat = true
     };
     return leave_erase(s, a, &now, e);
 }

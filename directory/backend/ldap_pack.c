@@ -29,7 +29,7 @@ const char *const login_attrs[] = { "userPassword", /* first: account_attrs begi
 const char *const node_attrs[] = { "cn",           "heddleUrl",   "heddleAddress",  "heddleNodeType",
                                    "heddlePools",  "heddleState", "heddleCapacity", "heddleSeats",
                                    "heddleOpened", NULL };
-const char *const erase_attrs[] = { "cn", "syncNode", "heddleEpoch", "heddleSince", NULL };
+const char *const erase_attrs[] = { "cn", "syncNode", "heddleEpoch", "heddleSince", "heddleSeats", NULL };
 
 /* ---- reading ---- */
 
@@ -180,9 +180,12 @@ rc node_unpack(const struct ldap_entry *x, view name, struct arena *a, struct no
 rc erase_unpack(const struct ldap_entry *x, struct arena *a, struct erase *out, struct err *e)
 {
     struct erase r = { .account = VIEW_NONE };
+    int64_t seats;
     TRY(number_unpack(x, "cn", &r.uid, e));
     TRY(number_unpack(x, "heddleEpoch", &r.epoch, e));
     TRY(number_unpack(x, "heddleSince", &r.since_ms, e));
+    TRY(number_or_none(x, "heddleSeats", &seats, e));
+    r.seat = seats > 0;
     TRY(text_unpack(x, "syncNode", a, &r.node, e));
     if (!r.node.p)
         return fail(e, RC_BROKEN, RESP_GENERIC, "%.*s names no node", VIEW_ARG(x->dn));
@@ -277,6 +280,7 @@ void erase_pack(struct mods *m, const struct erase *x, int op)
     mods_put(m, op, "syncNode", x->node);
     mods_put_number(m, op, "heddleEpoch", x->epoch);
     mods_put_number(m, op, "heddleSince", x->since_ms);
+    mods_put(m, op, "heddleSeats", x->seat ? VIEW("1") : VIEW_NONE);
 }
 
 const char *ldap_attr_name(enum account_attr attr)

@@ -347,6 +347,7 @@ static rc leave_erase(struct sqlite_session *s, const struct erase *x, struct er
     db_text(st, 2, x->node);
     db_number(st, 3, x->epoch);
     db_number(st, 4, x->since_ms);
+    db_number(st, 5, x->seat);
     return db_run(s, st, e);
 }
 
@@ -366,7 +367,10 @@ static rc sqlite_account_delete(struct backend_session *bs, view name, int64_t u
         return fail(e, RC_CONFLICT, RESP_GENERIC, "the account has another uid by now");
     if (acc.node.p)
         TRY(leave_erase(
-            s, &(struct erase){ .node = acc.node, .uid = uid, .epoch = acc.epoch, .since_ms = since_ms }, e));
+            s,
+            &(struct erase){
+                .node = acc.node, .uid = uid, .epoch = acc.epoch, .since_ms = since_ms, .seat = true },
+            e));
     for (size_t i = 0; i < acc.n_erases; i++) {
         struct erase x;
         if (!erase_parse(acc.erases[i], &x))

@@ -30,7 +30,7 @@ static const char *const statement_text[ST_N] = {
         "ON CONFLICT (name) DO NOTHING",
     [ST_IDENTITY] = "SELECT id, uid, node, epoch FROM accounts WHERE name = ?1",
     [ST_DELETE] = "DELETE FROM accounts WHERE id = ?1",
-    [ST_ERASE_ADD] = "INSERT INTO erases (uid, node, epoch, since) VALUES (?1, ?2, ?3, ?4)",
+    [ST_ERASE_ADD] = "INSERT INTO erases (uid, node, epoch, since, seat) VALUES (?1, ?2, ?3, ?4, ?5)",
     [ST_ERASE_DONE] = "DELETE FROM erases WHERE uid = ?1",
     [ST_PASSWORD] = "SELECT password FROM accounts WHERE name = ?1",
     [ST_PASSWORD_SET] = "UPDATE accounts SET password = ?2, password_since = ?3 WHERE name = ?1",
@@ -49,7 +49,7 @@ static const char *const statement_text[ST_N] = {
                         "(SELECT id FROM accounts WHERE name >= ?1 AND name < ?1 || char(1114111) UNION "
                         "SELECT id FROM accounts WHERE mail >= ?1 AND mail < ?1 || char(1114111)) "
                         "ORDER BY name",
-    [ST_ERASES] = "SELECT uid, node, epoch, since FROM erases WHERE uid > ?1 ORDER BY uid",
+    [ST_ERASES] = "SELECT uid, node, epoch, since, seat FROM erases WHERE uid > ?1 ORDER BY uid",
     [ST_ERASE_VALUES] = "SELECT a.name, v.value FROM account_values v JOIN accounts a ON a.id = v.account "
                         "WHERE v.attr = 'heddleErase' ORDER BY v.account, v.value",
     [ST_NODE_GET] = NODE_COLUMNS "WHERE name = ?1",

@@ -40,7 +40,8 @@ static rc erases_of_deleted(struct sqlite_session *s, int64_t after_uid, erase_v
                                           .uid = sqlite3_column_int64(st, 0),
                                           .node = db_column_lent(st, 1),
                                           .epoch = sqlite3_column_int64(st, 2),
-                                          .since_ms = sqlite3_column_int64(st, 3) });
+                                          .since_ms = sqlite3_column_int64(st, 3),
+                                          .seat = sqlite3_column_int(st, 4) != 0 });
     }
     return RC_OK;
 }

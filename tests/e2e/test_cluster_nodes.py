@@ -351,7 +351,7 @@ def test_with_addresses_of_their_own_an_old_token_is_refused_after_a_move(cluste
 # -- the operator --
 
 
-def test_the_admin_adds_shows_changes_and_removes_nodes(cluster):
+def test_70_the_admin_adds_shows_changes_and_removes_nodes(cluster):
     out = cluster.admin("node", "add", "https://node9.example.net", "capacity=0", "state=closed", "address=https://s.example.net")
     assert "node9.example.net" in out and "closed" in out
     cluster.admin("node", "set", "node9.example.net", "capacity=5", "seats=3")

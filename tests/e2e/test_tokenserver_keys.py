@@ -301,7 +301,7 @@ def test_65_a_second_key_is_tried(own_stack):
     user.refused("invalid-generation", k=1, g=4998)
 
 
-def test_66_a_changed_password_raises_the_generation_to_one_below(own_stack):
+def test_62_and_66_a_changed_password_raises_the_generation_to_one_below(own_stack):
     stack = with_events(own_stack)
     user = TokenUser(stack)
     uid = user.uid(k=1, g=1)
@@ -312,7 +312,7 @@ def test_66_a_changed_password_raises_the_generation_to_one_below(own_stack):
     user.refused("invalid-generation", k=5000, g=4999, state="bbbb")
 
 
-def test_66_a_deleted_account_is_retired_and_its_tokens_are_void_at_once(own_stack):
+def test_61_and_66_a_deleted_account_is_retired_and_its_tokens_are_void_at_once(own_stack):
     stack = with_events(own_stack)
     user = TokenUser(stack)
     out = user.token(k=1, g=1)
@@ -337,7 +337,7 @@ def test_32_a_retired_user_is_refused_below_the_highest_generation_alone(own_sta
                                     {BASE + "password-change": {"changeTime": "5000"}}, {BASE + "password-change": {"changeTime": 0}},
                                     {BASE + "password-change": {"changeTime": -5}}, {BASE + "password-change": {"changeTime": 1e30}},
                                     {BASE + "password-change": {"changeTime": -2**63}}, [], None, "x"], ids=str)
-def test_66_events_that_are_unknown_or_broken_are_logged_and_dropped(own_stack, events):
+def test_63_and_66_events_that_are_unknown_or_broken_are_logged_and_dropped(own_stack, events):
     stack = with_events(own_stack)
     user = TokenUser(stack)
     user.uid(k=1, g=2)
@@ -346,7 +346,7 @@ def test_66_events_that_are_unknown_or_broken_are_logged_and_dropped(own_stack, 
     user.uid(k=1, g=2)
 
 
-def test_66_unknown_users_are_no_error_and_none_is_made(own_stack):
+def test_61_62_and_66_unknown_users_are_no_error_and_none_is_made(own_stack):
     stack = with_events(own_stack)
     for sub in ("abcdef", "", "x" * 300, "a b", "../x"):
         genuine(stack, sub, CHANGE)

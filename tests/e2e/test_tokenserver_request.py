@@ -5,10 +5,10 @@
 | 1-4, 10-17, 52-54, 69, 72, section 10 | here |
 | 5-9, 51, 64-68 | test_tokenserver_keys.py |
 | 25-27, 30, 32-49, 55, 71 | test_tokenserver_records.py |
-| 16 | does not arise: there is one service, and its address is the configured one |
-| 18-24, 28, 29, 31, 33, 70; a node URL with a slash at its end | with several nodes: choosing, seats, moves and the operator's commands |
-| 56-60 | with the operator's command that erases what is left (it stands in for the purge), and that counts |
-| 61-63 | with the operator's command that takes an event from its standard input; the same events over HTTP are row 66 |
+| 16 | there is one service, and its address is the configured one; what is left of it: no node (21) |
+| 16, 18-24, 28, 29, 31-33, 56-60; a node's name by hand | test_cluster_edge_cases.py |
+| 61-63 | test_tokenserver_keys.py: the events of row 66, which come over HTTP alone |
+| 70; a node URL with a slash at its end | test_cluster_nodes.py |
 | 50 | assertions of BrowserID are not taken: an unknown scheme (row 2) |
 | a stored client state that is no hex | directory/test_token_api.c |
 """

@@ -6,11 +6,9 @@
 | U5-U13, U22 (a good key), U26 | test_screens_reset.py |
 | U18, U24 (on), U39 | test_screens_captcha.py |
 | U25 | test_screens_pages.py |
-| U2, U3, U33, U34 | with several nodes and with LDAP: null, fallback node, backend away; directory/test_account.c |
-| U27 | directory/backend/test_password.c |
-| U32 | with the operator's command that disables an account |
+| U2, U3, U27, U32-U34 | test_cluster_edge_cases.py: with several nodes, an operator and LDAP |
 | U37 | there is no such service |
-| U42 | what the client shows; our part is that a good server never answers 404 there |
+| U42 | what the client shows; our part, that a server never answers 404 there, in test_cluster_edge_cases.py |
 """
 import base64
 import json

@@ -342,8 +342,8 @@ struct seen {
 static bool see_erase(void *arg, const struct erase *x)
 {
     struct seen *s = arg;
-    snprintf(s->text[s->n++], 128, "%.*s|%.*s|%lld|%lld|%lld", VIEW_ARG(x->account), VIEW_ARG(x->node),
-             (long long)x->uid, (long long)x->epoch, (long long)x->since_ms);
+    snprintf(s->text[s->n++], 128, "%.*s|%.*s|%lld|%lld|%lld%s", VIEW_ARG(x->account), VIEW_ARG(x->node),
+             (long long)x->uid, (long long)x->epoch, (long long)x->since_ms, x->seat ? "|seat" : "");
     return s->n < 16;
 }
 
@@ -368,7 +368,7 @@ static void a_deleted_account_leaves_what_is_to_be_erased(void **state)
     assert_int_equal(erases_each(f->s, see_erase, &seen, NULL), RC_OK);
     assert_int_equal(seen.n, 3);
     assert_string_equal(seen.text[0], "|node0|3|1|5");
-    assert_string_equal(seen.text[1], "|node1.example.net|8|1|1000");
+    assert_string_equal(seen.text[1], "|node1.example.net|8|1|1000|seat");
     assert_string_equal(seen.text[2], "z@y|node0|4|1|6");
     assert_int_equal(erase_done(f->s, 8, NULL), RC_OK);
     assert_int_equal(erase_done(f->s, 8, NULL), RC_NOT_FOUND);
@@ -528,12 +528,12 @@ static void leftovers_are_walked_in_the_order_of_uids(void **state)
     }
     assert_int_equal(leftovers_each(f->s, 0, see_erase, &s, NULL), RC_OK);
     assert_int_equal(s.n, 2); /* those of the living are found by their accounts */
-    assert_string_equal(s.text[0], "|node1.example.net|9|1|1000");
-    assert_string_equal(s.text[1], "|node1.example.net|100|1|1000");
+    assert_string_equal(s.text[0], "|node1.example.net|9|1|1000|seat");
+    assert_string_equal(s.text[1], "|node1.example.net|100|1|1000|seat");
     s.n = 0;
     assert_int_equal(leftovers_each(f->s, 9, see_erase, &s, NULL), RC_OK);
     assert_int_equal(s.n, 1);
-    assert_string_equal(s.text[0], "|node1.example.net|100|1|1000");
+    assert_string_equal(s.text[0], "|node1.example.net|100|1|1000|seat");
 }
 
 static void the_truth_is_what_reading_finds_and_never_makes_anybody(void **state)
