@@ -216,8 +216,12 @@ struct web_conn {
     char peer[64];
     bool trusted;
     _Atomic int64_t deadline_us; /* of what is being received; 0: nothing is */
+    _Atomic int64_t idle_since_us; /* when its last answer was out, or it came; 0: a request is under way */
     bool seen_left;              /* the watch's own: the client had left at its last tick */
 };
+
+/* How long a connection may be silent when there are so many: `idle_us` up to half of `most`, then less and less, a second in the end. */
+int64_t watch_patience_us(int64_t idle_us, int64_t n, int64_t most);
 
 struct watch;
 MUST_USE rc watch_start(struct server *s, struct watch **out, struct err *e);
@@ -266,7 +270,8 @@ struct server {
     size_t n_mounts;
     struct route_state **routes; /* by mount, by route */
     struct route_state nowhere;  /* paths that nobody knows */
-    metric latency, queue_wait;
+    metric latency, queue_wait, hurried;
+    int64_t connections_most;
 
     struct listener listener;
     char *url;
@@ -305,6 +310,8 @@ struct route_state *server_route_state(struct server *s, const struct web_reques
 size_t server_mount_index(const struct server *s, const struct mount *m);
 int64_t server_io_threads(const struct server_conf *c); /* with 0 resolved */
 int64_t server_workers(const struct server_conf *c);
+/* How many connections there may be: as many as are set, or as fit into their memory. */
+int64_t server_connections_most(const struct server_conf *c);
 int64_t server_cores(void); /* at most 32 */
 
 /* Gauges of the process, by [internal]: several servers of one kind add up. */

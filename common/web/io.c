@@ -462,6 +462,7 @@ static void *on_target(void *cls, const char *uri, struct MHD_Connection *mhd)
     w->mhd = mhd;
     atomic_store_explicit(&w->conn->deadline_us, w->begun_us + s->conf->idle_s * 1000000,
                           memory_order_relaxed);
+    atomic_store_explicit(&w->conn->idle_since_us, 0, memory_order_relaxed);
     return w;
 }
 
@@ -493,9 +494,10 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **ctx,
         w->result = RC_BAD_INPUT;
         request_account(w, info ? (int)info->http_status : 0, ends[why]);
     }
-    atomic_store_explicit(&w->conn->deadline_us,
-                          clock_mono_us(io->server->clock) + 2 * io->server->conf->idle_s * 1000000,
+    int64_t now = clock_mono_us(io->server->clock);
+    atomic_store_explicit(&w->conn->deadline_us, now + 2 * io->server->conf->idle_s * 1000000,
                           memory_order_relaxed);
+    atomic_store_explicit(&w->conn->idle_since_us, now, memory_order_relaxed);
     if (w->linger_fd >= 0)
         watch_linger(io->server->watch, w->linger_fd);
     body_free(w);
@@ -536,7 +538,9 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **ctx,
                    &c->address);
         address_print(&c->address, c->peer);
         c->trusted = proxies_trust(&s->proxies, &c->address);
-        atomic_init(&c->deadline_us, clock_mono_us(s->clock) + s->conf->idle_s * 1000000);
+        int64_t now = clock_mono_us(s->clock);
+        atomic_init(&c->deadline_us, now + s->conf->idle_s * 1000000);
+        atomic_init(&c->idle_since_us, now);
         *ctx = c;
         watch_add(s->watch, c);
         atomic_fetch_add_explicit(&s->connections, 1, memory_order_relaxed);
@@ -581,7 +585,7 @@ rc io_start(struct io *io, struct err *e)
     struct server *s = io->server;
     unsigned flags =
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
-    unsigned share = (unsigned)((s->conf->connections + (int64_t)s->n_ios - 1) / (int64_t)s->n_ios);
+    unsigned share = (unsigned)((s->connections_most + (int64_t)s->n_ios - 1) / (int64_t)s->n_ios);
     struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, s->tls_cert },
         { MHD_OPTION_HTTPS_MEM_KEY, 0, s->tls_key },

@@ -32,33 +32,37 @@ atomic_int web_queue_depth[2], web_connections[2];
 #define KEY(section, field, type, fallback, least, most, unit, help)                                         \
     NAMED(section, #field, field, type, fallback, least, most, unit, help)
 
-#define KEYS(s, at, url_help, io, work, depth, conns)                                                        \
-    KEY(s, listen, CONF_TEXT, at, 0, 0, "", "HOST:PORT, [V6]:PORT, or the path of a unix socket."),          \
-        KEY(s, url, CONF_TEXT, "", 0, 0, "", url_help),                                                      \
-        KEY(s, io_threads, CONF_INT, io, 0, 64, "", "Threads that read and write sockets; 0: one a core."),  \
-        KEY(s, workers, CONF_INT, work, 0, 1024, "", "Threads that run handlers; 0: eight a core."),         \
-        KEY(s, queue, CONF_INT, depth, 1, 1000000, "",                                                       \
-            "Requests that may wait for a worker; more get 503."),                                           \
-        NAMED(s, "queue_wait", queue_wait_s, CONF_SECONDS, "20", 1, 600, "s",                                \
-              "Who has waited longer for a worker gets 503."),                                               \
-        KEY(s, connections, CONF_INT, conns, 1, 1000000, "", "Open connections at most."),                   \
-        NAMED(                                                                                               \
-            s, "connection_memory", connection_bytes, CONF_SIZE, "16k", 4096, 1 << 20, "bytes",              \
-            "Memory of each connection; request line and headers must fit into some three quarters of it."), \
-        NAMED(s, "idle", idle_s, CONF_SECONDS, "75", 1, 3600, "s",                                           \
-              "A silent connection is closed after this; a request's headers must come within it."),         \
-        NAMED(s, "bodies_memory", body_bytes, CONF_SIZE, "256m", 1 << 16, (int64_t)1 << 40, "bytes",         \
-              "All request bodies in memory together; beyond it 503."),                                      \
-        NAMED(s, "request_memory", arena_bytes, CONF_SIZE, "8m", 1 << 16, (int64_t)1 << 30, "bytes",         \
-              "Memory of one request beside its body; beyond it 503."),                                      \
-        NAMED(s, "drain", drain_s, CONF_SECONDS, "30", 0, 3600, "s",                                         \
-              "Time for running requests when stopping."),                                                   \
-        KEY(s, tls_cert, CONF_TEXT, "", 0, 0, "", "PEM file with the certificate chain; empty: no TLS."),    \
-        KEY(s, tls_key, CONF_TEXT, "", 0, 0, "", "PEM file with its private key."),                          \
-        KEY(s, spool_dir, CONF_TEXT, "", 0, 0, "",                                                           \
-            "Folder for answers above 4 MiB (unlinked files); empty: TMPDIR or /tmp."),                      \
-        KEY(s, trusted_proxies, CONF_LIST, "", 0, 0, "",                                                     \
-            "Addresses or networks whose X-Forwarded-For is believed; \"unix\": whoever uses the socket."),  \
+#define KEYS(s, at, url_help, io, work, depth, conns)                                                                          \
+    KEY(s, listen, CONF_TEXT, at, 0, 0, "", "HOST:PORT, [V6]:PORT, or the path of a unix socket."),                            \
+        KEY(s, url, CONF_TEXT, "", 0, 0, "", url_help),                                                                        \
+        KEY(s, io_threads, CONF_INT, io, 0, 64, "", "Threads that read and write sockets; 0: one a core."),                    \
+        KEY(s, workers, CONF_INT, work, 0, 1024, "", "Threads that run handlers; 0: eight a core."),                           \
+        KEY(s, queue, CONF_INT, depth, 1, 1000000, "",                                                                         \
+            "Requests that may wait for a worker; more get 503."),                                                             \
+        NAMED(s, "queue_wait", queue_wait_s, CONF_SECONDS, "20", 1, 600, "s",                                                  \
+              "Who has waited longer for a worker gets 503."),                                                                 \
+        KEY(s, connections, CONF_INT, conns, 1, 1000000, "", "Open connections at most."),                                     \
+        NAMED(                                                                                                                 \
+            s, "connection_memory", connection_bytes, CONF_SIZE, "16k", 4096, 1 << 20, "bytes",                                \
+            "Memory of each connection; request line and headers must fit into some three quarters of it."),                   \
+        NAMED(                                                                                                                 \
+            s, "connections_memory", connections_bytes, CONF_SIZE, "256m", 1 << 20, (int64_t)1 << 40,                          \
+            "bytes",                                                                                                           \
+            "Memory of all connections together: it bounds their number; from half of it on, silent ones are closed sooner."), \
+        NAMED(s, "idle", idle_s, CONF_SECONDS, "75", 1, 3600, "s",                                                             \
+              "A silent connection is closed after this; a request's headers must come within it."),                           \
+        NAMED(s, "bodies_memory", body_bytes, CONF_SIZE, "256m", 1 << 16, (int64_t)1 << 40, "bytes",                           \
+              "All request bodies in memory together; beyond it 503."),                                                        \
+        NAMED(s, "request_memory", arena_bytes, CONF_SIZE, "8m", 1 << 16, (int64_t)1 << 30, "bytes",                           \
+              "Memory of one request beside its body; beyond it 503."),                                                        \
+        NAMED(s, "drain", drain_s, CONF_SECONDS, "30", 0, 3600, "s",                                                           \
+              "Time for running requests when stopping."),                                                                     \
+        KEY(s, tls_cert, CONF_TEXT, "", 0, 0, "", "PEM file with the certificate chain; empty: no TLS."),                      \
+        KEY(s, tls_key, CONF_TEXT, "", 0, 0, "", "PEM file with its private key."),                                            \
+        KEY(s, spool_dir, CONF_TEXT, "", 0, 0, "",                                                                             \
+            "Folder for answers above 4 MiB (unlinked files); empty: TMPDIR or /tmp."),                                        \
+        KEY(s, trusted_proxies, CONF_LIST, "", 0, 0, "",                                                                       \
+            "Addresses or networks whose X-Forwarded-For is believed; \"unix\": whoever uses the socket."),                    \
         KEY(s, reuse_port, CONF_BOOL, "no", 0, 0, "", "Let several processes share the port.")
 
 const struct conf_key server_conf_public[] = {
@@ -88,6 +92,18 @@ int64_t server_io_threads(const struct server_conf *c)
 int64_t server_workers(const struct server_conf *c)
 {
     return c->workers ? c->workers : 8 * server_cores();
+}
+
+/* What one connection costs at most while it is idle: libmicrohttpd's pool and structures, ours, and the allocator's. */
+#define CONNECTION_OVERHEAD INT64_C(2048)
+
+int64_t server_connections_most(const struct server_conf *c)
+{
+    int64_t fit = c->connections_bytes / (c->connection_bytes + CONNECTION_OVERHEAD);
+
+    if (c->connections_bytes == 0 || fit >= c->connections)
+        return c->connections;
+    return fit > 1 ? fit : 1;
 }
 
 /* ---- mounts and metrics ---- */
@@ -157,6 +173,8 @@ static void register_metrics(struct server *s)
     s->queue_wait = metric_histogram("heddle_queue_wait_seconds", labels, "Waiting for a worker.");
     metric_gauge("heddle_queue_depth", labels, "Requests waiting for a worker.", gauge,
                  &web_queue_depth[s->internal]);
+    s->hurried = metric_counter("heddle_connections_hurried_total", labels,
+                                "Silent connections closed before their time, to make room.");
     metric_gauge("heddle_connections", labels, "Open connections.", gauge, &web_connections[s->internal]);
     register_route(&s->nowhere, "none", "-", "-");
     s->routes = mem_need(calloc(s->n_mounts, sizeof *s->routes));
@@ -281,6 +299,7 @@ rc server_open(const struct server_conf *c, bool internal, const struct mount *m
     pthread_condattr_t attr;
 
     s->conf = c;
+    s->connections_most = server_connections_most(c);
     s->clock = clock;
     s->internal = internal;
     s->listener.fd = -1;

@@ -30,7 +30,8 @@ struct server_conf {
     int64_t queue_wait_s;     /* a request that has waited longer gets 503                            */
     int64_t connections;      /* at most                                                              */
     int64_t connection_bytes; /* libmicrohttpd's pool for each                                        */
-    int64_t idle_s;           /* keep-alive                                                           */
+    int64_t connections_bytes; /* of all connections together, idle ones too; 0: no ceiling of its own */
+    int64_t idle_s;           /* keep-alive, while there is plenty of both                            */
     int64_t body_bytes;       /* all bodies in memory together                                        */
     int64_t arena_bytes;      /* one request's ceiling, without its body                              */
     int64_t drain_s;          /* time for running requests at shutdown                                */

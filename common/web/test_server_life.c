@@ -252,6 +252,66 @@ static void more_connections_than_allowed_wait_outside(void **state)
         client_done(&c[i]);
 }
 
+static void patience_with_silent_connections_ends_as_they_fill_their_room(void **state)
+{
+    (void)state;
+    const int64_t s1 = 1000000;
+    assert_int_equal(watch_patience_us(75 * s1, 0, 1000), 75 * s1);
+    assert_int_equal(watch_patience_us(75 * s1, 500, 1000), 75 * s1);
+    assert_int_equal(watch_patience_us(75 * s1, 750, 1000), 38 * s1);
+    assert_int_equal(watch_patience_us(75 * s1, 1000, 1000), s1);
+    assert_int_equal(watch_patience_us(75 * s1, 1007, 1000), s1);
+    assert_int_equal(watch_patience_us(s1, 999, 1000), s1);
+    for (int64_t n = 1, before = 75 * s1; n <= 1000; n++) {
+        int64_t now = watch_patience_us(75 * s1, n, 1000);
+        assert_true(now <= before && now >= s1);
+        before = now;
+    }
+}
+
+static void the_memory_of_connections_bounds_their_number(void **state)
+{
+    (void)state;
+    struct server_conf c = test_conf();
+    c.connections = 10000;
+    c.connection_bytes = 16384;
+    c.connections_bytes = 0;
+    assert_int_equal(server_connections_most(&c), 10000);
+    c.connections_bytes = (int64_t)18432 * 500;
+    assert_int_equal(server_connections_most(&c), 500);
+    c.connections_bytes = (int64_t)1 << 40;
+    assert_int_equal(server_connections_most(&c), 10000);
+    c.connections_bytes = 1;
+    assert_int_equal(server_connections_most(&c), 1);
+}
+
+static void silent_connections_make_room_for_others(void **state)
+{
+    enum { MOST = 8 };
+    struct client c[MOST + 1];
+
+    (void)state;
+    conf.connection_bytes = 4096;
+    conf.connections_bytes = MOST * (4096 + 2048);
+    conf.idle_s = 3600;
+    conf.io_threads = 1;
+    start();
+    for (int i = 0; i < MOST / 2; i++) {
+        c[i] = dial();
+        client_expect(&c[i], GET_("/quick"), 200, "ok");
+    }
+    for (int i = MOST / 2; i < MOST; i++)
+        c[i] = dial(); /* without a word */
+    c[MOST] = dial();  /* in the kernel's queue, as long as all places are taken */
+    assert_true(client_say(&c[MOST], GET_("/quick")));
+    struct said s = client_hear(&c[MOST]);
+    assert_int_equal(s.status, 200);
+    free(s.body);
+    assert_true(metric_value(server->hurried) > 0);
+    for (int i = 0; i <= MOST; i++)
+        client_done(&c[i]);
+}
+
 /* ---- the end ---- */
 
 static atomic_bool drain_over;
@@ -576,6 +636,9 @@ int main(void)
         TEST(a_client_that_leaves_while_its_request_runs_hurts_nobody),
         TEST(a_request_that_drips_in_is_ended),
         TEST(more_connections_than_allowed_wait_outside),
+        TEST(patience_with_silent_connections_ends_as_they_fill_their_room),
+        TEST(the_memory_of_connections_bounds_their_number),
+        TEST(silent_connections_make_room_for_others),
         TEST(draining_finishes_what_runs_and_refuses_what_is_new),
         TEST(idle_connections_are_closed_before_their_next_request_would_fail),
         TEST(when_the_time_is_over_what_waits_is_told_later),

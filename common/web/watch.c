@@ -11,11 +11,12 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-#define TICK_MS      500
-#define PACE_MS      1
-#define LINGERS_MAX  64
-#define LINGER_US    (2 * 1000000)
-#define LINGER_BYTES ((size_t)16 << 20)
+#define TICK_MS           500
+#define PACE_MS           1
+#define LEAST_PATIENCE_US INT64_C(1000000) /* with a silent connection when no other fits in */
+#define LINGERS_MAX       64
+#define LINGER_US         (2 * 1000000)
+#define LINGER_BYTES      ((size_t)16 << 20)
 
 struct lingering {
     int fd;
@@ -123,13 +124,41 @@ static void end_if_left(struct web_conn *c)
     c->seen_left = left;
 }
 
+int64_t watch_patience_us(int64_t idle_us, int64_t n, int64_t most)
+{
+    int64_t half = most / 2, left = most - n;
+
+    if (n <= half || idle_us <= LEAST_PATIENCE_US)
+        return idle_us;
+    if (left <= 0)
+        return LEAST_PATIENCE_US;
+    return LEAST_PATIENCE_US +
+           (int64_t)((double)(idle_us - LEAST_PATIENCE_US) * (double)left / (double)(most - half));
+}
+
+/* As when a keep-alive connection times out: its client knows that no request of his was begun. */
+static void end_if_silent(struct watch *w, struct web_conn *c, int64_t now, int64_t patience_us)
+{
+    int64_t since = atomic_load_explicit(&c->idle_since_us, memory_order_relaxed);
+
+    if (since == 0 || now - since <= patience_us)
+        return;
+    atomic_store_explicit(&c->idle_since_us, 0, memory_order_relaxed); /* once is enough */
+    shutdown(c->fd, SHUT_RD);
+    metric_add(w->server->hurried, 1);
+}
+
 /* While the lock is held a connection in the list has not been closed yet, so its number is its own. */
 static void end_slow_ones(struct watch *w)
 {
-    int64_t now = clock_mono_us(w->server->clock);
+    struct server *s = w->server;
+    int64_t now = clock_mono_us(s->clock), idle_us = s->conf->idle_s * 1000000;
+    int64_t patience_us = watch_patience_us(idle_us, atomic_load(&s->connections), s->connections_most);
 
     pthread_mutex_lock(&w->lock);
     for (struct web_conn *c = w->conns; c; c = c->next) {
+        if (patience_us < idle_us)
+            end_if_silent(w, c, now, patience_us);
         int64_t deadline = atomic_load_explicit(&c->deadline_us, memory_order_relaxed);
 
         if (deadline && now > deadline) {

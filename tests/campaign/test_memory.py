@@ -1,5 +1,7 @@
 """What the one box takes of a small machine's memory. Figures of the build in HEDDLE_BUILD, which must be the release."""
 import os
+import resource
+import socket
 import threading
 
 import pytest
@@ -102,3 +104,55 @@ def test_the_one_box_stays_small(backends):
     wait_until(lambda: resident_kib(pid) < 20 * MIB, f"under 20 MiB again (is {resident_kib(pid)} KiB)", timeout_s=75, every_s=1)
     print(f"resident: fresh {fresh / MIB:.1f} MiB, at most {watch.peak / MIB:.1f} MiB under load, {resident_kib(pid) / MIB:.1f} MiB after it "
           f"({rounds[0]} reads of 100,000 records)")
+
+
+POOL = 16 * 1024  # public.connection_memory
+IDLE = 10_000
+ASK = b"GET /__lbheartbeat__ HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def files_for(count):
+    """Open files for so many connections; how many there can be."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return count if hard == resource.RLIM_INFINITY else min(count, hard - 1000)
+
+
+def dial(stack):
+    """A connection that has had an answer and is idle now."""
+    s = socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=30)
+    s.sendall(ASK)
+    assert s.recv(4096).startswith(b"HTTP/1.1 200")
+    return s
+
+
+def test_idle_connections_cost_little_beside_their_pool(backends):
+    stack = backends.stack("sqlite+memory", {"public.connections": IDLE + 1000, "public.connections_memory": "1g"})
+    idle = [dial(stack) for _ in range(200)]
+    before = resident_kib(stack.heddle.pid)
+    count = files_for(IDLE)
+    idle += [dial(stack) for _ in range(count)]
+    each = (resident_kib(stack.heddle.pid) - before) * 1024 / count
+    for s in idle:
+        s.sendall(ASK)  # they are still there
+        assert s.recv(4096).startswith(b"HTTP/1.1 200")
+        s.close()
+    print(f"{count} idle connections: {each:.0f} bytes each, {each - POOL:.0f} beyond the pool")
+    assert each <= POOL + 2048
+
+
+def test_idle_connections_never_take_more_than_their_ceiling(backends):
+    """Far more come than fit in: each is served, and the oldest silent ones go."""
+    stack = backends.stack("sqlite+memory", {"public.connections": IDLE, "public.connections_memory": "32m"})
+    count = files_for(4 * 32 * MIB * 1024 // (POOL + 2048))
+    idle = [dial(stack) for _ in range(20)]
+    before = resident_kib(stack.heddle.pid)
+    watch = Watch(stack.heddle.pid)
+    watch.start()
+    idle += [dial(stack) for _ in range(count)]
+    watch.halt.set()
+    watch.join()
+    for s in idle:
+        s.close()
+    print(f"{count} connections, ceiling 32 MiB: {(watch.peak - before) / MIB:.1f} MiB more at most")
+    assert watch.peak - before <= 32 * MIB
