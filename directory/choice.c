@@ -6,6 +6,7 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/slots.h"
 #include "directory/assign.h"
 #include "directory/internal.h"
 #include "directory/pools.h"
@@ -216,13 +217,28 @@ static struct owner owner_copy(const struct directory *d, struct arena *a, const
                                n->node_type.n ? arena_copy(a, n->node_type) : view_of(d->conf->node_type) };
 }
 
-static bool choose_in(struct directory *d, struct arena *a, view pool, struct owner *out)
+/* Whose slot it is among all nodes, whatever their state, as balancers see it; -1 if that one takes nobody now. */
+static int slot_node_in(const struct directory *d, const struct table *t, unsigned slot)
+{
+    struct slot_node nodes[NODES_MAX];
+    for (size_t i = 0; i < t->n; i++)
+        nodes[i] = (struct slot_node){ .name = t->entries[i].name, .weight = t->entries[i].capacity };
+    int at = slot_owner(slot, nodes, t->n);
+    return at >= 0 && assign_weight(&t->nodes[at], d->conf->assign_ramp_s * 1000, NULL) > 0 ? at : -1;
+}
+
+/* slot: -1 for none. *out_paid: by credit, which a seat that is not to be had gives back. */
+static bool choose_in(struct directory *d, struct arena *a, view pool, int slot, struct owner *out,
+                      bool *out_paid)
 {
     struct choice *c = d->choice;
     pthread_mutex_lock(&c->lock);
     struct table *t = c->table;
     mark_pool(t->nodes, t->entries, t->n, pool);
-    int at = assign_choose(t->nodes, t->n, d->conf->assign_ramp_s * 1000);
+    int at = slot >= 0 ? slot_node_in(d, t, (unsigned)slot) : -1;
+    *out_paid = at < 0;
+    if (at < 0)
+        at = assign_choose(t->nodes, t->n, d->conf->assign_ramp_s * 1000);
     if (at >= 0) {
         t->nodes[at].seats--; /* the next one sees it taken; what really is, is decided in the backend */
         *out = owner_copy(d, a, &t->entries[at]);
@@ -232,36 +248,48 @@ static bool choose_in(struct directory *d, struct arena *a, view pool, struct ow
 }
 
 /* It had no seat any more. */
-static void was_full(struct directory *d, view name)
+static void was_full(struct directory *d, view name, bool paid)
 {
     struct choice *c = d->choice;
     pthread_mutex_lock(&c->lock);
     struct assign_node *x = node_in(c->table, name);
     if (x) {
-        assign_refund(x);
+        if (paid)
+            assign_refund(x);
         x->seats = 0;
     }
     pthread_mutex_unlock(&c->lock);
 }
 
 /* RC_BUSY: no node of the pool has a seat, as far as the table knows. */
-static rc take_seat(struct directory *d, struct backend_session *s, struct arena *a, view pool,
+static rc take_seat(struct directory *d, struct backend_session *s, struct arena *a, view pool, int slot,
                     struct owner *out, struct err *e)
 {
-    for (int tries = 0; tries < 2 * NODES_MAX && choose_in(d, a, pool, out); tries++) {
+    bool paid = false;
+    for (int tries = 0; tries < 2 * NODES_MAX && choose_in(d, a, pool, slot, out, &paid); tries++) {
         int64_t got = 0;
         rc r = seats_take(s, out->name, 1, &got, e);
         if (r != RC_OK && r != RC_NOT_FOUND)
             return r;
         if (got == 1)
             return RC_OK;
-        was_full(d, out->name);
+        was_full(d, out->name, paid);
     }
     return fail(e, RC_BUSY, RESP_GENERIC, "no node of pool %.*s takes another user", VIEW_ARG(pool));
 }
 
+/* A 1.5 account is routed by its number, a 1.1 account by its name. */
+static int slot_of(const struct directory *d, view name, int64_t uid)
+{
+    if (!d->conf->assign_slots)
+        return -1;
+    if (!memchr(name.p, '@', name.n))
+        return (int)slot_of_name(name);
+    return uid > 0 ? (int)slot_of_uid((uint64_t)uid) : -1;
+}
+
 rc lookup_choose(struct directory *d, struct backend_session *s, struct arena *a, view name, view mail,
-                 struct owner *out, struct err *e)
+                 int64_t uid, struct owner *out, struct err *e)
 {
     struct pools pools;
     if (d->has_sole) {
@@ -274,7 +302,7 @@ rc lookup_choose(struct directory *d, struct backend_session *s, struct arena *a
         view list = pools.list, pool;
         TRY(table_ready(d, s, anew == 1, e));
         while (r == RC_BUSY && pool_next(&list, &pool))
-            r = take_seat(d, s, a, pool, out, e);
+            r = take_seat(d, s, a, pool, slot_of(d, name, uid), out, e);
     }
     return r;
 }

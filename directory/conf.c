@@ -17,6 +17,9 @@ const struct conf_key directory_conf_keys[] = {
       "Members of groups, \"GROUP NAME\" each; beside the groups in LDAP, if there are any." },
     { "assign.ramp", CONF_SECONDS, AT(assign_ramp_s), "1h", 0, 2592000, 0, "s",
       "How long a new node is opened slowly: it begins with a tenth of its part of the new users; 0: at once." },
+    { "assign.slots", CONF_BOOL, AT(assign_slots), "no", 0, 0, 0, "",
+      "Give a new user the node of his hash slot while that has seats, so that a balancer which routes by slots (lb.routes) "
+      "needs no row for him; else nodes get new users by their weight alone." },
     { "assign.pools", CONF_LIST, AT(assign_pools), "", 0, 0, 0, "",
       "Which nodes for whom, \"mail DOMAIN POOL\" or \"group NAME POOL\" each, the first that fits; several pools: tried in "
       "their order. All others: the pool default." },

@@ -26,6 +26,7 @@ struct directory_conf {
     char *registration_secret;           /* X-Weave-Secret; "" : never matches                        */
     bool strict_usernames;
     int64_t assign_ramp_s;         /* assign.ramp  */
+    bool assign_slots;             /* assign.slots */
     struct conf_list assign_pools; /* assign.pools */
     struct conf_list groups;       /* directory.groups: "GROUP NAME" */
     char *fallback_node;           /* node/weave answers this instead of null; ""               */

@@ -99,9 +99,10 @@ struct oauth_http directory_http(struct directory_worker *w);
  * afterwards. RC_BUSY: no node has room. */
 MUST_USE rc lookup_place(struct directory *d, struct backend_session *s, struct arena *a, struct account *acc,
                          struct owner *out, struct err *e);
-/* A node for a new user: one of his pool, a seat of which is his now. RC_BUSY: none has room. choice.c */
+/* A node for a new user: one of his pool, a seat of which is his now. uid: where it is known already, for his slot; else 0. RC_BUSY: none
+ * has room. choice.c */
 MUST_USE rc lookup_choose(struct directory *d, struct backend_session *s, struct arena *a, view name,
-                          view mail, struct owner *out, struct err *e);
+                          view mail, int64_t uid, struct owner *out, struct err *e);
 /* The seat that lookup_choose took was not used. */
 void lookup_give_back(struct directory *d, struct backend_session *s, view node);
 view placed_text(struct arena *a, int64_t now_ms, const char *why);

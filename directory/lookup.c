@@ -53,7 +53,9 @@ static rc place(struct directory *d, struct backend_session *s, struct arena *a,
     bool again = acc->placed.p && !is_renamed(d, acc);
     int64_t uid = acc->uid, epoch = acc->epoch;
     struct owner to;
-    TRY(lookup_choose(d, s, a, acc->name, acc->mail, &to, e));
+    if (again)
+        TRY(directory_uid(d, s, &uid, e));
+    TRY(lookup_choose(d, s, a, acc->name, acc->mail, uid, &to, e));
     view placed = placed_text(a, directory_now_ms(d),
                               again                ? "again"
                               : is_renamed(d, acc) ? "renamed"
@@ -61,10 +63,6 @@ static rc place(struct directory *d, struct backend_session *s, struct arena *a,
     changes[n++] = (struct change){ ATTR_NODE, acc->node, to.name };
     changes[n++] = (struct change){ ATTR_PLACED, acc->placed, placed };
     if (again) {
-        rc r = directory_uid(d, s, &uid, e);
-        if (r != RC_OK)
-            lookup_give_back(d, s, to.name);
-        TRY(r);
         epoch++;
         changes[n++] = change_number(a, ATTR_UID_NUMBER, acc->uid, uid);
         changes[n++] = change_number(a, ATTR_EPOCH, acc->epoch, epoch);

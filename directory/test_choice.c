@@ -12,7 +12,7 @@ static void has(const char *text, const char *part)
 
 static rc choose(struct cluster *c, const char *name, const char *mail, struct owner *out)
 {
-    return lookup_choose(c->h->d, c->session, &c->h->a, view_of(name), view_of(mail), out, NULL);
+    return lookup_choose(c->h->d, c->session, &c->h->a, view_of(name), view_of(mail), 0, out, NULL);
 }
 
 static void chosen(struct cluster *c, const char *name, const char *mail, const char *node)
@@ -241,7 +241,7 @@ static void *choose_many(void *arg)
     struct chooser *x = arg;
     for (int i = 0; i < EACH; i++) {
         struct owner o;
-        rc r = lookup_choose(x->d, x->s, &x->a, VIEW("anna"), VIEW_NONE, &o, NULL);
+        rc r = lookup_choose(x->d, x->s, &x->a, VIEW("anna"), VIEW_NONE, 0, &o, NULL);
         if (r == RC_OK)
             x->got[view_eq(o.name, VIEW(NODE2))]++;
         else

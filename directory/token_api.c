@@ -180,15 +180,17 @@ static rc may_register(struct request *rq, const struct asked *q, struct err *e)
     return RC_OK;
 }
 
-static rc record_add(struct request *rq, const struct asked *q, const struct owner *owner, int64_t *out_uid,
+/* *uid 0: he gets one. */
+static rc record_add(struct request *rq, const struct asked *q, const struct owner *owner, int64_t *uid,
                      struct err *e)
 {
     struct directory_worker *w = rq->worker;
     int64_t now_ms = directory_now_ms(w->d);
-    TRY(directory_uid(w->d, w->session, out_uid, e));
+    if (*uid == 0)
+        TRY(directory_uid(w->d, w->session, uid, e));
     return account_add(w->session,
                        &(struct account_new){ .name = q->name,
-                                              .uid = *out_uid,
+                                              .uid = *uid,
                                               .node = owner->name,
                                               .placed = placed_text(rq->arena, now_ms, "first"),
                                               .created_ms = now_ms,
@@ -204,9 +206,11 @@ static rc record_new(struct request *rq, const struct asked *q, struct err *e)
 {
     struct directory_worker *w = rq->worker;
     struct owner owner;
-    int64_t uid;
+    int64_t uid = 0;
     TRY(may_register(rq, q, e));
-    TRY(lookup_choose(w->d, w->session, rq->arena, q->name, VIEW_NONE, &owner, e));
+    if (w->d->conf->assign_slots) /* his slot is that of his number */
+        TRY(directory_uid(w->d, w->session, &uid, e));
+    TRY(lookup_choose(w->d, w->session, rq->arena, q->name, VIEW_NONE, uid, &owner, e));
     rc r = record_add(rq, q, &owner, &uid, e);
     if (r != RC_OK && r != RC_UNSURE)
         lookup_give_back(w->d, w->session, owner.name);
