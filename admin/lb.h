@@ -1,6 +1,6 @@
 /* The balancer's side of heddle-admin: one model (nodes, slots, users with a row of their own, limits), read from the directory, rendered
  * through the templates of lb-rules/, and kept up to date in a running HAProxy or nginx. Design and figures: lb-rules/README.md.
- * One thread. */
+ * One thread, but for lb_hold, lb_release and lb_cut_over: any, each with an ask of its own. */
 #ifndef HEDDLE_ADMIN_LB_H
 #define HEDDLE_ADMIN_LB_H
 
@@ -167,6 +167,9 @@ MUST_USE rc lb_push_account(const struct admin_conf *c, const struct lb_model *m
 MUST_USE rc lb_hold(const struct admin_conf *c, int64_t uid, view name, unsigned wait_ms, struct err *e);
 /* After the flip or the undoing: his route as the directory has it now, then he may go on. */
 MUST_USE rc lb_release(const struct admin_conf *c, struct ask *ask, int64_t uid, view name, struct err *e);
+
+/* Both, for a move's watch: what fails is logged, and the move goes on; its user then sees 503 and Retry-After as without a balancer. */
+void lb_cut_over(const struct admin_conf *c, struct ask *ask, int64_t uid, view name, bool begin);
 
 /* ---- what a request is (lb_classify.c) ---- */
 

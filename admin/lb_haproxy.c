@@ -12,8 +12,9 @@
 #include "admin/lb.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/log.h"
 
-enum { ANSWER_SECONDS = 30, PIECE_BYTES = 12000, POLL_MS = 5, RELOAD_MS = 15000 };
+enum { ANSWER_SECONDS = 30, PIECE_BYTES = 12000, POLL_MS = 5, RELOAD_MS = 15000, CUT_OVER_MS = 3000 };
 
 /* ---- the socket ---- */
 
@@ -347,4 +348,14 @@ rc lb_release(const struct admin_conf *c, struct ask *ask, int64_t uid, view nam
         set_row(&c->lb, &(struct lb_change){ .map = LB_HELD, .key = buf_view(&key), .value = VIEW_NONE },
                 r == RC_OK ? e : &other);
     return r == RC_OK ? released : r;
+}
+
+void lb_cut_over(const struct admin_conf *c, struct ask *ask, int64_t uid, view name, bool begin)
+{
+    struct err e = ERR_NONE;
+    rc r = begin ? lb_hold(c, uid, name, CUT_OVER_MS, &e) : lb_release(c, ask, uid, name, &e);
+    if (r != RC_OK)
+        LOG(LOG_WARN,
+            begin ? "the balancer does not hold the user" : "the balancer has no route of the user yet",
+            LOG_I("uid", uid), LOG_S("why", e.text));
 }

@@ -29,6 +29,7 @@ struct job {
     uint64_t paced_bytes; /* since paced_from_us, for the rate */
     int64_t paced_from_us;
     bool stopped; /* cancelled */
+    bool cut;     /* the watcher was told that his cut-over begins */
 };
 
 static const struct move_watch nobody_watches = { .arg = NULL };
@@ -241,8 +242,18 @@ static rc await_pause(struct job *j, struct err *e)
     }
 }
 
+static void cut_over(struct job *j, bool begin)
+{
+    if (j->cut == begin)
+        return;
+    j->cut = begin;
+    if (watch(j)->cut_over)
+        watch(j)->cut_over(watch(j)->arg, j->p, begin);
+}
+
 static rc freeze_and_seal(struct job *j, struct carry *c, struct err *e)
 {
+    cut_over(j, true);
     tell(j, MOVE_FREEZE, "");
     j->r->patience_ms = FROZEN_PATIENCE_MS;
     j->frozen_at_us = now_us(j);
@@ -451,6 +462,7 @@ static rc move_it(struct job *j, struct err *e)
         result = until_flip(j, e);
     if (result != RC_OK) {
         undo(j);
+        cut_over(j, false);
         return result;
     }
     j->r->patience_ms = WARM_PATIENCE_MS;
@@ -460,7 +472,9 @@ static rc move_it(struct job *j, struct err *e)
     bool taken = seats(j, buf_view(&j->to), "{\"take\":1}");
     seats(j, j->s.node, "{\"give\":1}");
     tell(j, MOVE_SETTLE, taken ? "" : "the target had no seat left");
-    TRY(settle_it(j, e));
+    result = settle_it(j, e);
+    cut_over(j, false);
+    TRY(result);
     tell(j, MOVE_DONE, "");
     return RC_OK;
 }

@@ -54,6 +54,9 @@ struct move_watch {
     bool (*cancelled)(void *arg);                    /* asked between pages until the freeze          */
     /* After each page of the warm passes, with what it weighed and how long the two nodes took for it; gives the µs to wait. */
     int64_t (*throttle_us)(void *arg, uint64_t bytes, int64_t source_us, int64_t target_us);
+    /* Begin: just before the freeze; else: he may be asked for again, at the one end or the other. Each begin is followed by an end. For
+     * who can let the user's requests wait meanwhile (lb_cut_over). */
+    void (*cut_over)(void *arg, const struct move_progress *p, bool begin);
     void *arg;
 };
 

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <signal.h>
 
+#include "admin/lb.h"
 #include "admin/move.h"
 #include "admin/show.h"
 #include "admin/verbs.h"
@@ -31,6 +32,12 @@ static bool cancelled(void *arg)
 }
 
 /* A line for each phase; in a terminal the copying tells how far it is. */
+static void cut_over(void *arg, const struct move_progress *p, bool begin)
+{
+    struct admin *a = arg;
+    lb_cut_over(a->conf, a->ask, p->uid, p->name, begin);
+}
+
 static void progress(void *arg, const struct move_progress *p)
 {
     const struct admin *a = arg;
@@ -64,7 +71,9 @@ static int user_move(struct admin *a)
     const char *who = a->argv[0], *to = option_text(a, "to");
     struct err e = ERR_NONE;
     struct move_progress p = { .note = "" };
-    const struct move_watch watch = { .progress = progress, .cancelled = cancelled, .arg = a };
+    const struct move_watch watch = {
+        .progress = progress, .cancelled = cancelled, .cut_over = cut_over, .arg = a
+    };
     if (!to)
         return admin_wrong("user move: --to NODE is needed");
     const struct move_options o = { .who = view_of(who),

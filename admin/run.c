@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "admin/audit.h"
+#include "admin/lb.h"
 #include "admin/settle.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
@@ -188,6 +189,13 @@ static rc still_fits(struct worker *w, struct reach *reach, struct subject *s, s
     return RC_OK;
 }
 
+/* The balancer in front lets him wait; the threads of a run may do so side by side. */
+static void on_cut_over(void *arg, const struct move_progress *p, bool begin)
+{
+    struct worker *w = arg;
+    lb_cut_over(w->run->conf, w->ask, p->uid, p->name, begin);
+}
+
 static rc carry_out(struct worker *w, struct err *e)
 {
     struct run *r = w->run;
@@ -198,9 +206,11 @@ static rc carry_out(struct worker *w, struct err *e)
     SCOPED(buf_done) struct buf who = { 0 };
     char had[AUDIT_HASH_TEXT + 1], has[AUDIT_HASH_TEXT + 1];
     struct move_progress p = { .note = "" };
-    const struct move_watch watch = {
-        .progress = on_progress, .cancelled = is_cancelled, .throttle_us = throttle, .arg = w
-    };
+    const struct move_watch watch = { .progress = on_progress,
+                                      .cancelled = is_cancelled,
+                                      .throttle_us = throttle,
+                                      .cut_over = on_cut_over,
+                                      .arg = w };
 
     TRY(still_fits(w, &reach, &before, e));
     buf_add_i64(&who, m->uid);
