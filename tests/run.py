@@ -62,6 +62,7 @@ def parts(full, seed):
                     'HEDDLE_SLICE': '1' if full else '3'})
     yield Part('campaign', pytest('tests/campaign', '-n', '2', '--ignore=tests/campaign/test_memory.py'), slots=2,
                builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=10800)
+    yield Part('lb', pytest('tests/lb', '-n', '2'), slots=2, builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=7200)
     yield Part('line-coverage', [PY, 'tests/coverage.py', 'build/coverage'],
                builds=('coverage', 'unit', 'cache', 'backend', 'e2e', 'campaign'))
     yield e2e('build/asan', 1 if full else 2)

@@ -4,17 +4,21 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
 
 from lib import hawk
-from lib.cluster import Cluster, Directory, Node, User11
+from lib.cluster import Cluster, Directory, Node
 from lib.heddle import build_folder
 from lib.ops import run
 from lib.processes import Process, free_port, wait_until
+from lib.storage11 import Storage11
 from lib.storage15 import Storage15
+from lib.synccrypto import username_of
 from lib.wire import Connection
+from tap import Tap
 
 KINDS = ("haproxy", "nginx")
 
@@ -40,9 +44,6 @@ class FrontedNode(Behind, Node):
         self.settings |= {"node.url": self.url}
         super().write_settings(**changes)
 
-    def __init__(self, folder, values):
-        super().__init__(folder, values)
-
 
 class Door:
     """The public name, as clients see it: stands where tests want a server."""
@@ -53,6 +54,12 @@ class Door:
 
     def connection(self, timeout_s=60):
         return Connection("127.0.0.1", self.port, timeout_s)
+
+    def connection_for(self, _credential, timeout_s=60):
+        return self.connection(timeout_s)
+
+    def url_for(self, _credential):
+        return self.url
 
     def now(self):
         return time.time()
@@ -80,7 +87,7 @@ class Balancer(Process):
 
     def ready(self):
         try:
-            Connection("127.0.0.1", self.port, 5).close()
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
         except OSError:
             return False
         return (self.folder / f"{self.kind}.pid").exists() or self.kind == "nginx"
@@ -107,7 +114,6 @@ class Balancer(Process):
 
     def runtime(self, command):
         """One command of HAProxy's runtime API."""
-        import socket
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(30)
             s.connect(str(self.folder / "haproxy.sock"))
@@ -121,8 +127,11 @@ class Balancer(Process):
 class Front(Cluster):
     """The whole. `settings` are keys of [lb], with "__" for the dot left out: limit_user=5."""
 
-    def __init__(self, kind, folder, engines, directories=1, base="", template=None, direct=False, **settings):
-        self.kind, self.direct = kind, direct
+    def __init__(self, kind, folder, engines, directories=1, base="", template=None, direct=False, taps=False, node_options=None,
+                 directory_options=None, follow=False, **settings):
+        self.kind, self.direct, self.with_taps, self.taps = kind, direct, taps, []
+        self.node_options, self.directory_options, self.with_follow = node_options or {}, directory_options or {}, follow
+        settings = {k.removeprefix("lb_"): v for k, v in settings.items()}
         self.door = Door(free_port(), base)
         super().__init__(folder, template or folder / "template", engines, directories)
         self.balancer = Balancer(kind, folder / "lb", self.door.port)
@@ -134,19 +143,20 @@ class Front(Cluster):
 
     def _directory(self, name):
         plain = super()._directory(name)
-        made = FrontedDirectory(plain.folder, plain.settings)
+        made = FrontedDirectory(plain.folder, plain.settings | {"assign.slots": "yes", "assign.ramp": 0} | self.directory_options)
         made.public_url = self.door.url
         return made
 
     def _node(self, name, engine):
         plain = super()._node(name, engine)
-        made = FrontedNode(plain.folder, plain.settings)
+        made = FrontedNode(plain.folder, plain.settings | self.node_options)
         made.master, made.public_url = self.secret, self.door.url
         return made
 
     def add_nodes(self):
         for i, node in enumerate(self.nodes):
-            self.admin("node", "add", node.url, f"capacity={self.capacity_of(i)}", f"address={self.door.url}")
+            address = node.url if self.direct else self.door.url
+            self.admin("node", "add", node.url, f"capacity={self.capacity_of(i)}", f"address={address}")
 
     # -- the balancer --
 
@@ -160,7 +170,13 @@ class Front(Cluster):
 
     def lb(self, *words, expect=0):
         code, out, err = run(*self.lb_words(), "lb", *words, program="heddle-admin")
-        assert code == expect, f"lb {words}: {code}\n{out}{err}"
+        assert expect is None or code == expect, f"lb {words}: {code}\n{out}{err}"
+        return out
+
+    def mover(self, *words):
+        """A verb that moves users, with the balancer's settings: it holds who is in cut-over."""
+        code, out, err = run(*self.lb_words(), *words, program="heddle-admin")
+        assert code == 0, f"{words}: {code}\n{out}{err}"
         return out
 
     def check_files(self):
@@ -179,9 +195,21 @@ class Front(Cluster):
 
     def start(self):
         super().start()
+        if self.with_taps:
+            self.taps = [Tap(n.port) for n in self.nodes]
+            self.settings["reach"] = ",".join(f"{n.node_name}=127.0.0.1:{t.port}" for n, t in zip(self.nodes, self.taps))
         self.lb("render")
         self.balancer.start()
+        if self.with_follow:
+            self.follow()
         return self
+
+    def close_taps(self):
+        for tap in self.taps:
+            tap.close()
+
+    def requests(self):
+        return [r for tap in self.taps for r in tap.requests()]
 
     def follow(self):
         self.follower = Follower(self.folder / "follow", self.lb_words()).start()
@@ -208,8 +236,12 @@ class Front(Cluster):
         assert out["api_endpoint"].startswith(self.door.url + "/1.5/"), out
         return Storage15(self.door, out["uid"], out["id"], out["key"], base=f"{self.door.base}/1.5/{out['uid']}")
 
-    def user11(self, **options):
-        return User11Door(self, options.get("password", "correct horse battery"))
+    def user11(self, password="correct horse battery"):
+        email = os.urandom(8).hex() + "@example.com"
+        user = Storage11(self.door, username_of(email), password, email)
+        user.register()
+        user.node()  # which gives him one
+        return user
 
     def token(self, sub, state="aaaa", k=1234, server=None):
         server = server or self.door
@@ -223,10 +255,10 @@ class Front(Cluster):
         assert r.status == 200, repr(r)
         return r.json()
 
-    def owner(self, uid):
-        """The node of a user, by the directory."""
-        name = json.loads(self.admin_json("user", "show", str(uid)))["node"]
-        return next(n for n in self.nodes if n.node_name == name)
+    def owner(self, who):
+        """The node of a user (number or name), by the directory."""
+        entry = self.ask(f"accounts/{who}")
+        return next(n for n in self.nodes if n.node_name == entry["node"])
 
 
 class Follower(Process):

@@ -1,0 +1,75 @@
+"""The balancer's suite: real haproxy and nginx, rendered by heddle-admin, in front of real nodes and a real directory. Size comes from
+HEDDLE_FULL (unset: a slice), chance from HEDDLE_SEED."""
+import os
+import random
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
+
+from front import KINDS, Front  # noqa: E402
+from lib.processes import make_temp_folder  # noqa: E402
+
+FULL = bool(os.environ.get("HEDDLE_FULL"))
+
+
+@pytest.fixture
+def rnd(request):
+    seed = os.environ.get("HEDDLE_SEED") or str(random.SystemRandom().randrange(1 << 31))
+    print(f"HEDDLE_SEED={seed}")
+    return random.Random(f"{seed}/{request.node.name}")
+
+
+@pytest.fixture(scope="session")
+def folder():
+    made = make_temp_folder()
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def _end(front, failed):
+    if failed:
+        front.keep_logs(f"lb-{front.kind}")
+        front.balancer.keep_log(f"lb-{front.kind}")
+    bad = front.stop()
+    front.close_taps()
+    assert not bad, "\n".join(bad)
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def front(kind, folder, request):
+    """Two nodes behind a balancer, with a tap before each; shared: use fresh users, change nothing."""
+    made = Front(kind, folder / f"shared-{kind}", ["sqlite+memory", "sqlite+memory"], taps=True, lb_free="")
+    made.start()
+    made.check_files()
+    made.await_well()
+    yield made
+    _end(made, request.session.testsfailed)
+
+
+@pytest.fixture
+def own_front(kind, folder, request):
+    """Makes a cluster for this test alone."""
+    made = []
+
+    def make(engines=2, **options):
+        one = Front(kind, folder / f"own-{kind}-{random.SystemRandom().randrange(1 << 40):x}", ["sqlite+memory"] * engines, **options)
+        made.append(one)
+        one.start()
+        one.check_files()
+        one.await_well()
+        return one
+
+    before = request.session.testsfailed
+    yield make
+    for one in made:
+        _end(one, request.session.testsfailed != before)
