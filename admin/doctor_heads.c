@@ -237,6 +237,56 @@ static void compare_all(struct heads *h)
     }
 }
 
+/* ---- seats ---- */
+
+#define SEATS_SLACK 10 /* sign-ups that came while we counted */
+
+static rc seats_of(struct reach *r, view node, int64_t *out_capacity, int64_t *out_seats, struct err *e)
+{
+    SCOPED(buf_done) struct buf path = { 0 };
+    SCOPED(answer_done) struct answer a = { .status = 0 };
+    SCOPED(json_decref) json_t *o = NULL;
+    buf_addf(&path, "nodes/%.*s", VIEW_ARG(node));
+    const struct reach_call c = { .method = "GET", .path = buf_text(&path), .body = VIEW_NONE };
+    TRY(reach_directory(r, &c, &a, e));
+    TRY(ask_object(&a, &o, e));
+    *out_capacity = json_integer_value(json_object_get(o, "capacity"));
+    *out_seats = json_integer_value(json_object_get(o, "seats"));
+    return RC_OK;
+}
+
+static rc change_seats(struct reach *r, view node, int64_t more, struct err *e)
+{
+    SCOPED(buf_done) struct buf path = { 0 };
+    SCOPED(answer_done) struct answer a = { .status = 0 };
+    char body[48];
+    buf_addf(&path, "nodes/%.*s/seats", VIEW_ARG(node));
+    snprintf(body, sizeof body, "{\"%s\":%" PRId64 "}", more > 0 ? "give" : "take", more > 0 ? more : -more);
+    const struct reach_call c = { .method = "POST", .path = buf_text(&path), .body = view_of(body) };
+    return reach_directory(r, &c, &a, e);
+}
+
+/* Seats and users are counted apart, and whoever dies between the two loses or wins one. */
+static void check_seats(const struct heads *h, uint32_t node)
+{
+    int64_t capacity = 0, seats = 0, users = 0;
+    struct err why = ERR_NONE;
+    for (size_t i = 0; i < h->accounts.n; i++)
+        users += h->accounts.items[i].node == node;
+    if (seats_of(h->d->r, name_of(h, node), &capacity, &seats, &why) != RC_OK || capacity == 0)
+        return; /* the node of a one box has none */
+    int64_t right = capacity > users ? capacity - users : 0, off = right - seats;
+    if (off >= -SEATS_SLACK && off <= SEATS_SLACK)
+        return;
+    const char *cure = "heddle-admin doctor --mend counts anew; leave it if the seats were set on purpose";
+    if (h->d->rules->mend)
+        cure = change_seats(h->d->r, name_of(h, node), off, &why) == RC_OK ? "mended" : why.text;
+    doctor_tell(h->d, DOCTOR_NOTE, name_of(h, node), 0, cure,
+                "%" PRId64 " users live on it and its capacity is %" PRId64 ", but it has %" PRId64
+                " free seats",
+                users, capacity, seats);
+}
+
 rc doctor_heads(struct doctor *d, const json_t *nodes, struct err *e)
 {
     struct heads h = { .d = d, .nodes = nodes, .result = RC_OK, .e = e };
@@ -253,6 +303,8 @@ rc doctor_heads(struct doctor *d, const json_t *nodes, struct err *e)
     rc result = subjects_each(d->r, "accounts", take_account, &h, e);
     if (result == RC_OK)
         compare_all(&h);
+    for (uint32_t i = 0; result == RC_OK && i < json_array_size(nodes); i++)
+        check_seats(&h, i);
     free(h.heads.items);
     free(h.accounts.items);
     return result;

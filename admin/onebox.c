@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin/settle_thread.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/web/internal.h"
@@ -18,6 +19,7 @@
 #include "node/node.h"
 
 #define TOKEN_SECRET_BYTES 32
+#define ADMIN_KEY_BYTES    32
 
 enum {
     GROUP_DATA,
@@ -38,11 +40,16 @@ enum {
 /* Keys of [data]. */
 struct box_conf {
     char *dir;
+    int64_t settle_every_s, settle_grace_s;
 };
 
 static const struct conf_key box_conf_keys[] = {
     { "data.dir", CONF_TEXT, offsetof(struct box_conf, dir), "./var", 0, 0, 0, "",
       "Folder of everything that is kept: databases, secrets, the socket of the internal listener." },
+    { "settle.every", CONF_SECONDS, offsetof(struct box_conf, settle_every_s), "1m", 0, 86400, 0, "s",
+      "How often it is looked for what deleted accounts left, and erased; 0: never." },
+    { "settle.grace", CONF_SECONDS, offsetof(struct box_conf, settle_grace_s), "1d", 0, 31536000, 0, "s",
+      "How long the data of a deleted account stay on disk." },
 };
 
 struct box {
@@ -62,6 +69,10 @@ struct box {
     char *store_path, *directory_path, *internal_path;
     char *token_secret; /* made and kept by us when none was given */
     struct conf_list token_list;
+    char *admin_secret;      /* likewise, for heddle-admin and for our own settling            */
+    char *own_callers[2];    /* "admin admin KEY", "admin settle KEY"                          */
+    struct conf_list admits; /* those of the settings, and ours                                */
+    struct settle_thread *settle;
     struct directory *directory;
     struct node *node;
     struct server *public_server, *internal_server;
@@ -202,6 +213,25 @@ static rc settle_paths(struct box *b, struct err *e)
     return RC_OK;
 }
 
+static rc add_callers(struct box *b, struct err *e)
+{
+    char *path = text("%s/%s", b->data.dir, "admin.key");
+    rc r = secret_file(path, ADMIN_KEY_BYTES, &b->admin_secret, e);
+    free(path);
+    TRY(r);
+    size_t n = b->callers.keys.n;
+    b->admits.items = mem_need(calloc(n + 2, sizeof(*b->admits.items)));
+    for (size_t i = 0; i < n; i++)
+        b->admits.items[i] = b->callers.keys.items[i];
+    b->own_callers[0] = text("admin admin %s%s", b->admin_secret, "");
+    b->own_callers[1] = text("admin settle %s%s", b->admin_secret, "");
+    if (n == 0) /* else the operator has said who may */
+        b->admits.items[n++] = b->own_callers[0];
+    b->admits.items[n++] = b->own_callers[1];
+    b->admits.n = n;
+    return RC_OK;
+}
+
 /* ---- life ---- */
 
 static rc open_both(struct box *b, struct err *e)
@@ -220,7 +250,7 @@ static rc open_both(struct box *b, struct err *e)
                                                     .sole_node_url = own,
                                                     .sole_node_address = b->url,
                                                     .on_forget = tell_node,
-                                                    .internal_keys = &b->callers.keys,
+                                                    .internal_keys = &b->admits,
                                                     .on_allow = allow_at_node,
                                                     .on_forget_arg = b },
                        &b->directory, e));
@@ -232,7 +262,7 @@ static rc open_both(struct box *b, struct err *e)
                                              .public_url = b->url,
                                              .authority = &authority,
                                              .clock = clock_system(),
-                                             .internal_keys = &b->callers.keys },
+                                             .internal_keys = &b->admits },
                      &b->node, e);
 }
 
@@ -261,12 +291,29 @@ static void greet(const struct box *b)
     fflush(stdout);
 }
 
+static rc start_settling(struct box *b, struct err *e)
+{
+    SCOPED(buf_done) struct buf node = { 0 };
+    const char *listen = b->internal.listen[0] == '/' ? b->internal.listen : server_url(b->internal_server);
+    if (b->data.settle_every_s == 0)
+        return RC_OK;
+    buf_addf(&node, "%.*s=%s", VIEW_ARG(b->node->own_name), listen);
+    return settle_thread_start(&(struct settle_thread_options){ .directory = listen,
+                                                                .name = "settle",
+                                                                .key = b->admin_secret,
+                                                                .node = buf_text(&node),
+                                                                .every_s = b->data.settle_every_s,
+                                                                .grace_s = b->data.settle_grace_s },
+                               &b->settle, e);
+}
+
 static rc start(void *arg, struct err *e)
 {
     struct box *b = arg;
     struct mount mounts[4];
 
     TRY(settle_paths(b, e));
+    TRY(add_callers(b, e));
     TRY(open_both(b, e));
     TRY(tell_refused(b, e));
     node_mount(b->node, &mounts[0]);
@@ -279,6 +326,7 @@ static rc start(void *arg, struct err *e)
     if (b->public.spool_dir[0] == '\0')
         b->public.spool_dir = b->data.dir;
     TRY(server_open(&b->internal, true, mounts, 4, clock_system(), &b->internal_server, e));
+    TRY(start_settling(b, e));
     TRY(server_open(&b->public, false, mounts, 2, clock_system(), &b->public_server, e));
     greet(b);
     return RC_OK;
@@ -293,11 +341,19 @@ static rc reload(void *arg, void *const *fresh, struct err *e)
     return r != RC_OK ? r : also;
 }
 
+static void wipe(char *secret)
+{
+    if (secret)
+        secret_wipe(secret, strlen(secret));
+    free(secret);
+}
+
 static void stop(void *arg)
 {
     struct box *b = arg;
     if (b->public_server)
         server_close(b->public_server);
+    settle_thread_stop(b->settle);
     if (b->internal_server)
         server_close(b->internal_server);
     if (b->node)
@@ -308,10 +364,11 @@ static void stop(void *arg)
     free(b->store_path);
     free(b->directory_path);
     free(b->internal_path);
-    if (b->token_secret) {
-        secret_wipe(b->token_secret, strlen(b->token_secret));
-        free(b->token_secret);
-    }
+    wipe(b->token_secret);
+    for (size_t i = 0; i < 2; i++)
+        wipe(b->own_callers[i]);
+    wipe(b->admin_secret);
+    free(b->admits.items);
     sync_limits_done(&b->limits);
 }
 

@@ -34,10 +34,27 @@ static bool put_line(void *arg, const struct node_entry *n)
     return true;
 }
 
+/* The node of the one box has no entry: it is always there, and takes whoever comes. */
+static void put_sole(struct buf *b, const struct directory *d)
+{
+    buf_add(b, VIEW("{\"name\":"));
+    json_put_string(b, d->sole.name);
+    put_member(b, "url", d->sole.url);
+    put_member(b, "address", d->sole.address);
+    if (d->sole_socket)
+        put_member(b, "internal", view_of(d->sole_socket));
+    buf_add(
+        b,
+        VIEW(
+            ",\"node_type\":\"\",\"pools\":\"\",\"state\":\"open\",\"capacity\":0,\"seats\":0,\"opened\":0}\n"));
+}
+
 rc internal_node_list(struct request *rq, struct err *e)
 {
     struct directory_worker *w = rq->worker;
     reply_type(rq, "application/x-ndjson");
+    if (w->d->has_sole)
+        put_sole(reply_body(rq), w->d);
     return nodes_each(w->session, put_line, reply_body(rq), e);
 }
 
@@ -45,6 +62,10 @@ rc internal_node_get(struct request *rq, struct err *e)
 {
     struct directory_worker *w = rq->worker;
     struct node_entry n;
+    if (w->d->has_sole && view_eq(rq->params[0], w->d->sole.name)) {
+        put_sole(reply_body(rq), w->d);
+        return RC_OK;
+    }
     TRY(node_get(w->session, rq->params[0], rq->arena, &n, e));
     node_put_json(reply_body(rq), &n);
     return RC_OK;
