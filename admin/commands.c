@@ -13,6 +13,7 @@
 /* clang-format off */
 static const struct command *const tables[] = {
     node_commands,
+    node_life_commands,
     lb_commands,
     plan_commands,
     run_commands,

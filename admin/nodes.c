@@ -231,26 +231,6 @@ static int node_show(struct admin *a)
     return admin_status(r, &e);
 }
 
-static rc remove_entry(struct admin *a, view name, struct err *e)
-{
-    SCOPED(json_decref) json_t *before = NULL;
-    SCOPED(buf_done) struct buf path = { 0 };
-    SCOPED(answer_done) struct answer answer = { .status = 0 };
-    TRY(node_entry(a, name, &before, e));
-    TRY(entry_path(&path, name, e));
-    TRY(ask_directory(a->ask, "DELETE", buf_text(&path), VIEW_NONE, &answer, e));
-    TRY(node_note(a, name, before, NULL, e));
-    show_object(a, before, show_columns);
-    return RC_OK;
-}
-
-static int node_remove(struct admin *a)
-{
-    struct err e = ERR_NONE;
-    rc r = remove_entry(a, view_of(a->argv[0]), &e);
-    return admin_status(r, &e);
-}
-
 /* ---- the table ---- */
 
 static const struct command_option list_options[] = {
@@ -323,15 +303,5 @@ const struct command node_commands[] = {
       .examples = { "heddle-admin node weight node7.example.net 40000" },
       .changes = true,
       .run = node_weight },
-    { .name = "node remove",
-      .arguments = "NODE",
-      .least = 1,
-      .most = 1,
-      .completes = "@node",
-      .help = "remove a node on which nobody lives",
-      .danger = "the node is forgotten: its key, its capacity, its pools.",
-      .examples = { "heddle-admin node remove node7.example.net --yes" },
-      .changes = true,
-      .run = node_remove },
     COMMANDS_END,
 };

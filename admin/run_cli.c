@@ -58,27 +58,28 @@ static int go(struct admin *a, struct journal *j, const struct run_options *o)
     return status_of(state);
 }
 
-int run_plan(struct admin *a, const json_t *plan)
+int run_plan_ask(struct admin *a, const json_t *plan)
 {
-    SCOPED(journal_close) struct journal *j = NULL;
-    SCOPED(json_decref) json_t *options = NULL;
     struct run_options o;
-    struct err e = ERR_NONE;
     size_t n = json_array_size(json_object_get(plan, "moves"));
     int status = run_options_given(a, &o);
     if (status != EXIT_DONE)
         return status;
     if (!a->json)
         plan_show(a, plan);
-    if (n == 0) {
-        if (a->json)
-            plan_show(a, plan);
-        else
-            show_text(a, "\nThere is nothing to move.\n");
+    if (n == 0)
         return EXIT_DONE;
-    }
-    status = admin_confirm(a, "heddle-admin %s: %zu users are moved; each is refused for a moment.",
-                           a->command->name, n);
+    return admin_confirm(a, "heddle-admin %s: %zu users are moved; each is refused for a moment.",
+                         a->command->name, n);
+}
+
+int run_plan_go(struct admin *a, const json_t *plan)
+{
+    SCOPED(journal_close) struct journal *j = NULL;
+    SCOPED(json_decref) json_t *options = NULL;
+    struct run_options o;
+    struct err e = ERR_NONE;
+    int status = run_options_given(a, &o);
     if (status != EXIT_DONE)
         return status;
     options = run_options_json(&o);
@@ -86,6 +87,20 @@ int run_plan(struct admin *a, const json_t *plan)
     if (r != RC_OK)
         return admin_status(r, &e);
     return go(a, j, &o);
+}
+
+static int run_plan(struct admin *a, const json_t *plan)
+{
+    int status = run_plan_ask(a, plan);
+    if (status != EXIT_DONE)
+        return status;
+    if (json_array_size(json_object_get(plan, "moves")) > 0)
+        return run_plan_go(a, plan);
+    SCOPED(json_decref) json_t *none = mem_need(json_pack("{s:s,s:s,s:i}", "event", "end", "state", "done", "moves", 0));
+    if (a->json)
+        show_object(a, none, NULL);
+    show_text(a, "\nThere is nothing to move.\n");
+    return EXIT_DONE;
 }
 
 static int make_and_run(struct admin *a, enum plan_kind kind)

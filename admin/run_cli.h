@@ -41,8 +41,10 @@
 
 /* The options of a's command. EXIT_MISUSED: said on stderr. */
 int run_options_given(const struct admin *a, struct run_options *out);
-/* Shows the plan, asks, and runs it to its end; the plan is borrowed. Gives the exit status. */
-int run_plan(struct admin *a, const json_t *plan);
+/* Shows the plan and asks; EXIT_DONE: it may be run, or there is nothing to do. */
+int run_plan_ask(struct admin *a, const json_t *plan);
+/* Runs it to its end; the plan is borrowed. Gives the exit status. */
+int run_plan_go(struct admin *a, const json_t *plan);
 /* Asks all unfinished runs of this kind for this node to be cancelled; *out: how many. */
 MUST_USE rc run_cancel_of(struct admin *a, const char *kind, const char *node, size_t *out, struct err *e);
 

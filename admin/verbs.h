@@ -13,6 +13,7 @@ extern const struct command explain_commands[]; /* explain.c */
 extern const struct command lb_commands[]; /* lb_verbs.c */
 extern const struct command move_commands[]; /* move_cli.c */
 extern const struct command node_commands[]; /* nodes.c */
+extern const struct command node_life_commands[]; /* nodes_life.c */
 extern const struct command plan_commands[]; /* plan_cli.c */
 extern const struct command run_commands[]; /* run_cli.c */
 extern const struct command secret_commands[]; /* secret.c */

@@ -358,9 +358,10 @@ def test_70_the_admin_adds_shows_changes_and_removes_nodes(cluster):
     shown = dict(line.split(None, 1) for line in cluster.admin("node", "show", "node9.example.net").splitlines() if " " in line.strip())
     assert (shown["capacity"], shown["seats"], shown["address"]) == ("5", "3", "https://s.example.net")
     assert len(cluster.admin("node", "list").splitlines()) == 4
-    assert "no users" not in cluster.admin("node", "remove", "node9.example.net", "--yes")
+    assert "no users" not in cluster.admin("node", "remove", "node9.example.net", "--yes", "--dead")
     assert "404" in cluster.admin("node", "show", "node9.example.net", expect=3)
-    assert "409" in cluster.admin("node", "remove", cluster.nodes[0].node_name, "--yes", expect=4)
+    cluster.user11(cluster.nodes[0])
+    assert "live" in cluster.admin("node", "remove", cluster.nodes[0].node_name, "--yes", expect=4)
     assert "must" in cluster.admin("node", "add", "https://node9.example.net/", expect=2)
     cluster.admin("node", "add", "https://node9.example.net", "colour=red", expect=2)
 
