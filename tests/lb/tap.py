@@ -2,6 +2,7 @@
 balancer sent and what a strict reader understands can be compared."""
 import socket
 import threading
+import time
 
 
 class Request:
@@ -73,6 +74,7 @@ class Tap:
     def __init__(self, port):
         self.to, self.lock = port, threading.Lock()
         self.streams = []   # bytes of each connection
+        self.delay_s = 0    # before each piece is passed on
         self.cut = None     # bytes: a connection whose stream holds them is closed then, without an answer
         self.server = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self.server.getsockname()[1]
@@ -103,6 +105,8 @@ class Tap:
                     stream += data
                 if self.cut and self.cut in stream:
                     break
+                if self.delay_s and b"__lbheartbeat__" not in data:
+                    time.sleep(self.delay_s)
                 node.sendall(data)
         except OSError:
             pass

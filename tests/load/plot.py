@@ -39,6 +39,31 @@ def _bars(rows, key, title):
     return "\n".join(out + ["</svg>", ""])
 
 
+def lines(series, title, x_title, y_title):
+    """A picture of curves: {name: [(x, y), …]}, from zero on."""
+    right = max(x for points in series.values() for x, _ in points) or 1
+    most = max(y for points in series.values() for _, y in points) * 1.1 or 1
+
+    def at(x, y):
+        return LEFT + x / right * (WIDTH - LEFT - 20), HEIGHT - BOTTOM - y / most * (HEIGHT - BOTTOM - TOP)
+
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
+           f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/><text x="{LEFT}" y="18" font-size="14">{escape(title)}</text>',
+           f'<text x="{WIDTH / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_title)}</text>',
+           f'<text x="12" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 12 {HEIGHT / 2})">{escape(y_title)}</text>']
+    for i in range(6):
+        (x, base), (left, y) = at(right * i / 5, 0), at(0, most * i / 5)
+        out.append(f'<line x1="{left}" x2="{WIDTH - 20}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+                   f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{most * i / 5:.0f}</text>'
+                   f'<text x="{x:.1f}" y="{base + 16:.1f}" text-anchor="middle">{right * i / 5:.0f}</text>')
+    for i, (name, points) in enumerate(series.items()):
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*p) for p in points))
+        out.append(f'<polyline fill="none" stroke="{COLOURS[i % 4]}" stroke-width="2" points="{path}"/>'
+                   f'<rect x="{WIDTH - 220 * (len(series) - i)}" y="24" width="10" height="10" fill="{COLOURS[i % 4]}"/>'
+                   f'<text x="{WIDTH - 220 * (len(series) - i) + 14}" y="33">{escape(name)}</text>')
+    return "\n".join(out + ["</svg>", ""])
+
+
 def write(rows, folder):
     """One picture for requests a second, one for processor time; gives their paths."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,235 @@
+#!/usr/bin/python3
+"""Figures for lb-rules/README.md: the two designs for routes at many users, what the balancer adds, and how a node that returns is admitted.
+
+    HEDDLE_BUILD=build/release tests/lb/measure.py [designs|added|ramp]… [--users N]
+
+Prints Markdown; `ramp` writes docs/lb-ramp.svg."""
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e"), str(HERE.parent / "load")]
+
+import plot  # noqa: E402
+from front import Front  # noqa: E402
+from lib import hawk  # noqa: E402
+from lib.heddle import build_folder  # noqa: E402
+from lib.processes import make_temp_folder, wait_until  # noqa: E402
+
+FIRST = 10_000_000
+
+
+def memory_mb(pids):
+    """Private and shared pages by halves, so that what workers share counts once."""
+    total = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total / 1024
+
+
+def family(pid):
+    out = [pid]
+    for child in subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split():
+        out += family(int(child))
+    return out
+
+
+class Prober:
+    """One connection that asks what the balancer answers by itself (401: no such node), and keeps how long that took."""
+
+    def __init__(self, port, uid):
+        self.port, self.uid, self.times, self.stop = port, uid, [], threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self):
+        asked = f"GET /1.5/{self.uid}/info/collections HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        s = None
+        while not self.stop.is_set():
+            if s is None:
+                s = socket.create_connection(("127.0.0.1", self.port))
+            began = time.perf_counter()
+            s.sendall(asked)
+            answer = s.recv(4096)
+            self.times.append((time.perf_counter() - began) * 1000)
+            assert answer.startswith(b"HTTP/1.1 401") or not answer, answer
+            if not answer or b"connection: close" in answer.lower():
+                s.close()
+                s = None
+            time.sleep(0.0005)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+
+def design(kind, rows):
+    """A row for each of `rows` users beside the slots."""
+    front = Front(kind, make_temp_folder() / "c", ["sqlite+memory"], taps=False, lb_free="127.0.0.1", limit_user=0)
+    front.start()
+    try:
+        front.balancer.stop()
+        maps = front.folder / "lb" / "maps"
+        end = " 'gone_1';\n" if kind == "nginx" else " gone_1\n"
+        with open(maps / "users15.map", "w") as f:
+            f.writelines(f"{FIRST + i}{end}" for i in range(rows))
+            f.write(f"9999999999{end}")
+        conf = front.folder / "lb" / ("nginx.conf" if kind == "nginx" else "haproxy.cfg")
+        if kind == "nginx":
+            text = conf.read_text()
+            conf.write_text(text.replace(text[text.index("map_hash_max_size"):].split(";")[0], f"map_hash_max_size {max(30000, 2 * rows)}"))
+        began = time.perf_counter()
+        front.balancer.start(timeout_s=120)
+        started = time.perf_counter() - began
+        front.await_well()
+        used = memory_mb(family(front.balancer.pid))
+        out = {"rows": rows, "start_s": round(started, 2), "memory_mb": round(used)}
+        with Prober(front.door.port, 9999999999) as quiet:
+            time.sleep(2)
+        out["p50_ms"] = round(statistics.median(quiet.times), 3)
+        changes, took = 20, []
+        with Prober(front.door.port, 9999999999) as busy:
+            time.sleep(0.2)
+            for i in range(changes if kind == "haproxy" else 3):
+                began = time.perf_counter()
+                if kind == "haproxy":
+                    front.balancer.runtime(f"set map {maps / 'users15.map'} {FIRST + rows - 1 - i if rows else 9999999999} gone_1")
+                else:
+                    (maps / "digests.conf").write_text((maps / "digests.conf").read_text().rsplit("location = /generation", 1)[0] +
+                                                       f"location = /generation {{ return 200 '{i}x'; }}\n")
+                    os.kill(front.balancer.pid, signal.SIGHUP)
+                    wait_until(lambda: over(front.folder / "lb" / "nginx.sock", "/generation") == f"{i}x", "reloaded", 120)
+                took.append((time.perf_counter() - began) * 1000)
+                time.sleep(0.05)
+        out["change_ms"] = round(statistics.median(took), 2)
+        out["slowest_request_ms"] = round(max(busy.times), 1)
+        return out
+    finally:
+        front.stop()
+        shutil.rmtree(front.folder.parent, ignore_errors=True)
+
+
+def over(path, target):
+    from lib.cluster import over_socket
+    try:
+        return over_socket(path, target)[1].decode()
+    except OSError:
+        return None
+
+
+def designs(users):
+    print("| balancer | rows of users | start | memory | median request | one change | slowest request while changing |\n| --- | --- | --- | --- | --- | --- | --- |")
+    for kind in ("haproxy", "nginx"):
+        for rows in (0, 10_000, 40_000, 100_000, users):
+            d = design(kind, rows)
+            print(f"| {kind} | {rows:,} | {d['start_s']} s | {d['memory_mb']} MB | {d['p50_ms']} ms | {d['change_ms']} ms | {d['slowest_request_ms']} ms |", flush=True)
+
+
+def load(front, port, scenario, seconds, connections):
+    node = front.nodes[0]
+    done = subprocess.run([str(build_folder() / "bench" / "load"), "--host", "127.0.0.1", "--port", str(port), "--node", front.door.url, "--secret",
+                           hawk.node_secret(front.secret, node.url), "--scenario", scenario, "--users", "50", "--first-uid", "500000000", "--records", "20",
+                           "--connections", str(connections), "--seconds", str(seconds), "--warm", "1"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def added():
+    print("| balancer | scenario | connections | requests/s, to direct | added p50 | added p99 |\n| --- | --- | --- | --- | --- | --- |")
+    for kind in ("haproxy", "nginx"):
+        front = Front(kind, make_temp_folder() / "c", ["sqlite+memory"], limit_user=0, limit_address=0)
+        front.nodes[0].settings["node.aliases"] = front.door.url
+        front.start()
+        try:
+            front.await_well()
+            load(front, front.nodes[0].port, "S", 3, 4)
+            for scenario, connections in (("A", 1), ("A", 32), ("D", 32), ("E", 8)):
+                ratios, p50, p99 = [], [], []
+                for _ in range(3):
+                    direct = load(front, front.nodes[0].port, scenario, 3, connections)
+                    through = load(front, front.door.port, scenario, 3, connections)
+                    assert set(through["status"]) <= {"200", "404"}, through["status"]
+                    ratios.append(through["rps"] / direct["rps"])
+                    p50.append(through["latency_us"]["p50"] - direct["latency_us"]["p50"])
+                    p99.append(through["latency_us"]["p99"] - direct["latency_us"]["p99"])
+                print(f"| {kind} | {scenario} | {connections} | {statistics.median(ratios):.2f} | {statistics.median(p50) / 1000:.2f} ms | "
+                      f"{statistics.median(p99) / 1000:.2f} ms |", flush=True)
+        finally:
+            front.stop()
+            shutil.rmtree(front.folder.parent, ignore_errors=True)
+
+
+def ramp():
+    """Sixty clients at one node that was away: how many of their requests HAProxy lets be under way there."""
+    seconds, clients = 20, 60
+    front = Front("haproxy", make_temp_folder() / "c", ["sqlite+memory"], taps=True, limit_user=0, limit_address=0, node_requests=50, slowstart=f"{seconds - 5}s",
+                  queue_wait="5s")
+    front.start()
+    name = f"node_{front.nodes[0].node_name.replace(':', '_')},node,"
+    try:
+        front.await_well()
+        front.taps[0].delay_s = 0.2  # a cold node is a slow one
+        users = [front.user15() for _ in range(clients)]
+        front.nodes[0].kill()
+        wait_until(lambda: "DOWN" in next(x for x in front.balancer.runtime("show stat").splitlines() if x.startswith(name)), "down", 20)
+        stop, admitted, waiting = threading.Event(), [], []
+
+        def client(u):
+            while not stop.is_set():
+                try:
+                    u.get("/info/collections", expect=None)
+                except OSError:
+                    u.close()
+                    time.sleep(0.05)
+
+        threads = [threading.Thread(target=client, args=(u,)) for u in users]
+        front.nodes[0].start()
+        wait_until(lambda: ",UP" in next(x for x in front.balancer.runtime("show stat").splitlines() if x.startswith(name)), "up", 20)
+        began = time.monotonic()
+        for t in threads:
+            t.start()
+        while time.monotonic() - began < seconds:
+            cells = next(x for x in front.balancer.runtime("show stat").splitlines() if x.startswith(name)).split(",")
+            at = time.monotonic() - began
+            admitted.append((at, int(cells[4])))
+            waiting.append((at, int(cells[2])))
+            time.sleep(0.1)
+        stop.set()
+        for t in threads:
+            t.join()
+    finally:
+        front.stop()
+        front.close_taps()
+    smooth = [(x, statistics.mean(y for _, y in admitted[max(0, i - 5):i + 6])) for i, (x, _) in enumerate(admitted)]
+    path = HERE.parent.parent / "docs" / "lb-ramp.svg"
+    path.write_text(plot.lines({"under way at the node": smooth, "waiting in HAProxy": [(x, statistics.mean(y for _, y in waiting[max(0, i - 5):i + 6])) for i, (x, _) in enumerate(waiting)]},
+                               f"A node comes back: {clients} clients at once, slow start over {seconds - 5} s, at most 50 under way", "seconds since it is up", "requests"))
+    print(f"{path}: {smooth[10][1]:.0f} under way after a second, {smooth[-10][1]:.0f} at the end")
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("what", nargs="*", default=["designs", "added", "ramp"])
+    ap.add_argument("--users", type=int, default=1_000_000)
+    o = ap.parse_args()
+    for what in o.what:
+        {"designs": lambda: designs(o.users), "added": added, "ramp": ramp}[what]()
+
+
+if __name__ == "__main__":
+    main()
