@@ -97,6 +97,7 @@ def test_c06_a_node_below_a_path(own_stack):
     class Below:
         heddle, url = stack.heddle, stack.url + "/sync/index.php"
 
+    stack.heddle.url_for = lambda path: Below.url
     a = PaleMoon(Below).create_account()
     a.records["bookmarks"].put("one", title="x")
     a.sync()
