@@ -376,6 +376,14 @@ static enum MHD_Result admit(struct web_request *w)
     return MHD_YES;
 }
 
+/* Only a worker can answer it, and the queue has no place. */
+static bool would_wait(const struct web_request *w)
+{
+    const struct route *route = w->rq.route;
+
+    return !route->warm && !(route->flags & ROUTE_QUICK) && queue_full_us(w->io->server) >= 0;
+}
+
 static enum MHD_Result on_headers(struct web_request *w, const char *method, const char *version)
 {
     struct request *rq = &w->rq;
@@ -406,6 +414,8 @@ static enum MHD_Result on_headers(struct web_request *w, const char *method, con
         return refuse(w, path_broken(w)
                              ? fail(&w->err, RC_BAD_INPUT, RESP_GENERIC, "broken escape in the path")
                              : fail(&w->err, RC_NOT_FOUND, RESP_GENERIC, "no such path"));
+    if (would_wait(w)) /* the sooner the cheaper: no body is read, no credential looked at */
+        return refuse(w, fail(&w->err, RC_BUSY, RESP_GENERIC, "the queue is full"));
     return admit(w);
 }
 

@@ -37,8 +37,8 @@ void request_account(struct web_request *w, int status, const char *aborted)
         LOG_S("reason", reason),
         LOG_V("peer", rq->peer),
     };
-    if (level == LOG_INFO && status >= 200 &&
-        status < 400) /* thousands a second, and nobody waits for them */
+    bool many = (status >= 200 && status < 400) || status == 503;
+    if (level == LOG_INFO && many) /* thousands a second, and nobody waits for them */
         log_event_soon(level, "request", fields, sizeof fields / sizeof fields[0]);
     else
         log_event(level, "request", fields, sizeof fields / sizeof fields[0]);

@@ -26,6 +26,7 @@ static void a_full_queue_says_later_and_heartbeats_tell(void **state)
     assert_non_null(strstr(s.body, "\"duration_ms\":"));
     free(s.body);
     expect_once(GET_("/quick"), 200, "ok");
+    expect_once(GET_("/warm/1"), 200, "warm");
     /* the connection of one who was told so lives on */
     struct client c = dial();
     client_expect(&c, GET_("/echo?n=3"), 503, "0");

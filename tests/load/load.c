@@ -273,6 +273,8 @@ static void print_result(const struct options *o, const struct loop_result *r)
     printf("\"latency_us\":{\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p99.9\":%.1f,\"max\":%.1f},",
            times_at(t, 0.5), times_at(t, 0.9), times_at(t, 0.99), times_at(t, 0.999),
            (double)t->most_ns / 1000);
+    printf("\"refused_us\":{\"p50\":%.1f,\"p99\":%.1f},", times_at(r->refused, 0.5),
+           times_at(r->refused, 0.99));
     print_status(r);
     printf(",\"broken\":%" PRIu64 ",\"unanswered\":%" PRIu64 ",\"not_sent\":%" PRIu64, r->broken,
            r->unanswered, r->not_sent);
@@ -315,6 +317,7 @@ int main(int argc, char **argv)
     if (up)
         print_result(&o, &result);
     free(result.times);
+    free(result.refused);
     work_done(&work);
     users_done(&users);
     return up ? 0 : 1;

@@ -25,6 +25,7 @@ struct link {
     bool writing; /* and epoll waits for room to send the rest of it */
     size_t sent;
     int64_t since_ns; /* when it was sent, or due */
+    int64_t sent_ns;
     struct buf out, in;
     struct session session;
     struct link *next_idle;
@@ -167,7 +168,8 @@ static enum asked ask_now(struct loop *l, struct link *k, int64_t since_ns)
     l->under_way++;
     k->asked = true;
     k->sent = 0;
-    k->since_ns = since_ns ? since_ns : now_ns();
+    k->sent_ns = now_ns();
+    k->since_ns = since_ns ? since_ns : k->sent_ns;
     if (!send_some(l, k))
         link_lost(l, k);
     return k->asked ? ASKED : LOST;
@@ -206,7 +208,11 @@ static void count(struct loop *l, const struct link *k, const struct answer *a, 
 
     if (!l->measuring)
         return;
-    times_add(r->times, (uint64_t)(now_ns() - k->since_ns));
+    if (a->status ==
+        503) /* how fast it says so; how long the generator had to wait for a connection is no matter of the server's */
+        times_add(r->refused, (uint64_t)(now_ns() - k->sent_ns));
+    else
+        times_add(r->times, (uint64_t)(now_ns() - k->since_ns));
     r->answered++;
     r->bytes_in += n;
     r->bytes_out += k->out.n;
@@ -409,7 +415,8 @@ bool loop_run(const struct loop_conf *c, struct work *w, loop_mark *begins, loop
 {
     struct loop l = { .conf = c, .work = w, .result = out, .wall_s = (int64_t)time(NULL) };
 
-    *out = (struct loop_result){ .times = mem_need(calloc(1, sizeof *out->times)) };
+    *out = (struct loop_result){ .times = mem_need(calloc(1, sizeof *out->times)),
+                                 .refused = mem_need(calloc(1, sizeof *out->refused)) };
     l.chance.state = chance_mix(w->conf->seed ^ UINT64_C(0xd0e));
     snprintf(l.host_line, sizeof l.host_line, "Host: %s:%u\r\n", c->host, c->port);
     bool up = start(&l);

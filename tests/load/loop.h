@@ -27,6 +27,7 @@ struct loop_result {
     uint64_t not_sent;   /* open loop: due, and no connection was free for it */
     bool complete;       /* all that there was to ask was asked and answered   */
     struct times *times;
+    struct times *refused; /* those answered 503, from when they were sent */
 };
 
 /* Called when the warm-up is over, and when the time is. */

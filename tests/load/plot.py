@@ -1,4 +1,6 @@
-"""Pictures of a benchmark, as SVG written by hand: bars of medians with their spreads, the floor as the line at 1."""
+"""Pictures of a benchmark, as SVG written by hand: bars of medians with their spreads, the floor as the line at 1; and lines over
+what grows, both axes logarithmic (a cost that grows with it rises with the grey lines, one that does not is level)."""
+import math
 import statistics
 from html import escape
 
@@ -72,3 +74,38 @@ def write(rows, folder):
     for name, text in pictures.items():
         (folder / name).write_text(text)
     return [folder / name for name in pictures]
+
+
+def write_lines(path, lines, x_label, y_label):
+    """lines: {name: [(x, y), …]}, all above 0. Gives the path."""
+    xs = [x for points in lines.values() for x, _ in points]
+    ys = [max(y, 1e-3) for points in lines.values() for _, y in points]
+    x_low, x_high = math.log10(min(xs)), math.log10(max(xs))
+    y_low, y_high = math.floor(math.log10(min(ys))), math.ceil(math.log10(max(ys)) + 1e-9)
+    height, bottom, right = 360, 52, 230
+
+    def at(x, y):
+        return (LEFT + 16 + (math.log10(x) - x_low) / max(x_high - x_low, 1e-9) * (WIDTH - LEFT - 16 - right),
+                height - bottom - (math.log10(max(y, 1e-3)) - y_low) / max(y_high - y_low, 1) * (height - bottom - 20))
+
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">',
+           f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+           f'<text x="{(LEFT + WIDTH - right) / 2:.0f}" y="{height - 12}" text-anchor="middle">{escape(x_label)}</text>',
+           f'<text x="14" y="{height / 2:.0f}" text-anchor="middle" transform="rotate(-90 14 {height / 2:.0f})">{escape(y_label)}</text>']
+    for k in range(y_low, y_high + 1):
+        y = at(10 ** x_low, 10 ** k)[1]
+        out.append(f'<line x1="{LEFT + 16}" x2="{WIDTH - right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ccc"/>'
+                   f'<text x="{LEFT + 10}" y="{y + 4:.1f}" text-anchor="end">{10 ** k:,g}</text>')
+    for x in sorted(set(xs)):
+        px = at(x, 10 ** y_low)[0]
+        out.append(f'<line x1="{px:.1f}" x2="{px:.1f}" y1="20" y2="{height - bottom}" stroke="#eee"/>'
+                   f'<text x="{px:.1f}" y="{height - bottom + 16}" text-anchor="middle">{x:,}</text>')
+    for i, (name, points) in enumerate(lines.items()):
+        colour, dash = COLOURS[i % max(1, len(lines) // 2) % 4], ' stroke-dasharray="6 3"' if i >= len(lines) / 2 else ""
+        path_text = " ".join(f"{px:.1f},{py:.1f}" for px, py in (at(x, y) for x, y in points))
+        out.append(f'<polyline points="{path_text}" fill="none" stroke="{colour}" stroke-width="2"{dash}/>')
+        y = 30 + 18 * i
+        out.append(f'<line x1="{WIDTH - right + 10}" x2="{WIDTH - right + 34}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="2"{dash}/>'
+                   f'<text x="{WIDTH - right + 40}" y="{y + 4}">{escape(name)}</text>')
+    path.write_text("\n".join(out + ["</svg>", ""]))
+    return path
