@@ -153,7 +153,7 @@ rc internal_account_cas(struct request *rq, struct err *e)
     static const char *const members[] = { "changes", NULL };
     struct directory_worker *w = rq->worker;
     SCOPED(json_decref) json_t *body = NULL;
-    struct change changes[ACCOUNT_CHANGES];
+    struct change changes[ACCOUNT_CHANGES] = { 0 };
     struct account acc;
     int64_t uid;
     size_t n = 0;
