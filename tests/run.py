@@ -55,7 +55,7 @@ def parts(full, seed):
     yield Part('unit-asan', ['ctest', '--test-dir', 'build/asan', '-j2', '--output-on-failure'], slots=2, builds=('asan',))
     yield Part('unit-tsan', ['ctest', '--test-dir', 'build/tsan', '-j2', '--output-on-failure'], slots=2, builds=('tsan',))
     yield e2e('build/coverage')
-    yield Part('e2e-ldap', pytest('tests/e2e/', '-n', '2', '-k', 'tokenserver or user_api or browser or onebox or screens'), slots=2, builds=('coverage',),
+    yield Part('e2e-ldap', pytest('tests/e2e/', '-n', '2', '-k', 'tokenserver or user_api or browser_1 or onebox or (screens and not browser)'), slots=2, builds=('coverage',),
                env={'HEDDLE_BUILD': 'build/coverage', 'HEDDLE_DIRECTORY': 'ldap'}, timeout=3600)
     yield Part('e2e-cluster', pytest('-p', 'slice_plugin', 'tests/e2e', '-n', '2'), slots=2, builds=('coverage',), timeout=3600,
                env={'HEDDLE_BUILD': 'build/coverage', 'HEDDLE_TARGET': 'cluster', 'HEDDLE_PATIENCE_S': '5', 'PYTHONPATH': 'tests',
