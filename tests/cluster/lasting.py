@@ -1,7 +1,7 @@
 """A cluster that outlives its programs: the processes of tests/e2e/lib/cluster.py with ports, secrets and data that stay in one folder.
 
 Ports, from the first one on (--port, default 8000):
-    +0         the address that browsers are given: kept free for a load balancer (`front`)
+    +0         HAProxy, the address that browsers are given (`front`)
     +1, +2     the directories
     +11 …      the nodes
 """
@@ -16,6 +16,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from lib import cluster, slapd  # noqa: E402
+from lib.balancer import Balancer, Follower  # noqa: E402
+from lib.ops import run  # noqa: E402
 from lib.processes import Process  # noqa: E402
 
 DIRECTORIES = 2
@@ -60,6 +62,7 @@ class LastingCluster(cluster.Cluster):
         self.kept = kept
         self.secret, self.metrics_key, self.admin_key = kept.secret, kept.metrics_key, kept.admin_key
         self.ports = {f"d{i}": kept.port + 1 + i for i in range(DIRECTORIES)} | {f"n{i}": kept.port + 11 + i for i in range(kept.nodes)}
+        self.ports["lb"] = kept.port
         self._check(folder)
         Process.own_session = True
         super().__init__(folder, folder / "mariadb-template", ["mysql+redis"] * kept.nodes, DIRECTORIES, "ldap")
@@ -67,6 +70,8 @@ class LastingCluster(cluster.Cluster):
             process.port = self.ports[process.folder.name]
         kept.save()
         self.write_admin_settings()
+        self.balancer = Balancer("haproxy", folder / "lb", kept.port)
+        self.follower = Follower(folder / "lb", ["--config", str(folder / "admin.ini")])
 
     def _check(self, folder):
         longest = max(len(os.fsencode(folder / f"n{self.kept.nodes - 1}" / "data" / "internal.sock")), len(os.fsencode(folder / "ldap1" / "ldapi")))
@@ -84,8 +89,8 @@ class LastingCluster(cluster.Cluster):
 
     @property
     def front(self):
-        """What browsers are given. A load balancer on the first port stands here when there is one."""
-        return f"http://127.0.0.1:{self.ports['d0']}"
+        """What browsers are given: the balancer in front of all."""
+        return f"http://127.0.0.1:{self.kept.port}"
 
     # -- what differs from the tests' clusters --
 
@@ -96,13 +101,38 @@ class LastingCluster(cluster.Cluster):
         return slapd.Slapd(self.folder / name, durable=True, **options)
 
     def directory_settings(self, folder):
-        return {"public.url": self.front, "registration.mode": "open"}
+        return {"public.url": self.front, "public.trusted_proxies": "127.0.0.1", "registration.mode": "open", "assign.slots": "yes"}
+
+    def node_settings(self, folder):
+        """Known to clients by the balancer's name; its own URL is its port's."""
+        return {"public.url": self.front, "public.trusted_proxies": "127.0.0.1", "node.url": f"http://127.0.0.1:{self.ports[folder.name]}"}
+
+    def add_nodes(self):
+        super().add_nodes()
+        for entry in self.ask("nodes"):
+            if entry["address"] != self.front:
+                self.admin("node", "set", entry["name"], f"address={self.front}")
+
+    def start(self):
+        super().start()
+        code, out, err = run("--config", str(self.folder / "admin.ini"), "lb", "render", program="heddle-admin")
+        if code:
+            raise RuntimeError(f"heddle-admin lb render: {out}{err}")
+        self.balancer.start()
+        self.follower.start()
+        return self
+
+    def everything(self):
+        return super().everything() | {"balancer": self.balancer, "routes": self.follower}
 
     def write_admin_settings(self):
         """For heddle-admin --config FILE."""
         path = self.folder / "admin.ini"
         path.touch(0o600)
-        path.write_text(f"[admin]\ndirectory = {self.directory.socket}\nkey = {self.admin_key}\n")
+        directories = "\n".join(f"directory = {d.socket}" for d in self.directories)
+        public = "\n".join(f"directories = 127.0.0.1:{self.ports[d.folder.name]}" for d in self.directories)
+        path.write_text(f"[admin]\n{directories}\nkey = {self.admin_key}\n[lb]\nfolder = {self.folder / 'lb'}\nurl = {self.front}\n"
+                        f"listen = 127.0.0.1:{self.kept.port}\nconnections = 2000\n{public}\n")
 
     def ended(self):
         """Names of processes that ended by themselves."""
@@ -111,7 +141,7 @@ class LastingCluster(cluster.Cluster):
     def stop(self):
         """All of it, the databases last and in peace."""
         bad = []
-        for process in [*self.nodes, *self.directories, *reversed(self.servers.values())]:
+        for process in [self.follower, self.balancer, *self.nodes, *self.directories, *reversed(self.servers.values())]:
             if process.child is None:
                 continue
             try:

@@ -55,7 +55,7 @@ def what_to_type(cluster):
     return f"""
 Firefox:    about:config, set identity.sync.tokenserver.uri to  {cluster.front}/1.0/sync/1.5  and sign in anew
 Pale Moon:  set up Sync, "Use a custom server":  {cluster.front}/
-The second directory does all the same:  {cluster.directories[1].url}
+All of it goes through HAProxy at that address; routes and states: heddle-admin lb explain URL, lb verify
 Operator:   {path_to(build_folder() / 'heddle-admin')} --config {path_to(cluster.folder / 'admin.ini')} node list
 Logs:       {path_to(cluster.folder)}/*/*.log, those of the backends one folder deeper
 """
@@ -150,7 +150,7 @@ def run(options):
 
 def main():
     ap = argparse.ArgumentParser(prog="./bootstrap cluster", description="Two LDAP servers, two directories and N nodes, each with a MariaDB and "
-                                 "a Redis of its own, on loopback in one folder. Ctrl-C stops them; a second start goes on with the data.")
+                                 "a Redis of its own, and HAProxy in front, on loopback in one folder. Ctrl-C stops them; a second start goes on with the data.")
     ap.add_argument("--nodes", type=int, metavar="N", help=f"how many nodes (default 3, or as many as there are; 1 to {NODES_MOST})")
     ap.add_argument("--data", default="./var/cluster", metavar="DIR", help="the folder (default ./var/cluster)")
     ap.add_argument("--port", type=int, metavar="N", help="the first of its ports (default 8000)")

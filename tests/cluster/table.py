@@ -118,6 +118,8 @@ class Table:
             self.ending.wait(EVERY_S)
 
     def title(self, name):
+        if name in ("balancer", "routes"):
+            return "HAProxy" if name == "balancer" else "HAProxy, routes"
         own, _, backend = name.partition(" ")
         if own.startswith("ldap"):
             return "slapd, provider" if own == "ldap1" else "slapd, replica"

@@ -93,7 +93,7 @@ def test_it_serves_stops_all_that_it_started_and_goes_on_with_the_data(place):
     launcher = Launcher(folder, port, 2).start(START_S)
     try:
         started = launcher.children()
-        assert len(started) == 2 + 2 + 2 * 3
+        assert len(started) == 2 + 2 + 2 * 3 + 2
         users = [account(launcher.front) for _ in range(4)]
         for user in users:
             user.register()

@@ -2,18 +2,14 @@
 know nothing but the door."""
 import json
 import os
-import shutil
-import signal
-import socket
 import subprocess
 import time
-from pathlib import Path
 
 from lib import hawk
+from lib.balancer import Balancer, Follower
 from lib.cluster import Cluster, Directory, Node
-from lib.heddle import build_folder
 from lib.ops import run
-from lib.processes import Process, free_port, wait_until
+from lib.processes import free_port, wait_until
 from lib.storage11 import Storage11
 from lib.storage15 import Storage15
 from lib.synccrypto import username_of
@@ -73,58 +69,6 @@ class Door:
             return c.request(method, self.base + path, headers)
         finally:
             c.close()
-
-
-class Balancer(Process):
-    """A real haproxy or nginx on the folder that heddle-admin rendered."""
-
-    def __init__(self, kind, folder, port):
-        self.kind = self.name = kind
-        super().__init__(folder)
-        self.port = port
-
-    def argv(self):
-        if self.kind == "haproxy":
-            return ["haproxy", "-W", "-db", "-f", str(self.folder / "haproxy.cfg"), "-p", str(self.folder / "haproxy.pid")]
-        return ["nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-g", "daemon off;"]
-
-    def ready(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-        except OSError:
-            return False
-        return (self.folder / f"{self.kind}.pid").exists() or self.kind == "nginx"
-
-    def stop(self, timeout_s=45.0):
-        """At once: who asks for a slow end signals it himself."""
-        if self.running:
-            self.child.send_signal(signal.SIGTERM)
-            self.child.wait(timeout_s)
-        return 0
-
-    def kill(self):
-        """Workers of haproxy and nginx end with their master when it is told so, not when it is killed."""
-        self.stop()
-
-    def lines(self):
-        """The JSON log lines so far."""
-        path = self.folder / "access.log" if self.kind == "nginx" else self.log
-        out = []
-        for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
-            if line.startswith("{"):
-                out.append(json.loads(line))
-        return out
-
-    def runtime(self, command):
-        """One command of HAProxy's runtime API."""
-        with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(30)
-            s.connect(str(self.folder / "haproxy.sock"))
-            s.sendall(command.encode() + b"\n")
-            parts = []
-            while piece := s.recv(65536):
-                parts.append(piece)
-        return b"".join(parts).decode()
 
 
 class Front(Cluster):
@@ -262,17 +206,3 @@ class Front(Cluster):
         """The node of a user (number or name), by the directory."""
         entry = self.ask(f"accounts/{who}")
         return next(n for n in self.nodes if n.node_name == entry["node"])
-
-
-class Follower(Process):
-    name = "follow"
-
-    def __init__(self, folder, words):
-        super().__init__(folder)
-        self.words = words
-
-    def argv(self):
-        return [str(build_folder() / "heddle-admin"), *self.words, "lb", "follow"]
-
-    def ready(self):
-        return True

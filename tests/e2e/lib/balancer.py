@@ -1,0 +1,86 @@
+"""A real haproxy or nginx on what `heddle-admin lb render` wrote, and `lb follow` beside it."""
+import json
+import signal
+import socket
+
+from .heddle import build_folder
+from .processes import Process
+from .wire import Connection
+
+
+class Balancer(Process):
+    """A real haproxy or nginx on the folder that heddle-admin rendered."""
+
+    def __init__(self, kind, folder, port):
+        self.kind = self.name = kind
+        super().__init__(folder)
+        self.port = port
+
+    def argv(self):
+        if self.kind == "haproxy":
+            return ["haproxy", "-W", "-db", "-f", str(self.folder / "haproxy.cfg"), "-p", str(self.folder / "haproxy.pid")]
+        return ["nginx", "-p", str(self.folder), "-c", str(self.folder / "nginx.conf"), "-g", "daemon off;"]
+
+    def ready(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        except OSError:
+            return False
+        return (self.folder / f"{self.kind}.pid").exists() or self.kind == "nginx"
+
+    def stop(self, timeout_s=45.0):
+        """At once: who asks for a slow end signals it himself. (HAProxy's status says which signal it was.)"""
+        if self.running:
+            self.child.send_signal(signal.SIGTERM)
+            self.child.wait(timeout_s)
+        return 0
+
+    def kill(self):
+        """Workers of haproxy and nginx end with their master when it is told so, not when it is killed."""
+        self.stop()
+
+    def get(self, path):
+        c = Connection("127.0.0.1", self.port, 10)
+        try:
+            return c.request("GET", path)
+        finally:
+            c.close()
+
+    def lines(self):
+        """The JSON log lines so far."""
+        path = self.folder / "access.log" if self.kind == "nginx" else self.log
+        out = []
+        for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+            if line.startswith("{"):
+                out.append(json.loads(line))
+        return out
+
+    def runtime(self, command):
+        """One command of HAProxy's runtime API."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(30)
+            s.connect(str(self.folder / "haproxy.sock"))
+            s.sendall(command.encode() + b"\n")
+            parts = []
+            while piece := s.recv(65536):
+                parts.append(piece)
+        return b"".join(parts).decode()
+
+
+class Follower(Process):
+    name = "follow"
+
+    def __init__(self, folder, words):
+        super().__init__(folder)
+        self.words = words
+
+    def argv(self):
+        return [str(build_folder() / "heddle-admin"), *self.words, "lb", "follow"]
+
+    def ready(self):
+        return True
+
+    @property
+    def socket(self):
+        """What it changes routes through."""
+        return self.folder / "haproxy.sock"
