@@ -112,11 +112,11 @@ static void bash(FILE *out)
                 "        fi ;;\n",
                 g->name, buf_text(&second));
     }
-    fputs("    esac\n    command=${words[0]}\n    case $command in\n", out);
+    fputs("    esac\n    command=\"${words[0]} ${words[1]-}\"\n    case $command in\n    ", out);
     for (size_t i = 0; (c = command_at(i)); i++)
-        if (is_single(c))
-            fprintf(out, "    %s) ;;\n", c->name);
-    fputs("    *) command=\"$command ${words[1]-}\" ;;\n    esac\n    case $command in\n", out);
+        if (!is_single(c))
+            fprintf(out, "\"%s\" | ", c->name);
+    fputs("\"\") ;;\n    *) command=${words[0]} ;;\n    esac\n    case $command in\n", out);
     for (size_t i = 0; (c = command_at(i)); i++)
         bash_command(out, c);
     fputs("    esac\n}\n", out);
@@ -159,6 +159,18 @@ static void fish_words(FILE *out, const char *words)
         fprintf(out, " -a '%s'", words);
 }
 
+/* -n: where the line is this command, and not one whose name begins so. */
+static void fish_where(FILE *out, const struct command *c)
+{
+    const struct command *d;
+    size_t n = strlen(c->name);
+    fprintf(out, "complete -c heddle-admin -n '__heddle_admin_in %s", c->name);
+    for (size_t i = 0; (d = command_at(i)); i++)
+        if (strncmp(d->name, c->name, n) == 0 && d->name[n] == ' ')
+            fprintf(out, "; and not __heddle_admin_in %s", d->name);
+    fputc('\'', out);
+}
+
 static void fish_command(FILE *out, const struct command *c)
 {
     const struct command_option *options[COMMAND_OPTIONS_MAX];
@@ -172,13 +184,16 @@ static void fish_command(FILE *out, const struct command *c)
         fputc('\n', out);
     }
     if (c->completes) {
-        fprintf(out, "complete -c heddle-admin -n '__heddle_admin_in %s'", c->name);
+        fish_where(out, c);
         fish_words(out, c->completes);
         fputc('\n', out);
     }
     for (size_t i = 0; i < n; i++) {
-        fprintf(out, "complete -c heddle-admin -n '__heddle_admin_in %s' -l %s%s", c->name, options[i]->name,
-                options[i]->type == OPTION_FLAG ? "" : " -x");
+        fish_where(out, c);
+        fprintf(out, " -l %s%s", options[i]->name,
+                options[i]->type == OPTION_FLAG   ? ""
+                : options[i]->type == OPTION_FILE ? " -r"
+                                                  : " -x");
         fish_words(out, words_of(options[i]));
         fputs(" -d ", out);
         fish_quoted(out, options[i]->help);
@@ -199,9 +214,9 @@ static void fish_whole(FILE *out)
         "        if test $skip -eq 1\n            set skip 0\n            continue\n        end\n"
         "        switch $w\n            case --config --set\n                set skip 1\n            case '-*'\n"
         "            case '*'\n                echo $w\n        end\n    end\nend\n"
-        "function __heddle_admin_at\n    test (string join ' ' (__heddle_admin_words)) = \"$argv\"\nend\n"
-        "function __heddle_admin_in\n    set -l words (__heddle_admin_words)\n    test (count $words) -ge (count $argv)\n"
-        "    and test (string join ' ' $words[1..(count $argv)]) = \"$argv\"\nend\n"
+        "function __heddle_admin_at\n    set -l words (__heddle_admin_words)\n    test \"$words\" = \"$argv\"\nend\n"
+        "function __heddle_admin_in\n    set -l words (__heddle_admin_words)\n    test (count $words) -ge (count $argv); or return 1\n"
+        "    set -l head $words[1..(count $argv)]\n    test \"$head\" = \"$argv\"\nend\n"
         "complete -c heddle-admin -f\n"
         "complete -c heddle-admin -n __heddle_admin_at -l config -r -F\n"
         "complete -c heddle-admin -n __heddle_admin_at -l set -x\n",
