@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/scope.h"
+#include "directory/backend/ldap_guard.h"
 #include "directory/backend/ldap_wire.h"
 
 enum { SHUN_US = 2 * 1000 * 1000, STAY_US = 30 * 1000 * 1000 };
@@ -102,7 +103,7 @@ static rc set_plain_options(LDAP *ld, const struct ldap_conf *c, struct err *e)
     if (ldap_get_option(ld, LDAP_OPT_SOCKBUF, &sb) != LDAP_OPT_SUCCESS ||
         ber_sockbuf_ctrl(sb, LBER_SB_OPT_SET_MAX_INCOMING, &most) != 1)
         return fail(e, RC_BROKEN, RESP_GENERIC, "the LDAP library refuses a limit for messages");
-    return RC_OK;
+    return ldap_guard_install(ld, c->timeout_s, e);
 }
 
 static rc set_tls_options(LDAP *ld, const struct ldap_conf *c, struct err *e)

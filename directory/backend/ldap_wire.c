@@ -50,7 +50,7 @@ static rc not_sent(struct ldap_conn *c, int code, const char *doing, struct err 
 }
 
 /* The next message for `id`; *out_msg is to be freed. RC_UNSURE: lost or too late. Whatever comes is asked for, not only `id`, which is all
- * that is under way: waiting for an id, libldap 2.5 reads a notice of disconnection (RFC 4511, 4.4.1) and never frees it. */
+ * that is under way: an answer to something else ends the connection. */
 static rc next_message(struct ldap_conn *c, int id, int all, int64_t until_us, int *out_type,
                        LDAPMessage **out_msg, struct err *e)
 {

@@ -14,7 +14,7 @@
 
 static const char usage[] =
     "Usage: load --host ADDRESS --port N --node URL --secret TEXT --scenario LETTER [OPTION …]\n"
-    "  --scenario A|B|C|D|E|F|P|S|X   what to ask (tests/load/work.h); X needs --path\n"
+    "  --scenario A|B|C|D|E|F|P|S|X   what to ask (tests/load/work.h); X needs --path, and sends each --header \"NAME: VALUE\"\n"
     "  --password TEXT                Sync 1.1 with Basic as load<uid>, instead of 1.5 with Hawk\n"
     "  --users N --first-uid N --records N --payload BYTES --post-records N\n"
     "  --connections N --seconds S --warm S --requests N --rate PER_SECOND (open loop)\n"
@@ -78,6 +78,7 @@ enum which {
     O_SECRET,
     O_SCENARIO,
     O_PATH,
+    O_HEADER,
     O_PASSWORD,
     O_USERS,
     O_FIRST,
@@ -103,6 +104,7 @@ static const struct option_row {
     [O_SECRET] = { "secret", 0, 0 },
     [O_SCENARIO] = { "scenario", 0, 0 },
     [O_PATH] = { "path", 0, 0 },
+    [O_HEADER] = { "header", 0, 0 },
     [O_PASSWORD] = { "password", 0, 0 },
     [O_USERS] = { "users", 1, 1000000 },
     [O_FIRST] = { "first-uid", 1, INT64_MAX / 2 },
@@ -145,6 +147,11 @@ static bool take(struct options *o, enum which which, char *text)
     case O_PATH:
         o->work.path = text;
         return text[0] == '/' || fail_option(row->name, text);
+    case O_HEADER:
+        if (o->work.n_headers == WORK_HEADERS_MAX || !strchr(text, ':') || strpbrk(text, "\r\n"))
+            return fail_option(row->name, text);
+        o->work.headers[o->work.n_headers++] = text;
+        return true;
     case O_PASSWORD:
         o->users.password = text;
         return true;

@@ -119,6 +119,10 @@ static void put_request(struct loop *l, struct link *k)
     buf_add(b, VIEW(" HTTP/1.1\r\n"));
     buf_add(b, view_of(l->host_line));
     buf_add(b, VIEW("User-Agent: heddle-load\r\nAccept: application/json\r\n"));
+    for (size_t i = 0; i < l->work->conf->n_headers; i++) {
+        buf_add(b, view_of(l->work->conf->headers[i]));
+        buf_add(b, VIEW("\r\n"));
+    }
     if (a->who)
         users_sign(l->work->users, a->who, a->method, buf_view(&a->target), l->wall_s, b);
     if (a->has_body) {

@@ -6,7 +6,7 @@
  *      `newer` (71/15/7/4/3 %); 0–4 posts (67/18/9/4/2 %) of min(100, 20…180) records of 300 × Pareto(3) bytes, half of the sessions
  *      in one batch; 1 % delete a collection, 1 % everything
  *   P  a day of a production node, request by request (the table in work.c)
- *   X  GET of any path, unsigned
+ *   X  GET of any path, with headers of any kind
  *
  * A reader with `newer` asks, as clients do, for what changed since he last looked. One thread. */
 #ifndef HEDDLE_LOAD_WORK_H
@@ -15,12 +15,15 @@
 #include "tests/load/records.h"
 #include "tests/load/users.h"
 
-#define SESSION_STEPS 24
+#define SESSION_STEPS    24
+#define WORK_HEADERS_MAX 4
 
 struct work_conf {
     char scenario;
     const char *path; /* of X */
-    size_t records;   /* of a user's collection, for C, D, E, S; B writes over twice as many */
+    const char *headers[WORK_HEADERS_MAX];
+    size_t n_headers;
+    size_t records; /* of a user's collection, for C, D, E, S; B writes over twice as many */
     size_t payload_bytes, post_records;
     uint64_t seed;
 };

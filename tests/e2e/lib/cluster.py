@@ -164,9 +164,19 @@ class Cluster:
             self.ldap_init()
 
     def ldap_init(self):
-        """Lays Heddle's tree, as often as it is called."""
-        words = [w for key, value in self.ldap_settings().items() for w in ("--set", f"{key}={value}")]
-        subprocess.run([str(build_folder() / "heddle-directory"), *words, "ldap-init"], check=True, capture_output=True, text=True)
+        """Lays Heddle's tree, as often as it is called. It is content when the replica has it too, a moment later."""
+        words = [w for key, value in self.ldap_settings().items() if value is not None for w in ("--set", f"{key}={value}")]
+        said = []
+
+        def laid():
+            code, out, err = run(*words, "ldap-init", program="heddle-directory")
+            said[:] = [out + err]
+            return code == 0
+
+        try:
+            wait_until(laid, "Heddle's tree is laid", 30, every_s=0.2)
+        except AssertionError as e:
+            raise RuntimeError(f"{e}\n{said[0]}") from None
 
     def add_nodes(self):
         known = {n["name"] for n in self.ask("nodes")}
