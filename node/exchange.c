@@ -161,7 +161,7 @@ static rc ask(struct exchange *x, int64_t uid, view token, struct exchanged *out
 rc exchange_ask(struct exchange *x, int64_t uid, view token, struct exchanged *out, struct err *e)
 {
     uint8_t digest[SHA256_BYTES];
-    struct exchanged got;
+    struct exchanged got = { .uid = 0 };
 
     pthread_mutex_lock(&x->lock);
     bool may = may_ask(x, uid);

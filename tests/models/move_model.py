@@ -10,6 +10,9 @@ was ever valid, and checks after each step that
   move_model.py --full     three movers: some 4.1 million states, minutes
   move_model.py --nodrop   `drop` forgets the row instead of leaving GONE: a late credential gets in
   move_model.py --nofence  epochs are not compared: the same
+  move_model.py --confirm  and a node that asks, as after a start, who still lives there; what it hears may be as old as can be (a copy
+                           that is behind)
+  move_model.py --confirm --trusting   it also acts on a lower epoch than its own: an owner gives his user up
 The exit status is 1 when a violation was found.
 """
 import argparse
@@ -17,8 +20,8 @@ import sys
 from collections import deque, namedtuple
 
 # directory: what it decided.  credentials: all (node, epoch) ever issued.  rows, data: of the two nodes.
-# acked: writes that clients were told are in.  movers, settlers: (program counter, what it remembers).
-State = namedtuple("State", "directory credentials rows data acked movers settlers")
+# acked: writes that clients were told are in.  movers, settlers, confirmers: (program counter, what it remembers).
+State = namedtuple("State", "directory credentials rows data acked movers settlers confirmers")
 Directory = namedtuple("Directory", "owner epoch intent")
 Intent = namedtuple("Intent", "kind peer move")
 Row = namedtuple("Row", "state epoch move")
@@ -26,6 +29,7 @@ Row = namedtuple("Row", "state epoch move")
 WRITES = 2
 M_INTEND, M_IMPORT, M_WARM, M_FREEZE, M_REST, M_SEAL, M_FLIP, M_GONE = 0, 1, 2, 3, 4, 5, 6, 9
 S_LOOK, S_FIRST, S_SECOND, S_CLEAR = range(4)
+C_ASK, C_ACT = range(2)
 
 
 def put(items, i, item):
@@ -152,8 +156,37 @@ def settler_steps(state, i, options):
         yield went(S_LOOK, None, directory=Directory(owner, epoch, None) if d == seen else d)
 
 
+def confirmer_steps(state, i, options):
+    """`leave` of node/store/move.c, and what node/confirm.c does before it. Credentials are all owners there ever were: any of them may
+    be what a directory that is behind still says."""
+    pc, seen = state.confirmers[i]
+
+    def went(to, remembers, violation=None, **changes):
+        return (f"confirmer{i}.{to}:{remembers}", state._replace(confirmers=put(state.confirmers, i, (to, remembers)), **changes),
+                violation)
+
+    if pc == C_ASK:
+        for node, row in enumerate(state.rows):
+            if row is None or row.state not in ("ACTIVE", "FROZEN"):
+                continue
+            for owner, epoch in state.credentials:
+                left = owner != node or epoch > row.epoch
+                if left and (options.trusting or epoch >= row.epoch):
+                    yield went(C_ACT, (node, epoch))
+        return
+    node, epoch = seen
+    row = state.rows[node]
+    if row and ((row.state == "ACTIVE" and (options.trusting or row.epoch <= epoch)) or (row.state == "FROZEN" and row.epoch < epoch)):
+        wrong = "an owner gave his user up" if state.directory.owner == node and row.epoch == state.directory.epoch else None
+        yield went(C_ASK, None, wrong, rows=put(state.rows, node, Row("GONE", epoch, "left")))
+    else:
+        yield went(C_ASK, None)
+
+
 def steps(state, options):
     yield from client_steps(state, options)
+    for i in range(len(state.confirmers)):
+        yield from confirmer_steps(state, i, options)
     for i in range(len(state.movers)):
         yield from mover_steps(state, i, options)
     for i in range(len(state.settlers)):
@@ -187,12 +220,13 @@ def explore(first, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for flag in ("full", "nodrop", "nofence"):
+    for flag in ("full", "nodrop", "nofence", "confirm", "trusting"):
         parser.add_argument("--" + flag, action="store_true")
     options = parser.parse_args()
     movers, settlers, options.epochs = (3, 2, 4) if options.full else (2, 2, 3)
     first = State(Directory(0, 1, None), frozenset([(0, 1)]), (None, None), (frozenset(), frozenset()), frozenset(),
-                  ((M_INTEND, None),) * movers, ((S_LOOK, None),) * settlers)
+                  ((M_INTEND, None),) * movers, ((S_LOOK, None),) * settlers,
+                  ((C_ASK, None),) * options.confirm)
     states, violation, labels = explore(first, options)
     print(f"{movers} movers, {settlers} settlers, {WRITES} writes: {states} states")
     if violation:

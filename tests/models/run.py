@@ -20,6 +20,8 @@ CASES = [
     ("move_model.py", [], False),
     ("move_model.py", ["--nodrop"], True),
     ("move_model.py", ["--nofence"], True),
+    ("move_model.py", ["--confirm"], False),
+    ("move_model.py", ["--confirm", "--trusting"], True),
 ]
 FULL = [("cache_model.py", ["--full"], False), ("move_model.py", ["--full"], False)]
 
@@ -34,7 +36,7 @@ def main():
         good = done.returncode == int(violates) and found == violates and not done.stderr
         failed += not good
         name = " ".join([program, *options])
-        print(f"{'ok  ' if good else 'FAIL'} {name:<28} {'finds the violation' if violates else 'holds':<20} "
+        print(f"{'ok  ' if good else 'FAIL'} {name:<36} {'finds the violation' if violates else 'holds':<20} "
               f"{time.monotonic() - started:5.1f} s", flush=True)
         if not good:
             print(done.stdout, done.stderr, sep="\n")
