@@ -336,12 +336,15 @@ static void put_node(struct buf *b, const struct assign_node *x, const struct no
 }
 
 /* The nodes as the pool of his choice sees them: the first that has a seat, else the first. */
-static int judge(const struct table *t, struct assign_node *nodes, view list, int64_t ramp_ms, view *out_pool)
+static int judge(const struct directory *d, const struct table *t, struct assign_node *nodes, view list,
+                 int slot, int64_t ramp_ms, view *out_pool)
 {
     view pool, rest = list;
     while (pool_next(&rest, &pool)) {
         mark_pool(nodes, t->entries, t->n, pool);
-        int at = assign_choose(nodes, t->n, ramp_ms);
+        int at = slot >= 0 ? slot_node_in(d, t, (unsigned)slot) : -1;
+        if (at < 0)
+            at = assign_choose(nodes, t->n, ramp_ms);
         if (at >= 0) {
             *out_pool = pool;
             return at;
@@ -352,13 +355,14 @@ static int judge(const struct table *t, struct assign_node *nodes, view list, in
     return -1;
 }
 
-static void put_choice(const struct directory *d, struct table *t, const struct pools *pools, struct buf *b)
+static void put_choice(const struct directory *d, struct table *t, const struct pools *pools, int slot,
+                       struct buf *b)
 {
     struct assign_node *nodes = t->nodes;
     int64_t ramp_ms = d->conf->assign_ramp_s * 1000;
     view pool = VIEW(POOL_DEFAULT);
     double total = 0;
-    int at = judge(t, nodes, pools->list, ramp_ms, &pool);
+    int at = judge(d, t, nodes, pools->list, slot, ramp_ms, &pool);
     for (size_t i = 0; i < t->n; i++)
         total += assign_weight(&nodes[i], ramp_ms, NULL);
     buf_add(b, VIEW("{\"rule\":"));
@@ -370,6 +374,8 @@ static void put_choice(const struct directory *d, struct table *t, const struct 
     json_put_string(b, pools->list);
     buf_add(b, VIEW(",\"pool\":"));
     json_put_string(b, pool);
+    if (slot >= 0)
+        buf_addf(b, ",\"slot\":%d", slot);
     buf_add(b, VIEW(",\"node\":"));
     if (at >= 0)
         json_put_string(b, nodes[at].name);
@@ -385,7 +391,7 @@ static void put_choice(const struct directory *d, struct table *t, const struct 
 }
 
 /* On a table of its own: a question changes nothing. */
-rc choice_explain(struct directory *d, struct backend_session *s, struct arena *a, view name, view mail,
+rc choice_explain(struct directory *d, struct backend_session *s, struct arena *a, const struct account *acc,
                   struct buf *out, struct err *e)
 {
     struct pools pools;
@@ -397,12 +403,12 @@ rc choice_explain(struct directory *d, struct backend_session *s, struct arena *
         buf_add(out, VIEW(",\"nodes\":[]}"));
         return RC_OK;
     }
-    TRY(pools_of(d, s, a, name, mail, &pools, e));
+    TRY(pools_of(d, s, a, acc->name, acc->mail, &pools, e));
     TRY(table_read(d, s, &t, e));
     pthread_mutex_lock(&d->choice->lock);
     carry_credits(d->choice->table, t);
     pthread_mutex_unlock(&d->choice->lock);
-    put_choice(d, t, &pools, out);
+    put_choice(d, t, &pools, slot_of(d, acc->name, acc->uid), out);
     table_free(t);
     return RC_OK;
 }

@@ -19,8 +19,8 @@ void choice_free(struct choice *c); /* NULL is fine */
 /* A node's entry was changed: the table is read again before the next choice. Any thread. */
 void choice_changed(struct directory *d);
 
-/* "where would he go now, and why" as members of a JSON object, with their braces. RC_AWAY … as the backend. */
-MUST_USE rc choice_explain(struct directory *d, struct backend_session *s, struct arena *a, view name,
-                           view mail, struct buf *out, struct err *e);
+/* "where would somebody like this account go now, and why" as members of a JSON object, with their braces. RC_AWAY … as the backend. */
+MUST_USE rc choice_explain(struct directory *d, struct backend_session *s, struct arena *a,
+                           const struct account *acc, struct buf *out, struct err *e);
 
 #endif

@@ -144,7 +144,7 @@ rc internal_account_explain(struct request *rq, struct err *e)
     put_text(b, "why", why);
     put_text(b, "intent", acc.intent);
     buf_add(b, VIEW(",\"fresh\":"));
-    TRY(choice_explain(w->d, w->session, rq->arena, acc.name, acc.mail, b, e));
+    TRY(choice_explain(w->d, w->session, rq->arena, &acc, b, e));
     buf_addc(b, '}');
     return RC_OK;
 }

@@ -207,6 +207,31 @@ static void it_is_explained_where_somebody_is_and_where_he_would_go(void **state
     close_cluster(&c);
 }
 
+static void where_balancers_route_by_slots_the_explanation_names_the_node_of_the_slot(void **state)
+{
+    (void)state;
+    struct cluster c;
+    char path[64], node[128];
+    open_cluster(&c);
+    c.h->conf.assign_slots = true;
+    add_node(&c, NODE1, 100);
+    add_node(&c, NODE2, 100);
+    for (int i = 0; i < 8; i++) {
+        char name[16];
+        struct owner o;
+        snprintf(name, sizeof(name), "user%d", i);
+        add_account(&c, name, 50 + i, NULL, 1);
+        snprintf(path, sizeof(path), "accounts/%s/explain", name);
+        const char *told = tell(&c, "admin", "GET", path, NULL, 200);
+        has(told, "\"slot\":");
+        assert_int_equal(
+            lookup_choose(c.h->d, c.session, &c.h->a, view_of(name), VIEW_NONE, 50 + i, &o, NULL), RC_OK);
+        snprintf(node, sizeof(node), ",\"node\":\"%.*s\",\"nodes\":", VIEW_ARG(o.name));
+        has(told, node);
+    }
+    close_cluster(&c);
+}
+
 static void a_seat_that_nobody_sits_on_is_given_back(void **state)
 {
     (void)state;
@@ -293,6 +318,7 @@ int main(void)
         cmocka_unit_test(a_node_that_says_it_has_a_queue_gets_fewer),
         cmocka_unit_test(users_go_to_the_nodes_of_their_pool_alone),
         cmocka_unit_test(it_is_explained_where_somebody_is_and_where_he_would_go),
+        cmocka_unit_test(where_balancers_route_by_slots_the_explanation_names_the_node_of_the_slot),
         cmocka_unit_test(a_seat_that_nobody_sits_on_is_given_back),
         cmocka_unit_test(parallel_sign_ups_over_two_directories_fill_every_seat_and_none_twice),
     };
