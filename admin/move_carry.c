@@ -1,10 +1,13 @@
 /* A pass: the source's manifest goes to the target, which prunes what is not in it and names what it lacks; the source sends that. */
+#include <assert.h>
 #include <inttypes.h>
+#include <openssl/evp.h>
 
 #include "admin/move.h"
 #include "common/auth/secrets.h"
 #include "common/base/clock.h"
 #include "common/base/encode.h"
+#include "common/base/mem.h"
 
 #define IDS_MOST 5000 /* in one question for rows */
 
@@ -157,22 +160,67 @@ static rc carry_lacks(struct carry *c, view lines, struct err *e)
 
 /* ---- the manifest ---- */
 
-/* The last line of the last page, {"manifest","clock"}, is for seal and not for the target's comparison. */
-static rc take_sum(struct carry *c, view *lines, struct err *e)
+/* The sum of all pages, as store_manifest_sum makes it of what a node holds: so the target's must come out the same. The source could tell
+ * its own, but would have to read everything once more while the user waits; each page has its sum already. */
+struct summing {
+    EVP_MD_CTX *ctx;
+    int64_t clock;
+};
+
+static void summing_done_scoped(struct summing *s)
 {
-    SCOPED(json_decref) json_t *o = NULL;
-    size_t at = lines->n;
-    while (at > 0 && (at == lines->n || lines->p[at - 1] != '\n'))
-        at--;
-    if (at == lines->n ||
-        json_read((view){ lines->p + at, lines->n - at - 1 }, 4, JSON_READ_PLAIN, &o, NULL) != RC_OK ||
-        json_string_length(json_object_get(o, "manifest")) != 2 * (size_t)SHA256_BYTES)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "the manifest has no sum");
-    snprintf(c->sum, sizeof c->sum, "\"sum\":\"%s\",\"clock\":%lld",
-             json_string_value(json_object_get(o, "manifest")),
-             (long long)json_integer_value(json_object_get(o, "clock")));
-    lines->n = at;
+    EVP_MD_CTX_free(s->ctx);
+}
+
+static void sum_add(struct summing *s, view v)
+{
+    int ok = EVP_DigestUpdate(s->ctx, v.p, v.n);
+    assert(ok);
+    (void)ok;
+}
+
+/* {"clock":123,…}: with a clock of 0 in the sum, for the target's may be ahead. */
+static rc sum_head(struct summing *s, view *lines, struct err *e)
+{
+    static const char before[] = "{\"clock\":";
+    size_t at = sizeof before - 1, digits = 0;
+    uint64_t clock = 0;
+    while (at + digits < lines->n && lines->p[at + digits] >= '0' && lines->p[at + digits] <= '9')
+        digits++;
+    if (!view_starts(*lines, view_of(before)) ||
+        !view_to_u64((view){ lines->p + at, digits }, INT64_MAX, &clock))
+        return fail(e, RC_BROKEN, RESP_GENERIC, "a manifest without a head");
+    s->clock = (int64_t)clock;
+    sum_add(s, view_of(before));
+    sum_add(s, VIEW("0"));
+    lines->p += at + digits;
+    lines->n -= at + digits;
     return RC_OK;
+}
+
+static rc sum_page(struct summing *s, view lines, bool first, struct err *e)
+{
+    if (first) {
+        s->ctx = mem_need(EVP_MD_CTX_new());
+        int ok = EVP_DigestInit_ex(s->ctx, EVP_sha256(), NULL);
+        assert(ok);
+        (void)ok;
+        TRY(sum_head(s, &lines, e));
+    }
+    sum_add(s, lines);
+    return RC_OK;
+}
+
+static void sum_end(struct summing *s, char *out, size_t size)
+{
+    SCOPED(buf_done) struct buf hex = { 0 };
+    uint8_t hash[SHA256_BYTES];
+    unsigned n = 0;
+    int ok = EVP_DigestFinal_ex(s->ctx, hash, &n);
+    assert(ok && n == sizeof hash);
+    (void)ok;
+    hex_put(&hex, (view){ .p = (const char *)hash, .n = sizeof hash });
+    snprintf(out, size, "\"sum\":\"%s\",\"clock\":%" PRId64, buf_text(&hex), s->clock);
 }
 
 /* What the target says to a page; *out is its answer, to be held while *out_lacks is used. */
@@ -191,14 +239,14 @@ static rc compare(struct carry *c, view lines, const char *after, bool last, str
 }
 
 static rc carry_page(struct carry *c, const struct answer *a, const char *path, const char *after,
-                     struct err *e)
+                     struct summing *sum, struct err *e)
 {
     struct answer lacking = { .status = 0 };
     bool last = a->next[0] == '\0';
     view lines, lacks;
     TRY(check_page(a, path, &lines, e));
-    if (last && c->frozen)
-        TRY(take_sum(c, &lines, e));
+    if (c->frozen)
+        TRY(sum_page(sum, lines, after[0] == '\0', e));
     size_t n = count_lines(lines);
     c->items_seen += after[0] ? n : n - (n > 0); /* without the head */
     rc result = compare(c, lines, after, last, &lacking, &lacks, e);
@@ -212,20 +260,23 @@ rc carry_pass(struct carry *c, struct err *e)
 {
     SCOPED(buf_done) struct buf path = { 0 };
     char after[sizeof((struct answer *)0)->next] = "";
+    SCOPED(summing_done) struct summing sum = { .ctx = NULL };
     struct answer a = { .status = 0 };
     rc result = RC_OK;
     c->items_seen = c->rows = c->bytes = 0;
     c->sum[0] = '\0';
     do {
         buf_clear(&path);
-        buf_addf(&path, "users/%" PRId64 "/manifest?move=%.*s&epoch=%" PRId64 "&after=%s%s&page=%u", c->uid,
-                 VIEW_ARG(c->move), c->epoch, after, c->frozen ? "&total=1" : "", ++c->page);
+        buf_addf(&path, "users/%" PRId64 "/manifest?move=%.*s&epoch=%" PRId64 "&after=%s&page=%u", c->uid,
+                 VIEW_ARG(c->move), c->epoch, after, ++c->page);
         const struct reach_call call = { .method = "GET", .path = buf_text(&path), .body = VIEW_NONE };
         result = reach_node(c->r, c->from, &call, &a, e);
         if (result == RC_OK)
-            result = carry_page(c, &a, buf_text(&path), after, e);
+            result = carry_page(c, &a, buf_text(&path), after, &sum, e);
         snprintf(after, sizeof after, "%s", result == RC_OK ? a.next : "");
     } while (result == RC_OK && after[0]);
+    if (result == RC_OK && c->frozen)
+        sum_end(&sum, c->sum, sizeof c->sum);
     answer_done(&a);
     return result;
 }

@@ -43,8 +43,9 @@ static rc erase_head(struct reach *r, view node, const struct erase *x, bool nam
     if (strcmp(h.state, "none") == 0 && !named)
         return RC_OK;
     TRY(drop_half(r, node, &h, e));
-    return head_step_ask(r, node, "erase", x->uid, view_of(move), h.epoch > x->epoch ? h.epoch : x->epoch,
-                         NULL, NULL, e);
+    bool active = strcmp(h.state, "active") == 0 || strcmp(h.state, "frozen") == 0; /* thawed by now */
+    int64_t epoch = active || h.epoch > x->epoch ? h.epoch : x->epoch;
+    return head_step_ask(r, node, "erase", x->uid, view_of(move), epoch, NULL, NULL, e);
 }
 
 /* ---- all nodes ---- */

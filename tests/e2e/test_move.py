@@ -10,7 +10,8 @@ import pytest
 from lib.cluster import Cluster
 from lib.heddle import has_hooks
 from lib.moves import Admin, Devices, await_stopped, go_on
-from lib.storage15 import Storage15, records
+from lib.processes import wait_until
+from lib.storage15 import records
 
 pytestmark = pytest.mark.skipif(not has_hooks(), reason="a build without test hooks")
 
@@ -358,3 +359,52 @@ def test_what_a_deleted_account_left_is_erased_after_the_grace(cluster, admin):
     for path in (source.folder / "store").glob("*.sqlite"):
         with sqlite3.connect(path, timeout=20) as db:
             assert db.execute("SELECT COUNT(*) FROM items WHERE uid = ?", (uid,)).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("point", ["after-import_begin", "after-freeze", "after-seal", "after-flip"])
+def test_an_account_deleted_on_the_way_leaves_nothing_anywhere(cluster, admin, point):
+    source, target = cluster.nodes[0], cluster.nodes[1]
+    user = cluster.user11(source)
+    user.at(source).save("bookmarks", "abc", "hello")
+    uid = entry(cluster, user.name)["uid"]
+    child = admin.start("user", "move", str(uid), "--to", target.node_name, "--lease", "20", stop_at=point)
+    assert await_stopped(child)
+    cluster.tell(f"accounts/{uid}/delete")
+    go_on(child)
+    code, _, err = admin.end(child)
+    assert code != 0 or point == "after-flip", err
+    wait_until(lambda: admin.run("settle", "--grace", "0", expect=None) == "" and cluster.ask("erases") == [], "erased", 30, 0.1)
+    for node in (source, target):
+        assert items_of(node, uid) == 0
+        assert cluster.ask(f"heads/{uid}", node)["state"] in ("none", "gone")
+
+
+def items_of(node, uid):
+    n = 0
+    for path in (node.folder / "store").glob("*.sqlite"):
+        with sqlite3.connect(path, timeout=20) as db:
+            n += db.execute("SELECT COUNT(*) FROM items WHERE uid = ?", (uid,)).fetchone()[0]
+    return n
+
+
+@pytest.mark.parametrize("point", ["after-freeze", "before-flip", "after-flip"])
+def test_a_new_client_state_on_the_way(cluster, admin, point):
+    """He reset his sync key: a new number, which begins empty at once; what the old one had is erased, on both nodes."""
+    source, target = cluster.nodes[0], cluster.nodes[1]
+    sub, user = new_user(cluster, source)
+    child = admin.start("user", "move", str(user.uid), "--to", target.node_name, "--lease", "20", stop_at=point)
+    assert await_stopped(child)
+    fresh = cluster.user15(sub, state="bbbb", k=1235)
+    assert fresh.uid != user.uid
+    fresh.save("bookmarks", "new", "1")
+    go_on(child)
+    admin.end(child)
+    late = Admin(cluster, ahead_s=40)
+    wait_until(lambda: late.run("settle", "--grace", "0", expect=None) == "" and entry(cluster, fresh.uid)["intent"] is None, "settled", 30, 0.1)
+    assert fresh.ids("bookmarks") == ["new"]
+    now = entry(cluster, fresh.uid)
+    assert now["erases"] == [] and now["node"] == fresh.server.node_name
+    for node in (source, target):
+        assert items_of(node, user.uid) == 0
+        assert cluster.ask(f"heads/{user.uid}", node)["state"] in ("none", "gone")
+    assert "0 errors" in admin.run("doctor", expect=(0, 8))

@@ -326,6 +326,56 @@ static void a_freeze_waits_for_the_writer_who_holds_the_head(void **state)
     assert_int_equal(head_now()->state, HEAD_FROZEN);
 }
 
+static void what_a_user_left_behind_is_purged_after_the_grace(void **state)
+{
+    (void)state;
+    uint64_t n = 0;
+    while (store_purge_gone(fx.ss, -1000000, 100, &n, &err) == RC_OK && n > 0) /* of other tests */
+        continue;
+    put("history", "a", "x");
+    step(1, STEP_FREEZE);
+    step(2, STEP_RETIRE);
+    wait_ms(9999);
+    OK(store_purge_gone(fx.ss, 10, 100, &n, &err));
+    assert_int_equal(n, 0);
+    assert_int_equal(rows_of("items"), 1);
+    wait_ms(1001);
+    OK(store_purge_gone(fx.ss, 10, 100, &n, &err));
+    assert_int_equal(n, 1);
+    assert_int_equal(rows_of("items"), 0);
+    OK(store_purge_gone(fx.ss, 10, 100, &n, &err));
+    assert_int_equal(n, 0);
+    assert_int_equal(head_now()->state, HEAD_GONE);
+    assert_int_equal(head_now()->epoch, 2);
+}
+
+static void the_last_touch_of_an_open_upload_is_told(void **state)
+{
+    (void)state;
+    char id[BATCH_ID_TEXT + 1];
+    int64_t first = 0, then = 0, late = 0;
+    OK(store_batch_touched(fx.ss, fx.uid, 7200, &first, &err));
+    assert_int_equal(first, 0);
+    struct store_txn *tx = begin(STORE_WRITE);
+    OK(store_batch_open(tx, VIEW("history"), id, &err));
+    commit(tx);
+    OK(store_batch_touched(fx.ss, fx.uid, 7200, &first, &err));
+    assert_true(first > 0);
+    wait_ms(5000);
+    tx = begin(STORE_WRITE);
+    const struct item_patch p = {
+        .id = VIEW("a"), .payload_op = PATCH_SET, .payload = VIEW("x"), .touches = true
+    };
+    struct batch_totals totals;
+    OK(store_batch_totals(tx, VIEW("history"), view_of(id), 7200, &totals, &err));
+    OK(store_batch_append(tx, view_of(id), &p, 1, &err));
+    commit(tx);
+    OK(store_batch_touched(fx.ss, fx.uid, 7200, &then, &err));
+    assert_true(then >= first + 5000);
+    OK(store_batch_touched(fx.ss, fx.uid, 1, &late, &err)); /* by then it is too old to be one */
+    assert_int_equal(late, 0);
+}
+
 static const struct CMUnitTest steps_tests[] = {
     TEST(each_step_is_legal_where_the_table_says_and_nowhere_else),
     TEST(a_user_without_a_row_gets_one_where_a_step_may_come_first),
@@ -338,5 +388,7 @@ static const struct CMUnitTest steps_tests[] = {
     TEST(a_user_who_left_long_ago_is_gone_whatever_an_old_copy_says),
     TEST(a_freeze_waits_for_the_writer_who_holds_the_head),
     TEST(heads_are_listed_in_pages_by_uid),
+    TEST(what_a_user_left_behind_is_purged_after_the_grace),
+    TEST(the_last_touch_of_an_open_upload_is_told),
 };
 const struct group steps_group = GROUP(steps);
