@@ -19,6 +19,7 @@ enum {
     NODES_US = 2000000, /* … and the table of nodes                                */
     FILES_US = 1000000, /* rows that changed at run time are in the files by then  */
     MANY = 2000,        /* changes at a time from which the whole map is replaced  */
+    LARGE = 40000,      /* rows of one map from which a single row is too dear to change */
     BOOT_TEXT = 64
 };
 
@@ -152,11 +153,32 @@ static void hear_all(struct follower *f)
 
 /* ---- the balancer ---- */
 
+/* HAProxy up to 2.8 finds a row that is to change by walking over all of them, and answers nobody meanwhile: with so many, changes are
+ * gathered and made as a whole. */
+static bool is_large(const struct lb_model *m)
+{
+    return m->users[LB_15].n > LARGE || m->users[LB_11].n > LARGE;
+}
+
+static rc apply_whole(struct follower *f, int64_t now_us, struct err *e)
+{
+    if (!f->unwritten || now_us - f->written_us < FILES_US)
+        return RC_OK;
+    TRY(lb_render_maps(f->conf, &f->model, e));
+    TRY(lb_driver_of(&f->conf->lb)->replace(f->conf, &f->model, e));
+    changes_clear(f);
+    f->written_us = clock_mono_us(clock_system());
+    f->unwritten = false;
+    return RC_OK;
+}
+
 static rc apply(struct follower *f, struct err *e)
 {
     const struct lb_driver *d = lb_driver_of(&f->conf->lb);
     int64_t now_us = clock_mono_us(clock_system());
     rc r = RC_OK;
+    if (is_large(&f->model))
+        return apply_whole(f, now_us, e);
     if (d->live && f->n_changes > 0)
         r = f->n_changes > MANY ? d->replace(f->conf, &f->model, e)
                                 : d->change(f->conf, f->changes, f->n_changes, e);

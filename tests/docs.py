@@ -11,7 +11,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = os.path.join(ROOT, 'docs', 'settings.md')
 PROGRAMS = {'heddle': 'The one box: all keys of both sides. Where its default differs from that of the single programs, it is the one here.',
-            'heddle-node': 'A storage node.', 'heddle-directory': 'A directory.'}
+            'heddle-node': 'A storage node.', 'heddle-directory': 'A directory.', 'heddle-admin': "The operator's command; its verbs are in admin.md."}
 
 
 def table(build, program):
