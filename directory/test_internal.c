@@ -276,8 +276,9 @@ static void expect_token(struct cluster *c, const char *asker, const char *url, 
         assert_string_equal(answer, "{\"refused\":true}");
         return;
     }
-    view expected = arena_text(&a, "{\"uid\":42,\"epoch\":2,\"key\":\"%.*s\",\"expires\":%lld}",
-                               TOKEN_KEY_TEXT, key, (long long)(clock_now_s(&c->h->clock.clock) + life_s));
+    view expected =
+        arena_text(&a, "{\"uid\":42,\"epoch\":2,\"key\":\"%.*s\",\"expires\":%lld}", TOKEN_KEY_TEXT, key,
+                   (long long)clock_now_s(&c->h->clock.clock) + (long long)life_s);
     assert_string_equal(answer, expected.p);
 }
 
