@@ -408,3 +408,48 @@ def test_a_new_client_state_on_the_way(cluster, admin, point):
         assert items_of(node, user.uid) == 0
         assert cluster.ask(f"heads/{user.uid}", node)["state"] in ("none", "gone")
     assert "0 errors" in admin.run("doctor", expect=(0, 8))
+
+
+def test_doctor_lets_the_directory_follow_the_higher_epoch(cluster, admin):
+    """The directory's backup is from before the move: both ends would refuse him for ever."""
+    source, target = cluster.nodes[0], cluster.nodes[2]
+    sub, user = new_user(cluster, source)
+    admin.move(user.uid, target)
+    before = entry(cluster, user.uid)
+    with sqlite3.connect(cluster.folder / "directory.sqlite", timeout=20) as db:
+        assert db.execute("UPDATE accounts SET node = ?, epoch = ? WHERE uid = ?",
+                          (source.node_name, before["epoch"] - 1, user.uid)).rowcount == 1
+    assert f"uid {user.uid}: the directory is behind him" in admin.run("doctor", expect=8)
+    assert "mended" in admin.run("doctor", "--mend", expect=8)
+    after = entry(cluster, user.uid)
+    assert (after["node"], after["epoch"]) == (before["node"], before["epoch"])
+    assert cluster.user15(sub).server is target and len(cluster.user15(sub).ids("clients")) == 3
+
+
+def test_doctor_undoes_a_freeze_that_no_account_knows_of(cluster, admin):
+    source = cluster.nodes[0]
+    _, user = new_user(cluster, source)
+    epoch = entry(cluster, user.uid)["epoch"]
+    cluster.tell(f"heads/{user.uid}/freeze", source, move="m-lost", epoch=epoch)
+    user.get("/info/collections", expect=503)
+    assert f"uid {user.uid}: a move was left half done" in admin.run("doctor", expect=8)
+    assert "mended" in admin.run("doctor", "--mend", expect=8)
+    user.get("/info/collections")
+
+
+def test_doctor_asks_for_a_settle_and_for_clocks_that_agree(cluster, admin):
+    cluster.directories[0].restart()
+    cluster.directories[1].restart()
+    cluster.await_heard()
+    wait_until(lambda: "0 errors" in admin.run("doctor", expect=(0, 8)), "doctor sees all nodes", 20, 0.1)
+    said = admin.run("doctor", expect=8)
+    assert "no settle has run" in said and "settle --every 30s" in said
+    admin.run("settle")
+    assert "settle" not in admin.run("doctor", expect=(0, 8))
+    node = cluster.nodes[1]
+    node.advance(5)
+    try:
+        assert f"at {node.node_name}" in (said := admin.run("doctor", expect=8)) and "ms apart" in said
+    finally:
+        node.advance(-5)
+    assert "ms apart" not in admin.run("doctor", expect=(0, 8))
