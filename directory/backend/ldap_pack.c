@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 
+#include "common/base/encode.h"
 #include "common/base/scope.h"
 #include "directory/backend/ldap_text.h"
 
@@ -33,17 +34,25 @@ const char *const erase_attrs[] = { "cn", "syncNode", "heddleEpoch", "heddleSinc
 
 /* ---- reading ---- */
 
+/* All of ours is UTF-8, and goes out again in JSON. */
+static rc value_copy(const struct ldap_entry *x, const char *attr, view value, struct arena *a, view *out,
+                     struct err *e)
+{
+    if (value.n > TEXT_MAX)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "a value of %s of %.*s has %zu bytes", attr, VIEW_ARG(x->dn),
+                    value.n);
+    if (!utf8_valid(value))
+        return fail(e, RC_BROKEN, RESP_GENERIC, "a value of %s of %.*s is no text", attr, VIEW_ARG(x->dn));
+    *out = arena_copy(a, value);
+    return RC_OK;
+}
+
 static rc text_unpack(const struct ldap_entry *x, const char *attr, struct arena *a, view *out, struct err *e)
 {
     const struct ldap_value_list *v = ldap_entry_values(x, attr);
-    if (!v) {
-        *out = VIEW_NONE;
-        return RC_OK;
-    }
-    if (v->items[0].n > TEXT_MAX)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "%s of %.*s has %zu bytes", attr, VIEW_ARG(x->dn),
-                    v->items[0].n);
-    *out = arena_copy(a, v->items[0]);
+    if (v)
+        return value_copy(x, attr, v->items[0], a, out, e);
+    *out = VIEW_NONE;
     return RC_OK;
 }
 
@@ -106,12 +115,8 @@ static rc many_unpack(const struct ldap_entry *x, const char *attr, int (*order)
     if (v->n > MANY_MAX)
         return fail(e, RC_BROKEN, RESP_GENERIC, "%s of %.*s has %zu values", attr, VIEW_ARG(x->dn), v->n);
     view *items = arena_alloc(a, v->n * sizeof(view));
-    for (size_t i = 0; i < v->n; i++) {
-        if (v->items[i].n > TEXT_MAX)
-            return fail(e, RC_BROKEN, RESP_GENERIC, "a value of %s of %.*s has %zu bytes", attr,
-                        VIEW_ARG(x->dn), v->items[i].n);
-        items[i] = arena_copy(a, v->items[i]);
-    }
+    for (size_t i = 0; i < v->n; i++)
+        TRY(value_copy(x, attr, v->items[i], a, &items[i], e));
     qsort(items, v->n, sizeof(view), order);
     *out = items;
     *out_n = v->n;

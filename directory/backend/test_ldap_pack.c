@@ -86,8 +86,11 @@ static void an_entry_that_is_not_ours_is_refused(void **state)
         { "heddleEpoch", NULL },
         { "heddleEpoch", "" },
         { "heddleCreated", "1.5" },
+        { "heddleMail", "x\xff@y.z" },
     };
-    const struct account_new n = { .name = VIEW("x@y"), .uid = 5, .created_ms = 7, .epoch = 2 };
+    const struct account_new n = {
+        .name = VIEW("x@y"), .uid = 5, .mail = VIEW("x@y.z"), .created_ms = 7, .epoch = 2
+    };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct mods m;
         struct account a;

@@ -21,7 +21,7 @@ from lib.wire import Connection
 THREADS = 4
 ROUNDS = 40 if FULL else 1
 WORKERS = 4
-TIMEOUT_S = 1
+TIMEOUT_S = 2
 INTERNAL = {200, 400, 401, 403, 404, 405, 409, 500, 503}  # docs/internal-api.md, "Transport"
 
 
@@ -33,6 +33,16 @@ class LiedTo(CampaignCluster):
             self.relays = [Relay(self.folder / f"liar{i}", s.socket).open() for i, s in enumerate((self.provider, self.replica))]
         return super().ldap_settings() | {"ldap.provider": self.relays[0].url, "ldap.replicas": self.relays[1].url, "ldap.timeout": TIMEOUT_S,
                                           "ldap.connect_timeout": TIMEOUT_S, "ldap.replica_lag": 0}
+
+    def add_nodes(self):
+        """On a machine that is busy even an honest server may need more than the little time that it has here."""
+        def added():
+            try:
+                CampaignCluster.add_nodes(self)
+                return True
+            except AssertionError:
+                return False
+        wait_until(added, "the nodes have entries", 60, every_s=0.5)
 
     def honest(self):
         for relay in self.relays:
@@ -123,10 +133,9 @@ class Somebody:
         try:
             self.cluster.ask(what)
         except AssertionError as e:
-            status = int(str(e).split(": ")[1].split()[0])
-            assert status in INTERNAL, e
-        except (IndexError, ValueError):
-            raise AssertionError(f"{what}: an answer that is no JSON") from None
+            assert any(str(e).startswith(f"{what}: {status} ") for status in INTERNAL), e
+        except ValueError as e:
+            raise AssertionError(f"{what}: an answer that is no JSON: {e}") from None
 
 
 def is_well(cluster, somebody):
