@@ -39,26 +39,25 @@ struct searcher {
     uint64_t failed;
 };
 
-static const char *const attrs[] = {
-    "uid",
-    "uidNumber",
-    "mail",
-    "account-enabled",
-    "syncNode",
-    "heddleMail",
-    "heddleEpoch",
-    "heddlePlaced",
-    "heddleIntent",
-    "heddleClientState",
-    "heddleGeneration",
-    "heddleKeysChanged",
-    "heddleCreated",
-    "heddleOldState",
-    "heddleErase",
-    "heddleDisabled",
-    "heddlePasswordSince",
-    NULL,
-};
+/* account_attrs of the directory. */
+static const char *const attrs[] = { "uid",
+                                     "uidNumber",
+                                     "heddleMail",
+                                     "account-enabled",
+                                     "syncNode",
+                                     "heddlePlaced",
+                                     "heddleCreated",
+                                     "heddlePasswordSince",
+                                     "heddleEpoch",
+                                     "heddleIntent",
+                                     "heddleErase",
+                                     "heddleClientState",
+                                     "heddleOldState",
+                                     "heddleGeneration",
+                                     "heddleKeysChanged",
+                                     "heddleReset",
+                                     "heddleDisabled",
+                                     NULL };
 
 static LDAP *connected(const struct run *r)
 {
