@@ -89,9 +89,26 @@ static void put_copy(struct job *j, struct buf *out)
     intent_put(out, &i);
 }
 
+/* Whether what stands in the account belongs to this move. */
+static bool is_ours(const struct job *j, const struct subject *s)
+{
+    struct intent i;
+    return s->intent.p && intent_parse(s->intent, &i, NULL) == RC_OK && view_eq(i.move, view_of(j->move));
+}
+
 static rc lost(struct err *e)
 {
     return fail(e, RC_CONFLICT, RESP_GENERIC, "somebody else took this move over, or changed the account");
+}
+
+/* After a cas without a good answer: RC_OK where its value stands in the account, else what was said before. */
+static rc stands(struct job *j, view intent, rc before)
+{
+    SCOPED(subject_done) struct subject s = { .uid = 0 };
+    struct err unused = ERR_NONE;
+    bool there =
+        subject_get_uid(j->r, j->s.uid, &s, &unused) == RC_OK && s.intent.p && view_eq(s.intent, intent);
+    return there ? RC_OK : before;
 }
 
 /* With half of it gone it is renewed. RC_CONFLICT: somebody is undoing us. */
@@ -107,13 +124,8 @@ static rc renew(struct job *j, struct err *e)
     const struct swap longer = { "heddleIntent", buf_view(&j->intent), buf_view(&fresh) };
     struct err why = ERR_NONE;
     rc result = subject_cas(j->r, j->s.uid, &longer, 1, &why);
-    if (result == RC_AWAY) { /* it may have happened */
-        SCOPED(subject_done) struct subject s = { .uid = 0 };
-        TRY(subject_get_uid(j->r, j->s.uid, &s, e));
-        result = view_eq(s.intent, buf_view(&fresh))       ? RC_OK
-                 : view_eq(s.intent, buf_view(&j->intent)) ? RC_AWAY
-                                                           : RC_CONFLICT;
-    }
+    if (result == RC_AWAY || result == RC_CONFLICT) /* it may have happened, unanswered */
+        result = stands(j, buf_view(&fresh), result);
     if (result == RC_OK) {
         buf_clear(&j->intent);
         buf_add(&j->intent, buf_view(&fresh));
@@ -207,6 +219,8 @@ static rc intend(struct job *j, struct err *e)
                                   { "heddleEpoch", view_of(epoch), view_of(epoch) } };
     point("before", "intend");
     rc result = subject_cas(j->r, j->s.uid, swaps, sizeof swaps / sizeof swaps[0], e);
+    if (result == RC_AWAY || result == RC_CONFLICT)
+        result = stands(j, buf_view(&j->intent), result);
     point("after", "intend");
     return result == RC_CONFLICT || result == RC_NOT_FOUND ? lost(e) : result;
 }
@@ -349,34 +363,29 @@ static bool seats(struct job *j, view node, const char *body)
     return done;
 }
 
-/* What the intent says now is what is left to do: also where somebody else has done it. */
-static rc settle_it(struct job *j, struct err *e)
+/* What the intent says now is what is left to do, also where somebody else has done it. An answer that was lost lets a step look as if
+ * somebody else had been quicker; so we look until our move is no more. at_once: the value is ours, nobody has to wait for the lease. */
+static rc settle_ours(struct job *j, bool at_once, struct err *e)
 {
-    SCOPED(subject_done) struct subject s = { .uid = 0 };
-    const struct settle_rules rules = { .at_once = false };
-    enum settle_act act;
-    rc result = subject_get_uid(j->r, j->s.uid, &s, e);
-    if (result == RC_NOT_FOUND)
-        return RC_OK;
-    TRY(result);
-    return settle_subject(j->r, &rules, &s, &act, e);
+    const struct settle_rules rules = { .at_once = at_once };
+    for (int tries = 0; tries < 4; tries++) {
+        SCOPED(subject_done) struct subject s = { .uid = 0 };
+        enum settle_act act;
+        rc result = subject_get_uid(j->r, j->s.uid, &s, e);
+        if (result == RC_NOT_FOUND || (result == RC_OK && !is_ours(j, &s)))
+            return RC_OK;
+        TRY(result);
+        TRY(settle_subject(j->r, &rules, &s, &act, e));
+    }
+    return fail(e, RC_AWAY, RESP_GENERIC, "the move could not be settled yet");
 }
 
-/* The mover's own half of settle's abort: the value is ours, so nobody has to wait for the lease. */
 static void undo(struct job *j)
 {
-    SCOPED(subject_done) struct subject s = { .uid = 0 };
-    const struct settle_rules rules = { .at_once = true };
     struct err why = ERR_NONE;
-    enum settle_act act;
     j->r->patience_ms = FROZEN_PATIENCE_MS;
     tell(j, MOVE_UNDO, "");
-    rc result = subject_get_uid(j->r, j->s.uid, &s, &why);
-    if (result == RC_NOT_FOUND)
-        return;
-    if (result == RC_OK && s.intent.p && memmem(s.intent.p, s.intent.n, j->move, strlen(j->move)))
-        result = settle_subject(j->r, &rules, &s, &act, &why);
-    if (result != RC_OK)
+    if (settle_ours(j, true, &why) != RC_OK)
         j->p->note = "it could not be undone completely: the next settle goes on";
 }
 
@@ -472,7 +481,7 @@ static rc move_it(struct job *j, struct err *e)
     bool taken = seats(j, buf_view(&j->to), "{\"take\":1}");
     seats(j, j->s.node, "{\"give\":1}");
     tell(j, MOVE_SETTLE, taken ? "" : "the target had no seat left");
-    result = settle_it(j, e);
+    result = settle_ours(j, false, e);
     cut_over(j, false);
     TRY(result);
     tell(j, MOVE_DONE, "");
