@@ -140,7 +140,7 @@ static int node_add(struct admin *a)
 {
     SCOPED(buf_done) struct buf body = { 0 };
     struct url_parts u;
-    view url = view_of(a->argv[0]);
+    view url = { .p = a->argv[0], .n = strlen(a->argv[0]) };
     if (!url_cut(url, &u))
         return admin_wrong("node add: \"%s\" is no URL of a node, like https://node7.example.net",
                            a->argv[0]);

@@ -186,7 +186,8 @@ static rc nobody_lives(struct admin *a, view name, struct err *e)
     ask_escape(&path, name);
     TRY(ask_directory(a->ask, "GET", buf_text(&path), VIEW_NONE, &answer, e));
     if (answer.body.n > 0)
-        return fail(e, RC_CONFLICT, RESP_GENERIC, "users live on %.*s: heddle-admin node decommission moves them away", VIEW_ARG(name));
+        return fail(e, RC_CONFLICT, RESP_GENERIC,
+                    "users live on %.*s: heddle-admin node decommission moves them away", VIEW_ARG(name));
     return RC_OK;
 }
 

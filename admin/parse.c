@@ -8,7 +8,8 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 
-#define OPTIONS_MAX COMMAND_OPTIONS_MAX
+#define OPTIONS_MAX  COMMAND_OPTIONS_MAX
+#define OPTION_FIRST 256 /* what getopt_long gives for the first: above all characters */
 
 struct option_given {
     const struct command_option *option;
@@ -215,16 +216,16 @@ static int read_options(struct admin *a, int argc, char **argv)
     for (size_t i = 0; i < n; i++)
         known[i] = (struct option){ options[i]->name,
                                     options[i]->type == OPTION_FLAG ? no_argument : required_argument, NULL,
-                                    (int)i + 256 };
+                                    (int)i + OPTION_FIRST };
     optind = 0; /* glibc: begin anew */
     for (;;) {
         int at = optind > 0 ? optind : 1;
         int got = getopt_long(argc, argv, ":", known, NULL);
         if (got < 0)
             break;
-        if (got == '?' || got == ':')
+        if (got < OPTION_FIRST) /* '?' or ':' */
             return unknown(a->command, optind > at && optind <= argc ? argv[optind - 1] : argv[at], got);
-        int status = take(a, options[got - 256], optarg);
+        int status = take(a, options[got - OPTION_FIRST], optarg);
         if (status != EXIT_DONE)
             return status;
     }

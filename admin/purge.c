@@ -78,7 +78,8 @@ static rc erase_everywhere(struct purge *p, const struct erase *x, struct err *e
 {
     struct sweep s = { .p = p, .x = x, .result = RC_OK, .e = e };
     TRY(lines_each(p->r, VIEW_NONE, "nodes", visit_node, &s, e));
-    if (s.result == RC_OK && !s.found) /* its entry is gone, so it has nothing to do any more; but be sure of it */
+    if (s.result == RC_OK &&
+        !s.found) /* its entry is gone, so it has nothing to do any more; but be sure of it */
         return node_is_gone(p->r, x->node, e);
     return s.result;
 }

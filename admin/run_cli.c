@@ -96,7 +96,8 @@ static int run_plan(struct admin *a, const json_t *plan)
         return status;
     if (json_array_size(json_object_get(plan, "moves")) > 0)
         return run_plan_go(a, plan);
-    SCOPED(json_decref) json_t *none = mem_need(json_pack("{s:s,s:s,s:i}", "event", "end", "state", "done", "moves", 0));
+    SCOPED(json_decref)
+    json_t *none = mem_need(json_pack("{s:s,s:s,s:i}", "event", "end", "state", "done", "moves", 0));
     if (a->json)
         show_object(a, none, NULL);
     show_text(a, "\nThere is nothing to move.\n");

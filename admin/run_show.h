@@ -16,7 +16,7 @@ struct run_screen {
 
 /* Slots of struct run_watch; arg is the screen. */
 void run_screen_tick(void *arg, const struct run_view *v);
-void run_screen_ended(void *arg, const struct journal *j, size_t move);
+void run_screen_ended(void *arg, const struct journal *j, size_t i);
 /* The last word. */
 void run_screen_end(struct run_screen *s, const struct journal *j);
 

@@ -17,8 +17,10 @@ static void every_command_has_help_an_example_and_a_group(void **state)
         size_t n = strcspn(c->name, " ");
         for (const struct command_group *g = command_groups; g->name; g++)
             grouped = grouped || (strlen(g->name) == n && memcmp(g->name, c->name, n) == 0);
-        if (!grouped || !c->run || !c->help || !c->examples[0])
+        if (!grouped || !c->run || !c->help || !c->examples[0]) {
             fail_msg("%s: no group, no function, no help or no example", c->name);
+            return;
+        }
         if (isupper((unsigned char)c->help[0]) || c->help[strlen(c->help) - 1] == '.')
             fail_msg("%s: help is a line without a capital and a full stop", c->name);
         if (c->least > c->most || (c->most > 0) != (c->arguments != NULL))
