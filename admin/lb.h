@@ -5,6 +5,7 @@
 #define HEDDLE_ADMIN_LB_H
 
 #include <jansson.h>
+#include <sys/types.h>
 
 #include "admin/admin.h"
 #include "common/base/arena.h"
@@ -124,6 +125,8 @@ MUST_USE rc lb_render(const struct admin_conf *c, const struct lb_model *m, bool
 MUST_USE rc lb_render_maps(const struct admin_conf *c, const struct lb_model *m, struct err *e);
 /* nginx: a word of its own for each time that its files were written; appended to out. */
 MUST_USE rc lb_generation(const struct lb_conf *c, struct buf *out, struct err *e);
+/* The process that lb.folder's "<name>.pid" names. RC_AWAY: none. */
+MUST_USE rc lb_pid(const struct lb_conf *c, const char *name, pid_t *out, struct err *e);
 /* Runs a program (its output into the file `log`) and waits. RC_BAD_INPUT: it ended with something else than 0. */
 MUST_USE rc lb_run(const char *const argv[], const char *log, struct err *e);
 

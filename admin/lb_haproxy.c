@@ -107,22 +107,39 @@ static rc set_row(const struct lb_conf *c, const struct lb_change *x, struct err
 struct filling {
     const struct lb_conf *conf;
     enum lb_map map;
-    int version;
+    long version;
     struct buf rows;
     rc result;
     struct err *e;
 };
 
-static rc prepare(const struct lb_conf *c, enum lb_map map, int *out_version, struct err *e)
+/* The number behind some words of an answer. */
+static bool number_behind(const char *text, const char *words, long *out)
+{
+    const char *at = strstr(text, words);
+    char *end = NULL;
+    if (!at)
+        return false;
+    at += strlen(words);
+    long number = strtol(at, &end, 10);
+    if (end == at)
+        return false;
+    *out = number;
+    return true;
+}
+
+static rc prepare(const struct lb_conf *c, enum lb_map map, long *out_version, struct err *e)
 {
     SCOPED(buf_done) struct buf line = { 0 };
     SCOPED(buf_done) struct buf answer = { 0 };
+    long version = 0;
     buf_add(&line, VIEW("prepare map "));
     put_file(&line, c, map);
     buf_addc(&line, '\n');
     TRY(ask(c, buf_view(&line), &answer, e));
-    if (sscanf(buf_text(&answer), "New version created: %d", out_version) != 1)
+    if (!number_behind(buf_text(&answer), "New version created: ", &version))
         return unexpected("\"prepare map\"", &answer, e);
+    *out_version = version;
     return RC_OK;
 }
 
@@ -132,7 +149,7 @@ static void flush(struct filling *f)
     SCOPED(buf_done) struct buf answer = { 0 };
     if (f->result != RC_OK || f->rows.n == 0)
         return;
-    buf_addf(&line, "add map @%d ", f->version);
+    buf_addf(&line, "add map @%ld ", f->version);
     put_file(&line, f->conf, f->map);
     buf_add(&line, VIEW(" <<\n"));
     buf_add(&line, buf_view(&f->rows));
@@ -151,7 +168,7 @@ static void fill_row(void *arg, view key, view value)
         flush(f);
 }
 
-static rc fill(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, int *out_version,
+static rc fill(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, long *out_version,
                struct err *e)
 {
     struct filling f = { .conf = &c->lb, .map = map, .result = RC_OK, .e = e };
@@ -170,9 +187,9 @@ static rc replace(const struct admin_conf *c, const struct lb_model *m, struct e
     SCOPED(buf_done) struct buf line = { 0 };
     SCOPED(buf_done) struct buf answer = { 0 };
     for (int map = 0; map <= LB_HOSTS; map++) {
-        int version = 0;
+        long version = 0;
         TRY(fill(c, m, (enum lb_map)map, &version, e));
-        buf_addf(&line, "%scommit map @%d ", map ? ";" : "", version);
+        buf_addf(&line, "%scommit map @%ld ", map ? ";" : "", version);
         put_file(&line, &c->lb, (enum lb_map)map);
     }
     buf_addc(&line, '\n');
@@ -214,29 +231,12 @@ static rc digest(const struct admin_conf *c, enum lb_map map, struct lb_digest *
 
 /* ---- reload ---- */
 
-static rc read_pid(const struct lb_conf *c, long *out, struct err *e)
-{
-    SCOPED(buf_done) struct buf path = { 0 };
-    long pid = 0;
-    buf_addf(&path, "%s/haproxy.pid", c->folder);
-    FILE *f = fopen(buf_text(&path), "re");
-    if (f && fscanf(f, "%ld", &pid) != 1)
-        pid = 0;
-    if (f)
-        fclose(f);
-    if (pid <= 1)
-        return fail(e, RC_AWAY, RESP_GENERIC, "no process of HAProxy: %.160s names none", buf_text(&path));
-    *out = pid;
-    return RC_OK;
-}
-
 /* Which life of HAProxy answers: the pid of its worker. */
 static rc worker_pid(const struct lb_conf *c, long *out, struct err *e)
 {
     SCOPED(buf_done) struct buf answer = { 0 };
     TRY(ask(c, VIEW("show info\n"), &answer, e));
-    const char *line = strstr(buf_text(&answer), "\nPid: ");
-    if (!line || sscanf(line, "\nPid: %ld", out) != 1)
+    if (!number_behind(buf_text(&answer), "\nPid: ", out))
         return unexpected("\"show info\"", &answer, e);
     return RC_OK;
 }
@@ -253,15 +253,16 @@ static rc reload(const struct admin_conf *c, struct err *e)
 {
     SCOPED(buf_done) struct buf config = { 0 };
     SCOPED(buf_done) struct buf log = { 0 };
-    long master, before = 0, now = 0;
-    TRY(read_pid(&c->lb, &master, e));
+    long before = 0, now = 0;
+    pid_t master;
+    TRY(lb_pid(&c->lb, "haproxy", &master, e));
     TRY(worker_pid(&c->lb, &before, e));
     buf_addf(&config, "%s/haproxy.cfg", c->lb.folder);
     buf_addf(&log, "%s/check.log", c->lb.folder);
     const char *const check[] = { "haproxy", "-c", "-q", "-f", buf_text(&config), NULL };
     TRY(lb_run(check, buf_text(&log), e));
-    if (kill((pid_t)master, SIGUSR2) != 0)
-        return fail(e, RC_AWAY, RESP_GENERIC, "HAProxy's process %ld: %s", master, strerror(errno));
+    if (kill(master, SIGUSR2) != 0)
+        return fail(e, RC_AWAY, RESP_GENERIC, "HAProxy's process %ld: %s", (long)master, strerror(errno));
     for (long waited = 0; waited < RELOAD_MS; waited += POLL_MS) {
         struct err away = ERR_NONE;
         if (worker_pid(&c->lb, &now, &away) == RC_OK && now != before)

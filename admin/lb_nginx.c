@@ -7,25 +7,9 @@
 
 #include "admin/lb.h"
 #include "common/base/buf.h"
-#include "common/base/json.h"
+#include "common/base/encode.h"
 
 enum { ANSWER_MS = 5000, ANSWER_BYTES = 1 << 16, POLL_MS = 10, RELOAD_MS = 60000 };
-
-static rc read_pid(const struct lb_conf *c, pid_t *out, struct err *e)
-{
-    SCOPED(buf_done) struct buf path = { 0 };
-    long pid = 0;
-    buf_addf(&path, "%s/nginx.pid", c->folder);
-    FILE *f = fopen(buf_text(&path), "re");
-    if (f && fscanf(f, "%ld", &pid) != 1)
-        pid = 0;
-    if (f)
-        fclose(f);
-    if (pid <= 1)
-        return fail(e, RC_AWAY, RESP_GENERIC, "no process of nginx: %.160s names none", buf_text(&path));
-    *out = (pid_t)pid;
-    return RC_OK;
-}
 
 /* The digest of a map as the running nginx was given it; of "generation": of all of them and the configuration. */
 static rc ask(const struct lb_conf *c, const char *what, struct buf *out, struct err *e)
@@ -56,15 +40,18 @@ static rc ask(const struct lb_conf *c, const char *what, struct buf *out, struct
 static rc digest(const struct admin_conf *c, enum lb_map map, struct lb_digest *out, struct err *e)
 {
     SCOPED(buf_done) struct buf text = { 0 };
+    SCOPED(arena_done) struct arena arena;
     struct lb_digest d = { .rows = 0 };
-    unsigned long long rows, sum[4];
+    view sum, rows, bytes;
+    arena_init(&arena, 1 << 16);
     TRY(ask(&c->lb, lb_map_name(map), &text, e));
-    if (sscanf(buf_text(&text), "%llu %16llx%16llx%16llx%16llx", &rows, &sum[0], &sum[1], &sum[2], &sum[3]) !=
-        5)
+    sum = buf_view(&text);
+    view_cut(&sum, ' ', &rows);
+    if (!view_to_u64(rows, UINT64_MAX, &d.rows) || !hex_decode(sum, &arena, &bytes) ||
+        bytes.n != sizeof(d.sum))
         return fail(e, RC_BROKEN, RESP_GENERIC, "nginx tells no digest of %s", lb_map_name(map));
-    for (int i = 0; i < 4; i++)
-        d.sum[i] = sum[i];
-    d.rows = rows;
+    for (size_t i = 0; i < bytes.n; i++)
+        d.sum[i / 8] = d.sum[i / 8] << 8 | (unsigned char)bytes.p[i];
     *out = d;
     return RC_OK;
 }
@@ -82,7 +69,7 @@ static rc reload(const struct admin_conf *c, struct err *e)
     SCOPED(buf_done) struct buf log = { 0 };
     SCOPED(buf_done) struct buf wanted = { 0 };
     pid_t pid;
-    TRY(read_pid(&c->lb, &pid, e));
+    TRY(lb_pid(&c->lb, "nginx", &pid, e));
     buf_addf(&conf, "%s/nginx.conf", c->lb.folder);
     buf_addf(&log, "%s/check.log", c->lb.folder);
     const char *const check[] = { "nginx", "-t", "-q", "-p", c->lb.folder, "-c", buf_text(&conf), NULL };

@@ -1,12 +1,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "admin/lb.h"
 
-extern char **environ;
+enum { PID_TEXT = 32 };
 
 rc lb_run(const char *const argv[], const char *log, struct err *e)
 {
@@ -32,5 +33,23 @@ rc lb_run(const char *const argv[], const char *log, struct err *e)
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "%s refuses the new configuration, the old one stays in force: see %.150s", argv[0], log);
+    return RC_OK;
+}
+
+rc lb_pid(const struct lb_conf *c, const char *name, pid_t *out, struct err *e)
+{
+    SCOPED(buf_done) struct buf path = { 0 };
+    char line[PID_TEXT] = "";
+    uint64_t pid = 0;
+    buf_addf(&path, "%s/%s.pid", c->folder, name);
+    FILE *f = fopen(buf_text(&path), "re");
+    if (f) {
+        if (!fgets(line, sizeof(line), f))
+            line[0] = '\0';
+        fclose(f);
+    }
+    if (!view_to_u64((view){ .p = line, .n = strcspn(line, "\n") }, INT32_MAX, &pid) || pid <= 1)
+        return fail(e, RC_AWAY, RESP_GENERIC, "no process of %s: %.160s names none", name, buf_text(&path));
+    *out = (pid_t)pid;
     return RC_OK;
 }
