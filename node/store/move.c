@@ -123,7 +123,7 @@ static const char *const state_names[] = {
 static const char *const step_names[] = {
     [STEP_FREEZE] = "freeze", [STEP_THAW] = "thaw",         [STEP_IMPORT_BEGIN] = "import_begin",
     [STEP_SEAL] = "seal",     [STEP_ACTIVATE] = "activate", [STEP_RETIRE] = "retire",
-    [STEP_DROP] = "drop",     [STEP_ERASE] = "erase",   [STEP_LEAVE] = "leave",
+    [STEP_DROP] = "drop",     [STEP_ERASE] = "erase",       [STEP_LEAVE] = "leave",
 };
 #define STEPS_N (sizeof step_names / sizeof step_names[0])
 

@@ -277,6 +277,30 @@ def test_a_lenient_node_serves_them_and_says_so(cluster, node, directory_back):
         cluster.await_heard()
 
 
+def test_a_node_that_was_given_up_serves_nobody_when_it_comes_back(cluster, node, monkeypatch):
+    def listens():
+        try:
+            return node.get("/__lbheartbeat__").status == 200
+        except OSError:
+            return False
+
+    user = user15_at(cluster, node)
+    assert node.stop() == 0
+    cluster.admin("node", "set", node.node_name, "state=down")
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(node, "ready", listens)
+            node.start()  # it hears of it before anybody can ask
+        assert user.get("/storage/bookmarks/abc", expect=503).header("Retry-After")
+        assert node.get("/__heartbeat__").status == 503
+    finally:
+        cluster.admin("node", "set", node.node_name, "state=open")
+        node.stop()
+        node.start()
+    cluster.await_heard()
+    assert user.get("/storage/bookmarks/abc").json()["payload"] == "hello"
+
+
 # -- a token of the owner before --
 
 ASKED = 'heddle_requests_total{service="directory",route="/internal/v1/token",method="POST",status="2xx"}'
