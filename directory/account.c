@@ -161,6 +161,8 @@ rc user_api_delete(struct request *rq, struct err *e)
     TRY(r);
     directory_forget(d, name, acc.uid);
     LOG(LOG_INFO, "account deleted", LOG_I("uid", acc.uid), LOG_V("id", rq->id));
+    notice_tell(d, rq->arena, NOTICE_DELETED, acc.mail, &(struct notice_facts){ .name = name },
+                request_words(rq));
     buf_add(reply_body(rq), VIEW("1"));
     return RC_OK;
 }
