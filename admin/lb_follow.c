@@ -19,7 +19,7 @@ enum {
     NODES_US = 2000000, /* … and the table of nodes                                */
     FILES_US = 1000000, /* rows that changed at run time are in the files by then  */
     MANY = 2000,        /* changes at a time from which the whole map is replaced  */
-    LARGE = 40000,      /* rows of one map from which a single row is too dear to change */
+    LARGE = 20000,      /* rows of one map from which a single row is too dear to change */
     BOOT_TEXT = 64
 };
 
