@@ -294,6 +294,23 @@ def test_settle_finishes_what_was_decided(cluster, admin):
     assert len(cluster.user15(sub).ids("clients")) == 3
 
 
+def test_settle_as_a_service_finishes_what_comes_and_ends_when_asked(cluster, admin):
+    source, target = cluster.nodes[0], cluster.nodes[2]
+    sub, user = new_user(cluster, source)
+    service = admin.start("settle", "--every", "1", "--at-once")
+    try:
+        child = admin.start("user", "move", str(user.uid), "--to", target.node_name, stop_at="after-flip")
+        assert await_stopped(child)
+        child.kill()
+        admin.end(child)
+        wait_until(lambda: entry(cluster, user.uid)["intent"] is None, "settled", 30, 0.05)
+        assert cluster.user15(sub).server is target
+    finally:
+        service.terminate()
+        code, out, err = admin.end(service)
+    assert code == 0 and "finished" in out, (code, out, err)
+
+
 # -- looking --
 
 
