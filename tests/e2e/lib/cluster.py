@@ -33,6 +33,9 @@ class Directory(Heddle):
     def argv(self):
         return [str(build_folder() / "heddle-directory"), "--config", str(self.ini)]
 
+    def server_time(self):
+        return self.get("/user/1.0/a").timestamp
+
 
 class Node(Heddle):
     """One heddle-node, which has no data folder of its own but that of its store."""
