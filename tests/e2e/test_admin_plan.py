@@ -1,6 +1,8 @@
 """heddle-admin plan and run: against directories and nodes that are really there."""
+import datetime
 import json
 import os
+import pty
 import signal
 import subprocess
 
@@ -50,25 +52,21 @@ def users_on(cluster, node):
     return {u["name"] for u in ask(cluster, 'user', 'list', '--node', node.node_name)}
 
 
-def user_with_data(cluster, node, items=3):
+def payload(user, number, size):
+    return f"payload {number} of {user.name}".ljust(size, ".")
+
+
+def user_with_data(cluster, node, items=3, size=0):
     user = cluster.user11(node)
     at = user.at(node)
     for i in range(items):
-        at.save("bookmarks", f"b{i}", f"payload {i} of {user.name}")
+        at.save("bookmarks", f"b{i}", payload(user, i, size))
     return user
 
 
-def has_data(cluster, user, node, items=3):
+def has_data(cluster, user, node, items=3, size=0):
     at = user.at(node)
-    return all(at.item("bookmarks", f"b{i}")["payload"] == f"payload {i} of {user.name}" for i in range(items))
-
-
-@pytest.fixture
-def restore(cluster):
-    """All nodes are open again afterwards."""
-    yield
-    for node in cluster.nodes:
-        cluster.admin("node", "set", node.node_name, "state=open", "capacity=1000", "seats=500")
+    return all(at.item("bookmarks", f"b{i}")["payload"] == payload(user, i, size) for i in range(items))
 
 
 def where(cluster, users):
@@ -129,8 +127,8 @@ def test_a_file_that_holds_no_plan_is_refused(cluster, tmp_path):
 
 def test_a_killed_run_goes_on_with_resume(cluster):
     a, b = cluster.nodes[0], cluster.nodes[2]
-    users = [user_with_data(cluster, a, 20) for _ in range(8)]
-    child = start(cluster, "run", "move", *[u.name for u in users], "--to", b.node_name, "--yes", "--json", "--parallel", 2, "--rate", "2k")
+    users = [user_with_data(cluster, a, 10, 2000) for _ in range(4)]
+    child = start(cluster, "run", "move", *[u.name for u in users], "--to", b.node_name, "--yes", "--json", "--parallel", 2, "--rate", "16k")
     moving = json.loads(child.stdout.readline())
     wait_until(lambda: any(m["state"] in ("begun", "done") for m in ask(cluster, "run", "show")[0]["list"]), "the run has begun", 30)
     os.kill(child.pid, signal.SIGKILL)
@@ -138,16 +136,16 @@ def test_a_killed_run_goes_on_with_resume(cluster):
     assert moving["event"] == "progress" and ask(cluster, "run", "show")[0]["state"] == "stopped"
     cluster.admin("run", "resume", "--json")
     shown = ask(cluster, "run", "show")[0]
-    assert shown["state"] == "done" and shown["done"] == 8
+    assert shown["state"] == "done" and shown["done"] == 4
     assert set(where(cluster, users).values()) == {b.node_name}
-    assert all(has_data(cluster, u, b, 20) for u in users)
+    assert all(has_data(cluster, u, b, 10, 2000) for u in users)
 
 
 def test_pause_resume_and_cancel_come_from_any_terminal(cluster):
     a, b = cluster.nodes[0], cluster.nodes[2]
-    users = [user_with_data(cluster, a, 12) for _ in range(6)]
+    users = [user_with_data(cluster, a, 6, 2000) for _ in range(6)]
     cluster.admin("run", "pause", expect=4)  # none is under way
-    child = start(cluster, "run", "move", *[u.name for u in users], "--to", b.node_name, "--yes", "--json", "--parallel", 1, "--rate", "1k")
+    child = start(cluster, "run", "move", *[u.name for u in users], "--to", b.node_name, "--yes", "--json", "--parallel", 1, "--rate", "6k")
     shown = lambda: ask(cluster, "run", "show")[0]
     wait_until(lambda: shown()["state"] == "running" and shown()["moves"] == 6, "running", 30)
     cluster.admin("run", "pause")
@@ -167,13 +165,12 @@ def test_pause_resume_and_cancel_come_from_any_terminal(cluster):
     at = where(cluster, users)
     assert list(at.values()).count(b.node_name) == end["done"]
     for user in users:
-        assert has_data(cluster, user, a if at[user.name] == a.node_name else b, 12)
+        assert has_data(cluster, user, a if at[user.name] == a.node_name else b, 6, 2000)
 
 
 def test_outside_its_window_a_run_waits(cluster):
     a, b = cluster.nodes[0], cluster.nodes[1]
     user = user_with_data(cluster, a)
-    import datetime
     later = datetime.datetime.now() + datetime.timedelta(hours=2)
     child = start(cluster, "run", "move", user.name, "--to", b.node_name, "--yes", "--json", "--window",
                   f"{later:%H:%M}-{later + datetime.timedelta(hours=1):%H:%M}")
@@ -187,7 +184,6 @@ def test_outside_its_window_a_run_waits(cluster):
 
 
 def test_a_run_in_a_terminal_draws_bars_and_asks(cluster):
-    import pty
     a, b = cluster.nodes[0], cluster.nodes[1]
     user = user_with_data(cluster, a)
     main, child_end = pty.openpty()
