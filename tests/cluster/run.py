@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from lasting import HERE, NODES_MOST, Kept, LastingCluster, Refused  # puts tests/e2e into the path
+from lasting import NODES_MOST, Kept, LastingCluster, Refused  # puts tests/e2e into the path
 from table import Table
 
 from lib.heddle import build_folder
