@@ -218,6 +218,36 @@ def test_a_node_that_does_not_answer_is_no_target(cluster, admin):
         cluster.await_heard()
 
 
+def test_who_would_be_over_the_quota_there_stays_unless_he_has_a_limit_of_his_own(cluster, admin):
+    source, target = cluster.nodes[0], cluster.nodes[1]
+    sub, user = new_user(cluster, source)
+    user.save_all("bookmarks", records(20, payload="x" * 100))
+    target.restart(limits__quota_bytes=1000)
+    cluster.await_heard()
+    try:
+        said = admin.run("user", "move", str(user.uid), "--to", target.node_name, expect=4)
+        assert "allows 1000" in said
+        assert cluster.user15(sub).server is source and entry(cluster, user.uid)["intent"] is None
+        admin.run("user", "quota", str(user.uid), "1m")
+        assert admin.move(user.uid, target)["result"] == "moved"
+        there = cluster.user15(sub)
+        there.save_all("history", records(20, payload="x" * 100))  # his limit came along
+    finally:
+        target.restart(limits__quota_bytes=0)
+        cluster.await_heard()
+
+
+def test_a_node_marked_down_is_no_target(cluster, admin):
+    source, target = cluster.nodes[0], cluster.nodes[1]
+    _, user = new_user(cluster, source)
+    admin.run("node", "set", target.node_name, "state=down")
+    try:
+        assert "marked down" in admin.run("user", "move", str(user.uid), "--to", target.node_name, expect=4)
+    finally:
+        admin.run("node", "set", target.node_name, "state=open")
+        wait_until(lambda: target.get("/__heartbeat__").status == 200, "open again", 20)
+
+
 def test_names_that_nobody_has(cluster, admin):
     _, user = new_user(cluster, cluster.nodes[0])
     admin.run("user", "move", str(user.uid), "--to", "nowhere.example.net", expect=3)
