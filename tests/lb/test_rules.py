@@ -36,6 +36,19 @@ def test_who_is_placed_by_his_slot_needs_no_row(front):
     assert len({front.owner(u.uid if hasattr(u, "uid") else u.name) for u in users}) == 2
 
 
+def test_the_balancer_computes_slots_as_the_directory_does(front, rnd):
+    """Of numbers and names that nobody has, long and short ones: the same node as heddle-admin says."""
+    letters = "abcdefghijklmnopqrstuvwxyzABCXYZ0123456789._-"
+    whom = [f"/1.5/{rnd.randrange(10 ** rnd.randrange(1, 11))}/info/collections" for _ in range(14)]
+    whom += ["/1.1/" + "".join(rnd.choice(letters) for _ in range(n)) + "/info/collections" for n in (1, 2, 2, 3, 3, 4, 8, 32, 32, 32, 32, 32, 32, 32)]
+    asked = {path: ask(front, path).header("X-Request-Id") for path in whom}
+    wait_until(lambda: set(asked.values()) <= {x["id"] for x in front.balancer.lines()}, "all of them are in the log", 10)
+    nodes = {x["id"]: x["node"] for x in front.balancer.lines()}
+    for path, name in asked.items():
+        assert json.loads(front.lb("explain", path, "--json"))["node"].replace(":", "_") == nodes[name], path
+    assert len(set(nodes[n] for n in asked.values())) == 2
+
+
 def test_the_balancer_and_explain_agree_on_every_class(front):
     for path, cls in [("/1.5/42/info/collections", "15"), ("/1.5/%34%32/info/collections", "15"), ("/1.1/anna/info/collections", "11"),
                       ("/1/Anna/info/collections", "11"), ("/1.0/anna/info/collections", "11"), ("/1.0/sync/1.5", "token"), ("/token/1.0/sync/1.5", "token"),
