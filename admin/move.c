@@ -28,8 +28,7 @@ struct job {
     int64_t frozen_at_us;
     uint64_t paced_bytes; /* since paced_from_us, for the rate */
     int64_t paced_from_us;
-    bool stopped; /* cancelled */
-    bool cut;     /* the watcher was told that his cut-over begins */
+    bool cut; /* the watcher was told that his cut-over begins */
 };
 
 static const struct move_watch nobody_watches = { .arg = NULL };
@@ -143,7 +142,6 @@ static rc check_cancelled(struct job *j, struct err *e)
 {
     if (!watch(j)->cancelled || !watch(j)->cancelled(watch(j)->arg))
         return RC_OK;
-    j->stopped = true;
     return fail(e, RC_BUSY, RESP_GENERIC, "cancelled");
 }
 

@@ -56,11 +56,6 @@ static rc carried(rc result)
 
 /* ---- rows ---- */
 
-/* What the target lacks and has not got yet: lines of the manifest, as it answered them. */
-struct lacks {
-    view rest; /* lines */
-};
-
 /* {"ids":[…]} of the next lines, at most IDS_MOST. */
 static rc put_ids(view lines, struct buf *body, size_t *out_n, struct err *e)
 {
