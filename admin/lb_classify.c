@@ -14,6 +14,7 @@ const struct lb_word lb_classes[] = {
     { "weave-password-reset", "screen" },
     { "weave-delete-account", "screen" },
     { "media", "screen" },
+    { "account", "screen" },
     { "console", "console" },
     { "__heartbeat__", "ops" },
     { "__lbheartbeat__", "ops" },

@@ -52,7 +52,7 @@ def test_the_balancer_computes_slots_as_the_directory_does(front, rnd):
 def test_the_balancer_and_explain_agree_on_every_class(front):
     for path, cls in [("/1.5/42/info/collections", "15"), ("/1.5/%34%32/info/collections", "15"), ("/1.1/anna/info/collections", "11"),
                       ("/1/Anna/info/collections", "11"), ("/1.0/anna/info/collections", "11"), ("/1.0/sync/1.5", "token"), ("/token/1.0/sync/1.5", "token"),
-                      ("/user/1.0/anna", "user"), ("/weave-password-reset", "screen"), ("/__heartbeat__", "ops"), ("/", "other"),
+                      ("/user/1.0/anna", "user"), ("/weave-password-reset", "screen"), ("/account/sign-in", "screen"), ("/__heartbeat__", "ops"), ("/", "other"),
                       ("/internal/v1/nodes", "refused"), ("/%69nternal/v1/nodes", "refused"), ("/metrics", "refused"), ("/console", "refused")]:
         r = ask(front, path)
         line = wait_until(lambda: next((x for x in front.balancer.lines() if x["id"] == r.header("X-Request-Id")), None), "the log line", 5)
