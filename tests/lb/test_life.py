@@ -148,6 +148,8 @@ def test_ten_thousand_route_changes_under_traffic(own_front, kind):
                 if ahead > 0:
                     time.sleep(ahead)
             wait_until(lambda: "DIFFERENT" not in front.lb("verify", expect=None) and json_same(front), "every change is in the balancer", 40, every_s=0.5)
+        refused = [x for x in front.balancer.lines() if x["status"] >= 500]
+        assert not refused, refused[:5]
         traffic.check(least=100)
         print(f"{kind}: {count} changes in {seconds} s, {traffic.done} requests, the slowest {traffic.slowest * 1000:.0f} ms")
     finally:
