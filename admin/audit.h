@@ -55,6 +55,9 @@ MUST_USE rc audit_begin(struct admin *a, int words, int argc, char **argv, struc
 MUST_USE rc audit_note(const struct admin *a, const struct audit_note *n, struct err *e);
 MUST_USE rc audit_end(struct admin *a, int status, struct err *e);
 
+/* Of where an account lives, since when: what a move changes. */
+struct subject;
+void audit_digest_place(const struct subject *s, char out[AUDIT_HASH_TEXT + 1]);
 /* SHA-256 of text, in hex. */
 void audit_digest(view text, char out[AUDIT_HASH_TEXT + 1]);
 /* Of a JSON value, written with sorted members. */

@@ -5,6 +5,7 @@
 
 #include "admin/audit.h"
 #include "admin/folder.h"
+#include "admin/subject.h"
 #include "common/base/clock.h"
 #include "common/base/encode.h"
 #include "common/base/json.h"
@@ -172,4 +173,12 @@ rc audit_end(struct admin *a, int status, struct err *e)
     json_t *fields = mem_need(json_pack("{s:s,s:s,s:i,s:I}", "act", a->audit_id, "what", "end", "status",
                                         status, "ms", (json_int_t)ms));
     return append(a, fields, e);
+}
+
+void audit_digest_place(const struct subject *s, char out[AUDIT_HASH_TEXT + 1])
+{
+    SCOPED(json_decref)
+    json_t *o = mem_need(json_pack("{s:I,s:s%,s:I}", "uid", (json_int_t)s->uid, "node",
+                                   s->node.p ? s->node.p : "", s->node.n, "epoch", (json_int_t)s->epoch));
+    audit_digest_json(o, out);
 }

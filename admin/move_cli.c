@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <signal.h>
 
+#include "admin/audit.h"
 #include "admin/lb.h"
 #include "admin/move.h"
 #include "admin/show.h"
@@ -66,6 +67,29 @@ static json_t *result_object(const struct move_progress *p, const char *who, con
                               (json_int_t)(p->frozen_us / 1000), "note", p->note));
 }
 
+static rc note(const struct admin *a, struct reach *reach, const struct subject *before, const char *to,
+               struct err *e)
+{
+    SCOPED(subject_done) struct subject after = { 0 };
+    SCOPED(buf_done) struct buf name = { 0 };
+    SCOPED(buf_done) struct buf from = { 0 };
+    char had[AUDIT_HASH_TEXT + 1], has[AUDIT_HASH_TEXT + 1];
+    TRY(subject_get_uid(reach, before->uid, &after, e));
+    audit_digest_place(before, had);
+    audit_digest_place(&after, has);
+    buf_add(&name, before->name);
+    buf_add(&from, before->node);
+    return audit_note(a,
+                      &(struct audit_note){ .user = buf_text(&name),
+                                            .uid = before->uid,
+                                            .node = buf_text(&from),
+                                            .to = to,
+                                            .before = had,
+                                            .after = has,
+                                            .text = "moved" },
+                      e);
+}
+
 static int user_move(struct admin *a)
 {
     const char *who = a->argv[0], *to = option_text(a, "to");
@@ -89,7 +113,13 @@ static int user_move(struct admin *a)
         return admin_status(r, &e);
     heed_signals();
     struct reach reach = { .ask = a->ask, .clock = clock_system() };
+    SCOPED(subject_done) struct subject before = { 0 };
+    r = subject_get(&reach, o.who, &before, &e);
+    if (r != RC_OK)
+        return admin_status(r, &e);
     r = move_user(&reach, &o, &p, &e);
+    if (r == RC_OK)
+        r = note(a, &reach, &before, to, &e);
     SCOPED(json_decref) json_t *result = result_object(&p, who, to, r);
     if (r == RC_OK || a->json)
         show_object(a, result, NULL);

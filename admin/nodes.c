@@ -22,6 +22,11 @@ static const struct column list_columns[] = {
     { "state", "STATE", COLUMN_STATE },
     { "capacity", "CAPACITY", COLUMN_NUMBER },
     { "seats", "SEATS", COLUMN_NUMBER },
+    { "load.users", "USERS", COLUMN_NUMBER },
+    { "load.bytes", "BYTES", COLUMN_BYTES },
+    { "load.rps", "REQUESTS/S", COLUMN_RATIO },
+    { "load.latency_ms", "MS", COLUMN_RATIO },
+    { "load.age_ms", "HEARD", COLUMN_AGE },
     { "pools", "POOLS", COLUMN_TEXT },
     { "address", "ADDRESS", COLUMN_TEXT },
     COLUMNS_END,
@@ -199,6 +204,51 @@ static int node_weight(struct admin *a)
     return change_and_show(a, view_of(a->argv[0]), buf_view(&body));
 }
 
+/* ---- loads ---- */
+
+static double real(const json_t *o, const char *name)
+{
+    return json_number_value(json_object_get(o, name));
+}
+
+/* One line of loads is one process of a node: they share what they hold, and each has its own requests. */
+static void add_process(json_t *load, const json_t *line)
+{
+    const json_t *sync = json_object_get(json_object_get(line, "loads"), "sync");
+    static const char *const same[] = { "users", "bytes", "disk_free", "schema" };
+    json_int_t age = json_integer_value(json_object_get(line, "age_ms"));
+    bool first = json_object_size(load) == 0;
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+        if (json_object_get(sync, same[i]))
+            json_object_set(load, same[i], json_object_get(sync, same[i]));
+    double slower = real(load, "latency_ms") > real(sync, "latency_ms") ? real(load, "latency_ms")
+                                                                        : real(sync, "latency_ms");
+    json_object_set_new(load, "rps", json_real(real(load, "rps") + real(sync, "rps")));
+    json_object_set_new(load, "queue", json_integer((json_int_t)(real(load, "queue") + real(sync, "queue"))));
+    json_object_set_new(load, "latency_ms", json_real(slower));
+    if (first || age < json_integer_value(json_object_get(load, "age_ms")))
+        json_object_set_new(load, "age_ms", json_integer(age));
+}
+
+/* What the nodes last told the directory that answers: member "load" of each entry that was heard of. */
+static rc add_loads(struct admin *a, json_t *rows, struct err *e)
+{
+    SCOPED(json_decref) json_t *lines = NULL;
+    json_t *row, *line;
+    size_t i, k;
+    TRY(ask_all(a->ask, VIEW_NONE, "loads", &lines, e));
+    json_array_foreach (rows, i, row) {
+        json_t *load = json_object();
+        json_array_foreach (lines, k, line)
+            if (view_eq(json_text(json_object_get(line, "node")), json_text(json_object_get(row, "name"))))
+                add_process(load, line);
+        if (json_object_size(load) > 0)
+            json_object_set(row, "load", load);
+        json_decref(load);
+    }
+    return RC_OK;
+}
+
 static void print_names(struct admin *a, const json_t *rows)
 {
     const json_t *row;
@@ -214,6 +264,8 @@ static int node_list(struct admin *a)
     rc r = admin_connect(a, &e);
     if (r == RC_OK)
         r = ask_all(a->ask, VIEW_NONE, "nodes", &rows, &e);
+    if (r == RC_OK && !option_given(a, "names"))
+        r = add_loads(a, rows, &e);
     if (r == RC_OK && option_given(a, "names"))
         print_names(a, rows);
     else if (r == RC_OK)
@@ -223,9 +275,13 @@ static int node_list(struct admin *a)
 
 static int node_show(struct admin *a)
 {
-    SCOPED(json_decref) json_t *entry = NULL;
+    SCOPED(json_decref) json_t *entry = NULL, *rows = NULL;
     struct err e = ERR_NONE;
     rc r = node_entry(a, view_of(a->argv[0]), &entry, &e);
+    if (r == RC_OK) {
+        rows = json_pack("[O]", entry);
+        r = add_loads(a, rows, &e);
+    }
     if (r == RC_OK)
         show_object(a, entry, show_columns);
     return admin_status(r, &e);
@@ -262,7 +318,7 @@ const struct command node_commands[] = {
       .changes = true,
       .run = node_set },
     { .name = "node list",
-      .help = "all nodes",
+      .help = "all nodes, and what they last told of themselves",
       .options = list_options,
       .examples = { "heddle-admin node list", "heddle-admin node list --json | jq .capacity" },
       .run = node_list },

@@ -151,15 +151,6 @@ static int64_t throttle(void *arg, uint64_t bytes, int64_t source_us, int64_t ta
     return ease_wait_us(w->run->ease, view_of(w->m->from), view_of(w->m->to), bytes, source_us, target_us);
 }
 
-/* What the audit log compares: where he lives, since when. */
-static void digest_of(const struct subject *s, char out[AUDIT_HASH_TEXT + 1])
-{
-    SCOPED(json_decref)
-    json_t *o = mem_need(json_pack("{s:I,s:s%,s:I}", "uid", (json_int_t)s->uid, "node",
-                                   s->node.p ? s->node.p : "", s->node.n, "epoch", (json_int_t)s->epoch));
-    audit_digest_json(o, out);
-}
-
 /* What an earlier life of this run, or somebody else whose time is over, left half done. */
 static rc clear_up(struct reach *reach, const struct run_move *m, const struct subject *s, struct err *e)
 {
@@ -227,8 +218,8 @@ static rc carry_out(struct worker *w, struct err *e)
     m->frozen_us = p.frozen_us;
     TRY(result);
     TRY(subject_get_uid(&reach, m->uid, &after, e));
-    digest_of(&before, had);
-    digest_of(&after, has);
+    audit_digest_place(&before, had);
+    audit_digest_place(&after, has);
     struct err why = ERR_NONE;
     rc noted = r->note(r->note_arg, m, had, has, &why);
     if (noted != RC_OK) {

@@ -87,19 +87,20 @@ static rc read_moves(struct journal *j, struct err *e)
     return RC_OK;
 }
 
-/* The day and some random letters: sorts by age. */
+/* The time and some random letters: sorts by age. */
 static void make_id(char out[RUN_ID_MAX])
 {
     SCOPED(buf_done) struct buf hex = { 0 };
     uint8_t bytes[3];
-    time_t now = (time_t)clock_now_s(clock_system());
+    int64_t now_us = clock_now_us(clock_system());
+    time_t now = (time_t)(now_us / 1000000);
     struct tm tm;
     char day[24];
     rand_bytes(bytes, sizeof(bytes));
     hex_put(&hex, (view){ .p = (const char *)bytes, .n = sizeof(bytes) });
     if (!gmtime_r(&now, &tm) || strftime(day, sizeof(day), "%Y%m%d-%H%M%S", &tm) == 0)
         abort();
-    snprintf(out, RUN_ID_MAX, "%s-%s", day, buf_text(&hex));
+    snprintf(out, RUN_ID_MAX, "%s-%03d-%s", day, (int)(now_us / 1000 % 1000), buf_text(&hex));
 }
 
 /* Whoever only looks whether somebody holds it holds it himself for a moment. */
