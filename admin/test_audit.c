@@ -122,6 +122,29 @@ static void removed_exchanged_and_repeated_lines_show(void **state)
     }
 }
 
+static void a_record_forged_with_a_good_hash_shows_in_the_next(void **state)
+{
+    (void)state;
+    SCOPED(buf_done) struct buf honest = { 0 };
+    SCOPED(buf_done) struct buf other = { 0 };
+    SCOPED(buf_done) struct buf forged = { 0 };
+    add("first");
+    add("what was done");
+    add("last");
+    read_file(&honest);
+    buf_text(&honest);
+    unlink(path);
+    add("first");
+    add("what the forger says");
+    read_file(&other);
+    buf_text(&other);
+    buf_add(&forged, line_of(buf_view(&honest), 0));
+    buf_add(&forged, line_of(buf_view(&other), 1));
+    buf_add(&forged, line_of(buf_view(&honest), 2));
+    write_file(buf_view(&forged));
+    assert_int_equal(check(NULL).bad_line, 3);
+}
+
 static void a_cut_end_shows_by_a_hash_that_was_kept(void **state)
 {
     (void)state;
@@ -234,6 +257,7 @@ int main(void)
         TEST(a_chain_of_records_is_whole),
         TEST(every_changed_byte_shows),
         TEST(removed_exchanged_and_repeated_lines_show),
+        TEST(a_record_forged_with_a_good_hash_shows_in_the_next),
         TEST(a_cut_end_shows_by_a_hash_that_was_kept),
         TEST(a_torn_line_is_kept_and_named_and_the_log_goes_on),
         TEST(a_record_whose_line_feed_is_missing_counts),
