@@ -34,7 +34,7 @@ ASSUMED = {
 
 # What one of each carries, a second, on two cores. Other machines: --node-rps and the like.
 CARRIES = {
-    "node, P": 3000,               # docs/performance.md, of a machine busy with other work
+    "node, P": 6500,               # docs/performance.md, of a machine busy with other work
     "directory, tokens": 8000,     # an estimate: RS256 (some 30 µs), an LDAP search, the token; both cores
     "LDAP, searches": 26300,       # by uid, end to end, one server
     "LDAP, writes": 500,           # an estimate: durable, one provider; replicas do not add to it
