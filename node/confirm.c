@@ -94,12 +94,19 @@ static void note_early(struct confirm *c, int64_t uid)
     pthread_mutex_unlock(&c->lock);
 }
 
-static void note_answer(struct confirm *c, size_t asked, size_t left)
+/* One by one: what was done of an answer counts, also where the rest of it fails and is asked again. */
+static void note_left(struct confirm *c)
 {
-    metric_add(c->left, left);
+    metric_add(c->left, 1);
+    pthread_mutex_lock(&c->lock);
+    c->progress.left++;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void note_answer(struct confirm *c, size_t asked)
+{
     pthread_mutex_lock(&c->lock);
     c->progress.asked += asked;
-    c->progress.left += left;
     c->told_away = false;
     pthread_mutex_unlock(&c->lock);
 }
@@ -115,7 +122,7 @@ static bool serves(const struct head *h)
 /* Heads, and what the directory says of them. */
 struct page {
     const struct head_info *heads; /* by uid */
-    size_t n, asked, left;
+    size_t n, asked;
     int64_t *doubts; /* those of a higher epoch than the directory knows; in the arena */
     size_t n_doubts;
 };
@@ -133,8 +140,8 @@ static int64_t epoch_here(const struct page *p, int64_t uid)
 }
 
 /* One who has left, by the directory's account. */
-static rc act_on(const struct sync_worker *w, struct page *p, const json_t *pair, struct arena *a,
-                 struct err *e)
+static rc act_on(struct confirm *c, const struct sync_worker *w, struct page *p, const json_t *pair,
+                 struct arena *a, struct err *e)
 {
     const json_t *uid_j = json_array_get(pair, 0), *epoch_j = json_array_get(pair, 1);
     if (json_array_size(pair) != 2 || !json_is_integer(uid_j) || !json_is_integer(epoch_j))
@@ -154,7 +161,7 @@ static rc act_on(const struct sync_worker *w, struct page *p, const json_t *pair
         RC_CONFLICT) /* a step of a move came between: the question was about another head than there is now */
         return fail(e, RC_AWAY, RESP_GENERIC, "uid %lld changed while he was asked about", (long long)uid);
     TRY(r);
-    p->left++;
+    note_left(c);
     LOG(LOG_WARN, "a user has left this node without its knowing", LOG_I("uid", uid), LOG_I("epoch", here),
         LOG_I("epoch_there", epoch));
     return RC_OK;
@@ -183,8 +190,8 @@ static rc ask(struct confirm *c, const struct sync_worker *w, struct page *p, st
     if (!json_is_array(left))
         return fail(e, RC_AWAY, RESP_GENERIC, "an answer about owners that makes no sense");
     json_array_foreach (left, i, pair)
-        TRY(act_on(w, p, pair, a, e));
-    note_answer(c, p->asked, p->left);
+        TRY(act_on(c, w, p, pair, a, e));
+    note_answer(c, p->asked);
     return RC_OK;
 }
 
