@@ -64,7 +64,8 @@ def parts(full, seed):
                                   '--ignore=tests/campaign/test_cluster_lying_ldap.py'), slots=2,
                builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=10800)
     yield Part('lb', pytest('tests/lb', '-n', '2'), slots=2, builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=7200)
-    yield Part('lying-ldap', pytest('tests/campaign/test_cluster_lying_ldap.py', '-n', '2'), slots=2, builds=('asan',), timeout=7200,
+    # It mostly waits for servers that do not answer: beside whatever else runs.
+    yield Part('lying-ldap', pytest('tests/campaign/test_cluster_lying_ldap.py', '-n', '2'), slots=0, builds=('asan',), timeout=7200,
                env={'HEDDLE_BUILD': 'build/asan', 'HEDDLE_PATIENCE_S': '60', 'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1', **whole})
     yield Part('line-coverage', [PY, 'tests/coverage.py', 'build/coverage'],
                builds=('coverage', 'unit', 'cache', 'backend', 'e2e', 'campaign'))
