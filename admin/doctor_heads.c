@@ -224,8 +224,10 @@ static void look_again(const struct heads *h, const struct seen *suspect)
 static void compare_all(struct heads *h)
 {
     size_t k = 0;
-    qsort(h->heads.items, h->heads.n, sizeof *h->heads.items, by_uid);
-    qsort(h->accounts.items, h->accounts.n, sizeof *h->accounts.items, by_uid);
+    if (h->heads.n > 1) /* qsort takes no NULL */
+        qsort(h->heads.items, h->heads.n, sizeof *h->heads.items, by_uid);
+    if (h->accounts.n > 1)
+        qsort(h->accounts.items, h->accounts.n, sizeof *h->accounts.items, by_uid);
     for (size_t i = 0; i < h->heads.n; i++) {
         const struct seen *head = &h->heads.items[i], *acc = NULL;
         while (k < h->accounts.n && h->accounts.items[k].uid < head->uid)

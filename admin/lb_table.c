@@ -43,7 +43,8 @@ void lb_table_sort(struct lb_table *t)
 
     if (!t->dirty)
         return;
-    qsort(t->rows, t->n, sizeof(*t->rows), by_key);
+    if (t->n > 1) /* qsort takes no NULL */
+        qsort(t->rows, t->n, sizeof(*t->rows), by_key);
     for (size_t i = 0; i < t->n; i++) {
         if (kept > 0 && strcmp(t->rows[kept - 1].key, t->rows[i].key) == 0) {
             free(t->rows[kept - 1].key);

@@ -58,7 +58,8 @@ static void read_nodes(struct survey *s)
                                           .open = open,
                                           .fixed = !open };
     }
-    qsort(s->nodes, s->in.n_nodes, sizeof(*s->nodes), by_name);
+    if (s->in.n_nodes > 1) /* qsort takes no NULL */
+        qsort(s->nodes, s->in.n_nodes, sizeof(*s->nodes), by_name);
 }
 
 size_t survey_node(const struct survey *s, view name)
@@ -92,7 +93,8 @@ static void read_users(struct survey *s)
                                           .node = node.n > 0 ? survey_node(s, node) : PLAN_NOWHERE,
                                           .on_his_way = json_text(json_object_get(o, "intent")).n > 0 };
     }
-    qsort(s->users, s->in.n_users, sizeof(*s->users), by_uid);
+    if (s->in.n_users > 1)
+        qsort(s->users, s->in.n_users, sizeof(*s->users), by_uid);
 }
 
 size_t survey_user(const struct survey *s, int64_t uid)
