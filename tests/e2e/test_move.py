@@ -327,7 +327,7 @@ def test_settle_finishes_what_was_decided(cluster, admin):
 def test_settle_as_a_service_finishes_what_comes_and_ends_when_asked(cluster, admin):
     source, target = cluster.nodes[0], cluster.nodes[2]
     sub, user = new_user(cluster, source)
-    service = admin.start("settle", "--every", "1", "--at-once")
+    service = admin.start("settle", "--every", "1")
     try:
         child = admin.start("user", "move", str(user.uid), "--to", target.node_name, stop_at="after-flip")
         assert await_stopped(child)
