@@ -7,7 +7,7 @@
 #include "directory/pools.h"
 #include "directory/reset.h"
 #include "directory/screens/screens.h"
-#include "directory/seal.h"
+#include "common/page/seal.h"
 
 enum {
     UID_BLOCK = 16,

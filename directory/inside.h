@@ -11,7 +11,7 @@
 #include "directory/backend/backend.h"
 #include "directory/directory.h"
 #include "directory/identity_oauth.h"
-#include "directory/limits.h"
+#include "common/page/limits.h"
 #include "directory/registration.h"
 
 /* A node as others see it. */

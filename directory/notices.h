@@ -5,7 +5,7 @@
 #define HEDDLE_DIRECTORY_NOTICES_H
 
 #include "directory/inside.h"
-#include "directory/words.h"
+#include "common/page/words.h"
 
 enum notice {
     NOTICE_RESET,   /* here is your link                                  */

@@ -9,7 +9,7 @@
 #include "directory/mail/mail.h"
 #include "directory/notices.h"
 #include "directory/screens/screens.h"
-#include "directory/seal.h"
+#include "common/page/seal.h"
 
 enum {
     SEED_BYTES = 16,

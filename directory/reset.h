@@ -11,7 +11,7 @@
 #define HEDDLE_DIRECTORY_RESET_H
 
 #include "directory/inside.h"
-#include "directory/words.h"
+#include "common/page/words.h"
 
 #define RESET_GROUPS    7                      /* of four: 144 bits */
 #define RESET_CODE_TEXT (RESET_GROUPS * 5 - 1) /* XK3P-…-A7TT       */

@@ -26,8 +26,9 @@ static rc show_account(struct page *p, struct err *e)
     HTML(
         p->b,
         "<dl>\n<dt>{}</dt><dd><code>{}</code></dd>\n<dt>{}</dt><dd>{}</dd>\n<dt>{}</dt><dd><code>{}</code></dd>\n</dl>\n",
-        T("Account name"), p->acc.name, T("Mail address"), p->acc.mail.p ? p->acc.mail : T("none"),
-        T("Server to enter in the browser"), arena_text(p->a, "%s/", p->d->public_url));
+        T("Account name"), visit(p)->acc.name, T("Mail address"),
+        visit(p)->acc.mail.p ? visit(p)->acc.mail : T("none"), T("Server to enter in the browser"),
+        arena_text(p->a, "%s/", visit(p)->d->public_url));
     HTML(p->b, "<ul class=\"choices\">\n<li><a href=\"{}\">{}</a></li>\n<li><a href=\"{}\">{}</a></li>\n",
          here(p, "/account/data"), T("My data: see, download, delete"), here(p, "/account/email"),
          T("Change the mail address"));
@@ -58,8 +59,8 @@ static rc check_current(struct page *p, bool *out_right, struct err *e)
 {
     struct account acc;
     view given = form_field(&p->form, "current");
-    rc r = identity_password(p->d, p->w->session, p->rq->peer, p->acc.name, given.p ? given : VIEW(""), p->a,
-                             &acc, e);
+    rc r = identity_password(visit(p)->d, visit(p)->w->session, p->rq->peer, visit(p)->acc.name,
+                             given.p ? given : VIEW(""), p->a, &acc, e);
     *out_right = r == RC_OK;
     return r == RC_DENIED ? RC_OK : r;
 }
@@ -96,10 +97,11 @@ static rc show_email(struct page *p, struct err *e)
     TRY(check_current(p, &right, e));
     if (!right)
         return show_email_form(p, T("The present password is wrong."));
-    TRY(account_cas(p->w->session, p->acc.name, &(struct change){ ATTR_MAIL, p->acc.mail, mail }, 1, e));
-    LOG(LOG_INFO, "mail address changed", LOG_I("uid", p->acc.uid), LOG_V("id", p->rq->id));
-    notice_tell(p->d, p->a, NOTICE_EMAIL, p->acc.mail, &(struct notice_facts){ .name = p->acc.name },
-                p->words);
+    TRY(account_cas(visit(p)->w->session, visit(p)->acc.name,
+                    &(struct change){ ATTR_MAIL, visit(p)->acc.mail, mail }, 1, e));
+    LOG(LOG_INFO, "mail address changed", LOG_I("uid", visit(p)->acc.uid), LOG_V("id", p->rq->id));
+    notice_tell(visit(p)->d, p->a, NOTICE_EMAIL, visit(p)->acc.mail,
+                &(struct notice_facts){ .name = visit(p)->acc.name }, p->words);
     return page_go(p, "/account?done=email");
 }
 
@@ -118,7 +120,7 @@ static rc show_password_form(struct page *p, view problem)
          T("Your devices ask for the new one at their next sync. Other sessions of this site end."));
     form_open(p, "/account/password", true);
     HTML(p->b, "<input type=\"hidden\" name=\"username\" autocomplete=\"username\" value=\"{}\">\n",
-         p->acc.name);
+         visit(p)->acc.name);
     current_password(p);
     form_input(p, &(struct input){ .name = "password",
                                    .type = "password",
@@ -144,24 +146,24 @@ static rc show_password(struct page *p, struct err *e)
         return show_password_form(p, VIEW_NONE);
     if (!view_eq(password, form_field(&p->form, "confirm")))
         return show_password_form(p, T("The two passwords do not match."));
-    if (password_rule(p->acc.name, password.p ? password : VIEW(""), &why) != RC_OK)
+    if (password_rule(visit(p)->acc.name, password.p ? password : VIEW(""), &why) != RC_OK)
         return show_password_form(p, password_problem(p, &why));
     TRY(check_current(p, &right, e));
     if (!right)
         return show_password_form(p, T("The present password is wrong."));
-    rc r = account_set_password(p->w->session, p->acc.name, password, &why);
-    directory_forget(p->d, p->acc.name, 0); /* also when it may have been changed */
+    rc r = account_set_password(visit(p)->w->session, visit(p)->acc.name, password, &why);
+    directory_forget(visit(p)->d, visit(p)->acc.name, 0); /* also when it may have been changed */
     if (r == RC_FORBIDDEN)
         return show_password_form(p, T("Passwords are kept elsewhere and cannot be changed here."));
     if (r != RC_OK) {
         *e = why;
         return r;
     }
-    LOG(LOG_INFO, "password changed", LOG_I("uid", p->acc.uid), LOG_V("id", p->rq->id));
-    notice_tell(p->d, p->a, NOTICE_CHANGED, p->acc.mail, &(struct notice_facts){ .name = p->acc.name },
-                p->words);
+    LOG(LOG_INFO, "password changed", LOG_I("uid", visit(p)->acc.uid), LOG_V("id", p->rq->id));
+    notice_tell(visit(p)->d, p->a, NOTICE_CHANGED, visit(p)->acc.mail,
+                &(struct notice_facts){ .name = visit(p)->acc.name }, p->words);
     /* All sessions ended with the old password; this visitor has just shown that he knows both. */
-    TRY(account_truth(p->w->session, ACCOUNT_BY_NAME, p->acc.name, p->a, &acc, e));
+    TRY(account_truth(visit(p)->w->session, ACCOUNT_BY_NAME, visit(p)->acc.name, p->a, &acc, e));
     session_start(p->rq, &acc);
     return page_go(p, "/account?done=password");
 }
@@ -180,10 +182,11 @@ static rc delete_all(struct page *p, const struct account *acc, struct err *e)
     if (node_clear(p, acc, &why) != RC_OK)
         LOG(LOG_WARN, "data of an account that is deleted are left to be erased", LOG_I("uid", acc->uid),
             LOG_S("why", why.text));
-    TRY(account_delete(p->w->session, acc->name, acc->uid, directory_now_ms(p->d), e));
-    directory_forget(p->d, acc->name, acc->uid);
+    TRY(account_delete(visit(p)->w->session, acc->name, acc->uid, directory_now_ms(visit(p)->d), e));
+    directory_forget(visit(p)->d, acc->name, acc->uid);
     LOG(LOG_INFO, "account deleted", LOG_I("uid", acc->uid), LOG_V("id", p->rq->id));
-    notice_tell(p->d, p->a, NOTICE_DELETED, acc->mail, &(struct notice_facts){ .name = acc->name }, p->words);
+    notice_tell(visit(p)->d, p->a, NOTICE_DELETED, acc->mail, &(struct notice_facts){ .name = acc->name },
+                p->words);
     return RC_OK;
 }
 
@@ -210,9 +213,10 @@ static rc show_delete(struct page *p, struct err *e)
     TRY(check_current(p, &right, e));
     if (!right)
         return show_delete_form(p, T("The present password is wrong."));
-    TRY(delete_all(p, &p->acc, e));
-    session_end(p->rq, &p->session);
-    p->signed_in = false;
+    TRY(delete_all(p, &visit(p)->acc, e));
+    session_end(p->rq, &visit(p)->session);
+    visit(p)->signed_in = false;
+    p->session_id = VIEW_NONE;
     return page_say(p, T("Goodbye"), T("Account removed."), "/", T("To the first page"));
 }
 
@@ -250,8 +254,8 @@ static rc delete_old(struct page *p, struct err *e)
         buf_add(p->b, T("Missing data"));
         return RC_OK;
     }
-    TRY(account_meant(p->w->session, user, p->a, &name, e));
-    rc r = identity_password(p->d, p->w->session, p->rq->peer, name, password, p->a, &acc, e);
+    TRY(account_meant(visit(p)->w->session, user, p->a, &name, e));
+    rc r = identity_password(visit(p)->d, visit(p)->w->session, p->rq->peer, name, password, p->a, &acc, e);
     if (r == RC_DENIED) {
         buf_add(p->b, T("Bad credentials"));
         return RC_OK;

@@ -5,7 +5,7 @@
 #include "common/base/encode.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
-#include "directory/seal.h"
+#include "common/page/seal.h"
 
 enum { SPENT_MOST = 16384, RANDOM_BYTES = 12, RESPONSE_MAX = 32 };
 
@@ -159,7 +159,7 @@ void captcha_close(struct captcha *c)
 
 void captcha_fields(struct page *p, view pass, const char *instead)
 {
-    if (!captcha_on(p->d))
+    if (!captcha_on(visit(p)->d))
         return;
     if (pass.p) {
         form_hidden(p, "recaptcha_challenge_field", pass);
@@ -172,9 +172,9 @@ void captcha_fields(struct page *p, view pass, const char *instead)
         "<input type=\"hidden\" id=\"recaptcha_challenge_field\" name=\"recaptcha_challenge_field\" value=\"{}\">\n"
         "<input type=\"hidden\" id=\"recaptcha_response_field\" name=\"recaptcha_response_field\" value=\"\">\n"
         "<p class=\"captcha-state\" role=\"status\"></p>\n",
-        arena_text(p->a, "%" PRId64, p->d->screens->conf->captcha_bits),
+        arena_text(p->a, "%" PRId64, visit(p)->d->screens->conf->captcha_bits),
         T("Your browser is solving a small puzzle, against programs that send forms by the thousand."),
-        T("The puzzle is solved."), p->d->screens->captcha->driver->challenge(p->d, p->a));
+        T("The puzzle is solved."), visit(p)->d->screens->captcha->driver->challenge(visit(p)->d, p->a));
     if (instead)
         HTML(p->b, "<noscript><p>{} <a href=\"{}\">{}</a></p></noscript>\n", T("Without scripts:"),
              here(p, instead), T("have a link mailed to you instead"));
@@ -205,7 +205,7 @@ rc screen_captcha(struct request *rq, struct err *e)
 
 static rc show_pass(struct page *p, struct err *e)
 {
-    struct directory *d = p->d;
+    struct directory *d = visit(p)->d;
     view mail = form_field(&p->form, "email");
     if (!captcha_on(d))
         return page_go(p, "/account/register");

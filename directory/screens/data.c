@@ -57,10 +57,10 @@ static rc show_data(struct page *p, struct err *e)
     const char *name;
     json_t *time_of;
     double last = 0, kb = 0;
-    TRY(node_json(p, &p->acc, "/info/collections", &stamps, e));
-    TRY(node_json(p, &p->acc, "/info/collection_counts", &counts, e));
-    TRY(node_json(p, &p->acc, "/info/collection_usage", &usage, e));
-    TRY(node_json(p, &p->acc, "/storage/clients?full=1&sort=newest&limit=200", &clients, e));
+    TRY(node_json(p, &visit(p)->acc, "/info/collections", &stamps, e));
+    TRY(node_json(p, &visit(p)->acc, "/info/collection_counts", &counts, e));
+    TRY(node_json(p, &visit(p)->acc, "/info/collection_usage", &usage, e));
+    TRY(node_json(p, &visit(p)->acc, "/storage/clients?full=1&sort=newest&limit=200", &clients, e));
     page_head(p, T("My data"));
     json_object_foreach (stamps, name, time_of)
         last = json_number_value(time_of) > last ? json_number_value(time_of) : last;
@@ -107,7 +107,7 @@ static rc put_records(struct page *p, const char *collection, view offset, bool 
 {
     view rest = arena_text(p->a, "/storage/%s?full=1&limit=%d%s%.*s", collection, PAGE_RECORDS,
                            offset.n ? "&offset=" : "", VIEW_ARG(offset));
-    TRY(node_ask(p, &p->acc, "GET", rest.p, PAGE_BYTES, a, e));
+    TRY(node_ask(p, &visit(p)->acc, "GET", rest.p, PAGE_BYTES, a, e));
     view body = buf_view(&a->body);
     if (a->status != 200 || body.n < 2 || body.p[0] != '[' || body.p[body.n - 1] != ']')
         return fail(e, RC_AWAY, RESP_GENERIC, "the node gives no list");
@@ -142,13 +142,13 @@ static rc put_all(struct page *p, struct err *e)
     const char *name;
     json_t *time_of;
     bool first = true;
-    TRY(node_json(p, &p->acc, "/info/collections", &stamps, e));
+    TRY(node_json(p, &visit(p)->acc, "/info/collections", &stamps, e));
     reply_type(p->rq, "application/json");
     reply_header(p->rq, "Content-Disposition", VIEW("attachment; filename=\"heddle-data.json\""));
     buf_add(p->b, VIEW("{\"account\":"));
-    json_put_string(p->b, p->acc.name);
+    json_put_string(p->b, visit(p)->acc.name);
     buf_add(p->b, VIEW(",\"email\":"));
-    json_put_string(p->b, p->acc.mail.p ? p->acc.mail : VIEW(""));
+    json_put_string(p->b, visit(p)->acc.mail.p ? visit(p)->acc.mail : VIEW(""));
     buf_add(p->b, VIEW(",\"collections\":{"));
     json_object_foreach (stamps, name, time_of) {
         if (!plain_name(name))
@@ -182,8 +182,8 @@ rc screen_download(struct request *rq, struct err *e)
 static rc show_clear(struct page *p, struct err *e)
 {
     if (p->rq->method == POST) {
-        TRY(node_clear(p, &p->acc, e));
-        LOG(LOG_INFO, "data deleted by their owner", LOG_I("uid", p->acc.uid), LOG_V("id", p->rq->id));
+        TRY(node_clear(p, &visit(p)->acc, e));
+        LOG(LOG_INFO, "data deleted by their owner", LOG_I("uid", visit(p)->acc.uid), LOG_V("id", p->rq->id));
         return page_go(p, "/account?done=cleared");
     }
     page_head(p, T("Delete my data from the server"));

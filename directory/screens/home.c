@@ -31,7 +31,7 @@ static void put_steps(struct page *p, int from, const view *steps, size_t n)
 
 static rc show_home(struct page *p, struct err *e)
 {
-    const struct directory *d = p->d;
+    const struct directory *d = visit(p)->d;
     view address = arena_text(p->a, "%s/1.0/sync/1.5", d->public_url),
          old = arena_text(p->a, "%s/", d->public_url);
     (void)e;

@@ -9,7 +9,7 @@ enum { TOKEN_LIFE_S = 60, TIMEOUT_MS = 30000, JSON_MAX = 4 * 1024 * 1024 };
 static rc mint(struct page *p, const struct account *acc, const struct owner *owner, view *out_id,
                char key[TOKEN_KEY_TEXT], struct err *e)
 {
-    const struct directory *d = p->d;
+    const struct directory *d = visit(p)->d;
     SCOPED(secrets_free) struct secrets *derived = NULL;
     const struct secrets *s = d->conf->token_derived ? d->sole_secrets : d->secrets;
     const struct token t = { .uid = acc->uid,
@@ -27,12 +27,12 @@ static rc mint(struct page *p, const struct account *acc, const struct owner *ow
 rc node_ask(struct page *p, const struct account *acc, const char *method, const char *rest,
             size_t answer_max, struct answer *out, struct err *e)
 {
-    struct directory *d = p->d;
+    struct directory *d = visit(p)->d;
     struct account placed = *acc;
     struct owner owner;
     char key[TOKEN_KEY_TEXT];
     view id;
-    TRY(lookup_place(d, p->w->session, p->a, &placed, &owner, e));
+    TRY(lookup_place(d, visit(p)->w->session, p->a, &placed, &owner, e));
     TRY(mint(p, &placed, &owner, &id, key, e));
     view path = arena_text(p->a, "/1.5/%" PRId64 "%s", placed.uid, rest);
     view public = arena_text(p->a, "%.*s%.*s", VIEW_ARG(owner.address), VIEW_ARG(path));
@@ -49,7 +49,7 @@ rc node_ask(struct page *p, const struct account *acc, const char *method, const
         what.url = arena_text(p->a, "http://localhost%.*s", VIEW_ARG(path)).p;
         what.sign_url = public.p;
     }
-    const struct oauth_http http = directory_http(p->w);
+    const struct oauth_http http = directory_http(visit(p)->w);
     TRY(http.send(http.arg, &what, out, e));
     if (out->status >= 500 || out->status == 401)
         return fail(e, RC_AWAY, RESP_GENERIC, "the node %.*s answers %ld", VIEW_ARG(owner.name), out->status);

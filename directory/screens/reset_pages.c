@@ -38,7 +38,7 @@ static rc show_ask(struct page *p, view problem)
 
 static rc ask(struct page *p, struct err *e)
 {
-    struct directory *d = p->d;
+    struct directory *d = visit(p)->d;
     view name;
     int64_t now_s = clock_mono_us(d->clock) / 1000000;
     unsigned wait_s = limits_wait(d->screens->asks, p->rq->peer, now_s);
@@ -59,7 +59,7 @@ static rc ask(struct page *p, struct err *e)
         return show_ask(p, T("The puzzle was not solved in time. Please try again."));
     for (int i = captcha_on(d) && response.n == 0 ? UNSOLVED_WEIGHT : 1; i > 0; i--)
         limits_count(d->screens->asks, p->rq->peer, now_s);
-    TRY(account_meant(p->w->session, form_field(&p->form, "username"), p->a, &name, e));
+    TRY(account_meant(visit(p)->w->session, form_field(&p->form, "username"), p->a, &name, e));
     TRY(resets_queue(d->resets, name, p->words, e));
     page_head(p, T("Look into your mail"));
     page_done(
@@ -122,12 +122,12 @@ static rc choose(struct page *p, struct err *e)
         return show_choose(p, user, key, T("Password not provided"));
     if (!view_eq(password, form_field(&p->form, "confirm")))
         return show_choose(p, user, key, T("The two passwords do not match."));
-    TRY(account_meant(p->w->session, user, p->a, &name, e));
+    TRY(account_meant(visit(p)->w->session, user, p->a, &name, e));
     if (password_rule(name, password, &why) != RC_OK)
         return show_choose(p, user, key, password_problem(p, &why));
     rc r = RC_NOT_FOUND;
     if (reset_code_form(key))
-        r = reset_finish(p->w, p->a, name, key, password, p->words, &why);
+        r = reset_finish(visit(p)->w, p->a, name, key, password, p->words, &why);
     if (r == RC_NOT_FOUND || (r == RC_BAD_INPUT && why.respcode == RESP_RESET_CODE))
         return show_choose(p, user, key, no_match(p));
     if (r != RC_OK) {

@@ -2,9 +2,10 @@
 #include "directory/screens/screens.h"
 
 #include "common/base/mem.h"
+#include "common/page/media.h"
 #include "common/web/server.h"
 #include "directory/screens/captcha.h"
-#include "directory/screens/media.h"
+#include "directory/screens/embedded.h"
 #include "directory/screens/qr.h"
 #include "directory/screens/session.h"
 
@@ -38,10 +39,10 @@ static rc open_all(struct screens *s, const struct directory *d, struct err *e)
     TRY(screens_check(s->conf, e));
     if (!url_cut(view_of(d->public_url), &u))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "public.url is \"%s\"", d->public_url);
-    s->base = u.base;
-    s->https = view_eq(u.scheme, VIEW("https"));
-    TRY(languages_open(s->conf->folder, &s->languages, e));
-    TRY(media_open(s->conf->folder, &s->media, e));
+    s->site.base = u.base;
+    s->site.https = view_eq(u.scheme, VIEW("https"));
+    TRY(languages_open(s->conf->folder, embedded_directory_words, &s->site.languages, e));
+    TRY(media_open(s->conf->folder, embedded_directory_media, &s->site.media, e));
     TRY(captcha_open(s->conf, &s->captcha, e));
     return put_codes(s, d->public_url, e);
 }
@@ -51,7 +52,13 @@ rc screens_open(const struct directory *d, const struct screens_conf *conf, stru
 {
     struct screens *s = mem_need(calloc(1, sizeof(*s)));
     s->conf = conf ? conf : &defaults;
-    s->ended = ended_new();
+    s->site = (struct site){ .name = s->conf->name,
+                             .cookie = "heddle",
+                             .idle_s = s->conf->idle_s,
+                             .life_s = s->conf->life_s,
+                             .seal = d->seal,
+                             .ended = ended_new(),
+                             .navigation = screens_navigation };
     s->asks = limits_new(s->conf->resets_per_address, HOUR_S);
     rc r = open_all(s, d, e);
     if (r != RC_OK) {
@@ -66,12 +73,18 @@ void screens_close(struct screens *s)
 {
     if (!s)
         return;
-    languages_close(&s->languages);
-    media_close(s->media);
+    languages_close(&s->site.languages);
+    media_close(s->site.media);
     captcha_close(s->captcha);
-    ended_free(s->ended);
+    ended_free(s->site.ended);
     limits_free(s->asks);
     buf_done(&s->qr_new);
     buf_done(&s->qr_old);
     free(s);
+}
+
+rc screen_media(struct request *rq, struct err *e)
+{
+    const struct directory *d = rq->app;
+    return media_reply(&d->screens->site, rq, rq->params[0], e);
 }

@@ -2,8 +2,8 @@
 #ifndef HEDDLE_SCREENS_SCREENS_H
 #define HEDDLE_SCREENS_SCREENS_H
 
+#include "common/page/site.h"
 #include "directory/inside.h"
-#include "directory/words.h"
 
 /* Keys of [screens], [reset], [captcha]. */
 struct screens_conf {
@@ -20,21 +20,15 @@ struct screens_conf {
 extern const struct conf_key screens_conf_keys[];
 extern const size_t screens_conf_keys_n;
 
-struct media;
 struct captcha;
-struct ended;
 
 /* Read-only after it was opened, but for what has a lock of its own. */
 struct screens {
     const struct screens_conf *conf;
-    struct languages languages;
-    struct media *media;
-    struct captcha *captcha; /* NULL: off */
-    struct ended *ended;
+    struct site site;
+    struct captcha *captcha;   /* NULL: off */
     struct limits *asks;       /* reset and captcha mails, by address */
     struct buf qr_new, qr_old; /* SVG of the two addresses that people type */
-    view base;                 /* path of the public URL, "" or "/sync"     */
-    bool https;
 };
 
 /* conf: NULL for the defaults. RC_BAD_INPUT: a setting, or a broken file in screens.folder. */
@@ -42,6 +36,10 @@ MUST_USE rc screens_open(const struct directory *d, const struct screens_conf *c
                          struct err *e);
 void screens_close(struct screens *s); /* NULL is fine */
 MUST_USE rc screens_check(const struct screens_conf *c, struct err *e);
+
+/* ---- page.c ---- */
+
+void screens_navigation(struct page *p);
 
 /* ---- captcha.c ---- */
 

@@ -35,14 +35,14 @@ static rc show_sign_in(struct page *p, struct err *e)
     view name;
     struct account acc;
     struct err why = ERR_NONE;
-    if (p->signed_in)
+    if (visit(p)->signed_in)
         return page_go(p, "/account");
     if (p->rq->method != POST)
         return show_sign_in_form(p, VIEW_NONE);
-    TRY(account_meant(p->w->session, form_field(&p->form, "username"), p->a, &name, e));
+    TRY(account_meant(visit(p)->w->session, form_field(&p->form, "username"), p->a, &name, e));
     view password = form_field(&p->form, "password");
-    rc r = identity_password(p->d, p->w->session, p->rq->peer, name, password.p ? password : VIEW(""), p->a,
-                             &acc, &why);
+    rc r = identity_password(visit(p)->d, visit(p)->w->session, p->rq->peer, name,
+                             password.p ? password : VIEW(""), p->a, &acc, &why);
     if (r == RC_DENIED) {
         p->rq->log_reason = "refused";
         return show_sign_in_form(p, T("Name or password is wrong."));
@@ -64,7 +64,7 @@ rc screen_sign_in(struct request *rq, struct err *e)
 static rc show_sign_out(struct page *p, struct err *e)
 {
     (void)e;
-    session_end(p->rq, &p->session);
+    session_end(p->rq, &visit(p)->session);
     return page_go(p, "/");
 }
 
@@ -86,7 +86,7 @@ static view pass_of(const struct page *p)
 
 static rc show_register_form(struct page *p, view problem, bool keep_pass)
 {
-    const struct registration r = directory_registration(p->d);
+    const struct registration r = directory_registration(visit(p)->d);
     page_head(p, T("Create an account"));
     page_problem(p, problem);
     if (r.mode == REGISTRATION_CLOSED) {
@@ -133,7 +133,7 @@ static rc make(struct page *p, view mail, view name, view password, struct err *
     if (r == RC_BAD_INPUT || (r == RC_BUSY && e->retry_after_s == 0))
         return show_register_form(p, T("This address cannot have an account here."), false);
     TRY(r);
-    TRY(account_truth(p->w->session, ACCOUNT_BY_NAME, name, p->a, &acc, e));
+    TRY(account_truth(visit(p)->w->session, ACCOUNT_BY_NAME, name, p->a, &acc, e));
     session_start(p->rq, &acc);
     return page_go(p, "/account?done=made");
 }
@@ -142,7 +142,7 @@ static rc show_register(struct page *p, struct err *e)
 {
     view mail = form_field(&p->form, "email"), password = form_field(&p->form, "password"), name;
     struct err why = ERR_NONE;
-    if (p->signed_in)
+    if (visit(p)->signed_in)
         return page_go(p, "/account");
     if (p->rq->method != POST)
         return show_register_form(p, VIEW_NONE, true);
@@ -152,7 +152,7 @@ static rc show_register(struct page *p, struct err *e)
         return show_register_form(p, T("The two passwords do not match."), true);
     if (password_rule(name, password.p ? password : VIEW(""), &why) != RC_OK)
         return show_register_form(p, password_problem(p, &why), true);
-    if (!captcha_solved(p->d, p->a, form_field(&p->form, "recaptcha_challenge_field"),
+    if (!captcha_solved(visit(p)->d, p->a, form_field(&p->form, "recaptcha_challenge_field"),
                         form_field(&p->form, "recaptcha_response_field")))
         return show_register_form(p, T("The puzzle was not solved in time. Please try again."), false);
     return make(p, mail, name, password, e);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/encode.h"
-#include "directory/words.h"
+#include "common/page/words.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 
 #include "common/base/encode.h"
 #include "common/base/mem.h"
-#include "directory/words.h"
+#include "common/page/words.h"
 
 #define MO_MAGIC   0x950412deU
 #define MO_SWAPPED 0xde120495U

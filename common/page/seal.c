@@ -1,4 +1,4 @@
-#include "directory/seal.h"
+#include "common/page/seal.h"
 
 #include "common/base/encode.h"
 #include "common/base/mem.h"

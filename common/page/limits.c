@@ -1,4 +1,4 @@
-#include "directory/limits.h"
+#include "common/page/limits.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "directory/limits.h"
+#include "common/page/limits.h"
 
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-#include "directory/screens/form.h"
+#include "common/page/form.h"
 
 #include "common/base/encode.h"
 

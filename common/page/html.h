@@ -1,7 +1,7 @@
 /* HTML from C, escaped by construction: markup stands in string literals alone, and whatever is put into their holes is escaped. There is
  * no way to put in text unescaped but html_raw, for markup that this program made itself (a QR code). Pure; any thread. */
-#ifndef HEDDLE_SCREENS_HTML_H
-#define HEDDLE_SCREENS_HTML_H
+#ifndef HEDDLE_PAGE_HTML_H
+#define HEDDLE_PAGE_HTML_H
 
 #include "common/base/buf.h"
 

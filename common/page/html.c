@@ -1,4 +1,4 @@
-#include "directory/screens/html.h"
+#include "common/page/html.h"
 
 #include <assert.h>
 

@@ -1,4 +1,4 @@
-#include "directory/words.h"
+#include "common/page/words.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/scope.h"
-#include "directory/screens/embedded.h"
+#include "common/page/embedded.h"
 
 enum { FILE_MAX = 1024 * 1024 };
 
@@ -86,11 +86,12 @@ static rc read_own(struct languages *l, const char *folder, const char *name, st
     return RC_OK;
 }
 
-rc languages_open(const char *folder, struct languages *out, struct err *e)
+rc languages_open(const char *folder, const struct embedded_file *builtin, struct languages *out,
+                  struct err *e)
 {
     rc r = RC_OK;
     *out = (struct languages){ .n = 1, .list = { { .tag = "en", .label = "English" } } };
-    for (const struct embedded_file *f = embedded_words; f->name; f++) {
+    for (const struct embedded_file *f = builtin; f->name; f++) {
         struct words *w = language(out, tag_of(f->name));
         if (w)
             TRY(hold((view){ .p = (const char *)f->bytes, .n = f->n }, NULL, &w->second, e));

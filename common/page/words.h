@@ -1,8 +1,8 @@
 /* Texts in the reader's language: gettext's catalogues (.mo), read once at start and looked up by the English text. glibc's gettext() is
  * not used: it wants the system's locales to be installed, and takes the language from the process or thread. A request is
  * answered in the language of its cookie, else the best of its Accept-Language. Read-only after they were made; any thread. */
-#ifndef HEDDLE_DIRECTORY_WORDS_H
-#define HEDDLE_DIRECTORY_WORDS_H
+#ifndef HEDDLE_PAGE_WORDS_H
+#define HEDDLE_PAGE_WORDS_H
 
 #include "common/base/arena.h"
 #include "common/base/err.h"
@@ -21,9 +21,11 @@ struct languages {
     size_t n; /* the first is English */
 };
 
-/* The built-in languages; folder: one with own catalogues (de.mo, nl.mo …), which come before ours; "": none. Free it also after a
+struct embedded_file;
+/* The built-in languages (embedded.h); folder: one with own catalogues (de.mo, nl.mo …), which come before ours; "": none. Free it also after a
  * failure. RC_BAD_INPUT: a file that is no catalogue. */
-MUST_USE rc languages_open(const char *folder, struct languages *out, struct err *e);
+MUST_USE rc languages_open(const char *folder, const struct embedded_file *builtin, struct languages *out,
+                           struct err *e);
 void languages_close(struct languages *l);
 /* By its tag; NULL: not one of ours. */
 const struct words *languages_find(const struct languages *l, view tag);

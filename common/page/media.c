@@ -1,4 +1,4 @@
-#include "directory/screens/media.h"
+#include "common/page/media.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include "common/auth/secrets.h"
 #include "common/base/encode.h"
 #include "common/base/mem.h"
-#include "directory/screens/embedded.h"
+#include "common/web/reply.h"
 
 enum { FILES_MOST = 64, FILE_MOST = 512 * 1024, ALL_MOST = 2 * 1024 * 1024, TAG_BYTES = 8 };
 
@@ -103,13 +103,19 @@ static rc read_folder(struct media *m, const char *folder, struct err *e)
     return r;
 }
 
-rc media_open(const char *folder, struct media **out, struct err *e)
+static void add_embedded(struct media *m, const struct embedded_file *f)
+{
+    for (; f->name; f++)
+        (void)file_add(m, f->name, (view){ .p = (const char *)f->bytes, .n = f->n },
+                       NULL); /* unless it is replaced */
+}
+
+rc media_open(const char *folder, const struct embedded_file *own, struct media **out, struct err *e)
 {
     struct media *m = mem_need(calloc(1, sizeof(*m)));
     rc r = folder[0] ? read_folder(m, folder, e) : RC_OK;
-    for (const struct embedded_file *f = embedded_media; f->name; f++)
-        (void)file_add(m, f->name, (view){ .p = (const char *)f->bytes, .n = f->n },
-                       NULL); /* unless it is replaced */
+    add_embedded(m, own);
+    add_embedded(m, embedded_page_media);
     if (r != RC_OK) {
         media_close(m);
         return r;
@@ -137,11 +143,10 @@ static const struct file *logo(const struct media *m)
     return f;
 }
 
-rc screen_media(struct request *rq, struct err *e)
+rc media_reply(const struct site *s, struct request *rq, view name, struct err *e)
 {
-    const struct directory *d = rq->app;
-    const struct media *m = d->screens->media;
-    const struct file *f = view_eq(rq->params[0], VIEW("logo")) ? logo(m) : file_find(m, rq->params[0]);
+    const struct media *m = s->media;
+    const struct file *f = view_eq(name, VIEW("logo")) ? logo(m) : file_find(m, name);
     if (!f)
         return fail(e, RC_NOT_FOUND, RESP_GENERIC, "no such file");
     reply_type(rq, f->type);
@@ -151,7 +156,7 @@ rc screen_media(struct request *rq, struct err *e)
     /* An SVG that is opened by itself is a document: it runs nothing. */
     reply_header(rq, "Content-Security-Policy",
                  VIEW("default-src 'none'; style-src 'unsafe-inline'; sandbox"));
-    if (d->screens->https)
+    if (s->https)
         reply_header(rq, "Strict-Transport-Security", VIEW("max-age=31536000"));
     if (view_eq(request_header(rq, "If-None-Match"), view_of(f->tag)))
         reply_status(rq, 304);

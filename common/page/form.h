@@ -1,6 +1,6 @@
 /* The fields of a posted form. Of several with one name the first counts. Protocol: HTML, application/x-www-form-urlencoded. */
-#ifndef HEDDLE_SCREENS_FORM_H
-#define HEDDLE_SCREENS_FORM_H
+#ifndef HEDDLE_PAGE_FORM_H
+#define HEDDLE_PAGE_FORM_H
 
 #include "common/web/request.h"
 

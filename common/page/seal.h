@@ -1,8 +1,8 @@
 /* Texts that only this directory, in any of its processes, can have made: sessions, form tokens, reset codes, links. The keys come
  * from screens.secrets, or else tokens.secrets, which all processes share; the newest makes, any of them opens. Each purpose has
  * keys of its own, so that no text of one passes for another's. Read-only after it was made; any thread. */
-#ifndef HEDDLE_DIRECTORY_SEAL_H
-#define HEDDLE_DIRECTORY_SEAL_H
+#ifndef HEDDLE_PAGE_SEAL_H
+#define HEDDLE_PAGE_SEAL_H
 
 #include "common/auth/secrets.h"
 #include "common/base/arena.h"

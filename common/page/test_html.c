@@ -1,5 +1,5 @@
 #include "common/base/testing.h"
-#include "directory/screens/html.h"
+#include "common/page/html.h"
 
 static void what_is_put_in_is_escaped(void **state)
 {

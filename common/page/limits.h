@@ -1,8 +1,8 @@
 /* How often something happened from one address within a window of time. Bounded: with very many addresses the oldest are forgotten,
  * so an honest client is never refused for others. IPv6 counts by /64. Loopback, and callers without an address, are not counted.
  * Any thread. */
-#ifndef HEDDLE_DIRECTORY_LIMITS_H
-#define HEDDLE_DIRECTORY_LIMITS_H
+#ifndef HEDDLE_PAGE_LIMITS_H
+#define HEDDLE_PAGE_LIMITS_H
 
 #include "common/base/view.h"
 
