@@ -3,6 +3,7 @@
 #include "common/base/encode.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
+#include "directory/invites.h"
 #include "directory/notices.h"
 #include "directory/reset.h"
 #include "directory/screens/screens.h"
@@ -86,12 +87,21 @@ static rc check_captcha(struct request *rq, view challenge, view response, struc
     return fail(e, RC_BAD_INPUT, RESP_CAPTCHA, "the captcha is not solved");
 }
 
-/* Not on the list is 400 with the code of a bad user name: not 503, which a client takes for a passing trouble. */
-static rc may_register(struct directory *d, view mail, struct err *e)
+/* Not on the list, or without an invite code (for which this protocol has no field), is 400 with the code of a bad user name: not 503, which
+ * a client takes for a passing trouble. */
+static rc may_register(const struct request *rq, view mail, view invite, bool *out_by_invite, struct err *e)
 {
+    struct directory *d = worker(rq)->d;
     const struct registration r = directory_registration(d);
-    if (registration_takes_mail(&r, mail))
+    *out_by_invite = r.mode == REGISTRATION_INVITE;
+    if (registration_takes_mail(&r, mail) || (*out_by_invite && invite.p))
         return RC_OK;
+    if (*out_by_invite) {
+        LOG(LOG_WARN,
+            "sign-up refused, it needs an invite code, which this client cannot send; the page to use",
+            LOG_V("url", arena_text(rq->arena, "%s/account/register", d->public_url)));
+        return fail(e, RC_BAD_INPUT, RESP_USERNAME, "no invite code");
+    }
     if (r.mode == REGISTRATION_CLOSED) {
         LOG(LOG_WARN, "sign-up refused, new accounts are off; to take some: registration.mode = list and",
             LOG_V("registration.allow", mail));
@@ -101,31 +111,65 @@ static rc may_register(struct directory *d, view mail, struct err *e)
     return fail(e, RC_BAD_INPUT, RESP_USERNAME, "not on the list of those who may have an account");
 }
 
-rc signup(struct request *rq, view name, view mail, view password, struct err *e)
+static rc wait_for(unsigned wait_s, const char *what, struct err *e)
+{
+    if (wait_s == 0)
+        return RC_OK;
+    rc r = fail(e, RC_BUSY, RESP_GENERIC, "too many %s from there", what);
+    if (e)
+        e->retry_after_s = wait_s;
+    return r;
+}
+
+/* Takes a use of the code that was typed. */
+static rc use_invite(const struct request *rq, view typed, int64_t uid, struct invite_hold *out,
+                     struct err *e)
 {
     struct directory *d = worker(rq)->d;
-    TRY(may_register(d, mail, e));
-    int64_t uid, now_s = clock_mono_us(d->clock) / 1000000;
-    unsigned wait_s = limits_wait(d->signups, rq->peer, now_s);
-    if (wait_s > 0) {
-        rc r = fail(e, RC_BUSY, RESP_GENERIC, "too many new accounts from there");
-        e->retry_after_s = wait_s;
-        return r;
+    int64_t now_s = clock_mono_us(d->clock) / 1000000;
+    TRY(wait_for(limits_wait(d->wrong_invites, rq->peer, now_s), "wrong invite codes", e));
+    rc r = invite_take(worker(rq), rq->arena, typed, uid, out, e);
+    if (r == RC_DENIED) {
+        limits_count(d->wrong_invites, rq->peer, now_s);
+        LOG(LOG_WARN, "sign-up refused", LOG_S("why", e->text), LOG_V("peer", rq->peer), LOG_V("id", rq->id));
     }
-    TRY(directory_uid(d, worker(rq)->session, &uid, e));
+    return r;
+}
+
+static rc add_account(const struct request *rq, int64_t uid, view name, view mail, view password,
+                      struct err *e)
+{
     rc r = account_add(worker(rq)->session,
                        &(struct account_new){ .name = name,
                                               .uid = uid,
                                               .mail = mail,
                                               .password = password,
-                                              .created_ms = directory_now_ms(d),
+                                              .created_ms = directory_now_ms(worker(rq)->d),
                                               .epoch = 1 },
                        e);
     if (r == RC_CONFLICT)
         return fail(e, RC_BAD_INPUT, RESP_OVERWRITE, "somebody else took the name meanwhile");
+    return r;
+}
+
+rc signup(struct request *rq, view name, view mail, view password, view invite, struct err *e)
+{
+    struct directory *d = worker(rq)->d;
+    struct invite_hold hold = { .id = VIEW_NONE };
+    bool by_invite;
+    int64_t uid, now_s = clock_mono_us(d->clock) / 1000000;
+    TRY(may_register(rq, mail, invite, &by_invite, e));
+    TRY(wait_for(limits_wait(d->signups, rq->peer, now_s), "new accounts", e));
+    TRY(directory_uid(d, worker(rq)->session, &uid, e));
+    if (by_invite)
+        TRY(use_invite(rq, invite, uid, &hold, e));
+    rc r = add_account(rq, uid, name, mail, password, e);
+    if (by_invite)
+        invite_settle(worker(rq), rq->arena, &hold, r);
     TRY(r);
     limits_count(d->signups, rq->peer, now_s);
-    LOG(LOG_INFO, "account made", LOG_I("uid", uid), LOG_V("id", rq->id));
+    LOG(LOG_INFO, "account made", LOG_I("uid", uid), LOG_V("invite", hold.id.p ? hold.id : VIEW("")),
+        LOG_V("id", rq->id));
     return RC_OK;
 }
 
@@ -142,7 +186,7 @@ rc user_api_create(struct request *rq, struct err *e)
         return fail(e, RC_BAD_INPUT, RESP_OVERWRITE, "the account exists already");
     TRY(signup_read(rq, name, &root, &up, e));
     TRY(check_captcha(rq, up.challenge, up.response, e));
-    TRY(signup(rq, name, up.mail, up.password, e));
+    TRY(signup(rq, name, up.mail, up.password, VIEW_NONE, e));
     return say(rq, name);
 }
 

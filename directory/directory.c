@@ -16,7 +16,7 @@ enum {
     ARENA_BYTES = 256 * 1024,
     VERIFY_PASSWORD_MOST = 1024
 };
-enum { SIGNUP_WINDOW_S = 3600, WRONG_PASSWORD_WINDOW_S = 600 };
+enum { SIGNUP_WINDOW_S = 3600, WRONG_PASSWORD_WINDOW_S = 600, WRONG_INVITE_WINDOW_S = 3600 };
 
 int64_t directory_now_ms(const struct directory *d)
 {
@@ -249,6 +249,7 @@ rc directory_open(const struct directory_options *o, struct directory **out, str
     d->on_forget_arg = o->on_forget_arg;
     d->signups = limits_new(o->conf->signups_per_hour, SIGNUP_WINDOW_S);
     d->wrong_passwords = limits_new(o->conf->wrong_passwords, WRONG_PASSWORD_WINDOW_S);
+    d->wrong_invites = limits_new(o->conf->wrong_invites, WRONG_INVITE_WINDOW_S);
     d->events = metric_counter("heddle_account_events_total", NULL, "Account events that were genuine.");
     pthread_mutex_init(&d->lock, NULL);
     d->choice = choice_new();
@@ -283,6 +284,7 @@ void directory_close(struct directory *d)
     free(d->pool_rules);
     limits_free(d->signups);
     limits_free(d->wrong_passwords);
+    limits_free(d->wrong_invites);
     pthread_mutex_destroy(&d->lock);
     free(d);
 }

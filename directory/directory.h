@@ -21,7 +21,7 @@ struct directory_conf {
     char *oauth_issuer;                      /* "": not pinned */
     char *oauth_scope;
     int64_t oauth_timeout_s;
-    char *registration;                  /* open, closed, list, "": open on loopback, closed elsewhere */
+    char *registration; /* open, closed, list, invite, "": open on loopback, closed elsewhere */
     struct conf_list registration_allow; /* addresses, @domains (1.1); account subs (1.5)          */
     char *registration_secret;           /* X-Weave-Secret; "" : never matches                        */
     bool strict_usernames;
@@ -32,6 +32,7 @@ struct directory_conf {
     char *fallback_node;           /* node/weave answers this instead of null; ""               */
     int64_t argon2_kib, argon2_passes, argon2_lanes;
     int64_t signups_per_hour; /* of one address; 0: no limit                               */
+    int64_t wrong_invites;    /* of one address in an hour; 0: no limit                    */
     int64_t wrong_passwords;  /* of one address in ten minutes; 0: no limit                */
     char *webhook;            /* account events of the accounts server: off, count, on     */
     char *webhook_client;     /* client id that they must be meant for                     */

@@ -34,7 +34,7 @@ struct directory {
     struct secrets *secrets; /* as configured: masters, or those of all nodes */
     char *metrics_key;
     struct oauth *oauth;
-    struct limits *signups, *wrong_passwords;
+    struct limits *signups, *wrong_passwords, *wrong_invites;
     metric events; /* account events that were genuine */
 
     struct seal *seal;
@@ -121,9 +121,11 @@ MUST_USE rc password_rule(view name, view password, struct err *e);
 
 /* ---- account.c ---- */
 
-/* A new account, after the rules for name, address and password were checked; who may have one is checked here. RC_BAD_INPUT: RESP_OVERWRITE the
- * name is taken, RESP_USERNAME not on the list; RC_BUSY: new accounts are off, or too many from this address (then with a time to wait). */
-MUST_USE rc signup(struct request *rq, view name, view mail, view password, struct err *e);
+/* A new account, after the rules for name, address and password were checked; who may have one is checked here. invite: the code that was
+ * typed, where the mode asks for one; VIEW_NONE: nobody could type one. RC_BAD_INPUT: RESP_OVERWRITE the name is taken, RESP_USERNAME not on
+ * the list, or without a code; RC_DENIED: the code is none of ours, or over; RC_BUSY: new accounts are off, or too many (or too many wrong codes)
+ * from this address (then with a time to wait). */
+MUST_USE rc signup(struct request *rq, view name, view mail, view password, view invite, struct err *e);
 /* The user name in the path, in lower case. */
 view user_api_name(const struct request *rq);
 

@@ -32,11 +32,13 @@ rc registration_read(const char *mode, struct conf_list allow, const char *secre
         r.mode = REGISTRATION_CLOSED;
     else if (strcmp(mode, "list") == 0)
         r.mode = REGISTRATION_LIST;
+    else if (strcmp(mode, "invite") == 0)
+        r.mode = REGISTRATION_INVITE;
     else if (mode[0] == '\0')
         r.mode = url_cut(public_url, &u) && is_loopback(u.host) ? REGISTRATION_OPEN : REGISTRATION_CLOSED;
     else
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
-                    "registration.mode is \"%s\": must be open, closed or list", mode);
+                    "registration.mode is \"%s\": must be open, closed, list or invite", mode);
     *out = r;
     return RC_OK;
 }
@@ -63,7 +65,7 @@ bool registration_takes_mail(const struct registration *r, view mail)
 
 bool registration_takes_sub(const struct registration *r, view sub)
 {
-    if (r->mode != REGISTRATION_LIST)
+    if (r->mode != REGISTRATION_LIST && r->mode != REGISTRATION_INVITE)
         return r->mode == REGISTRATION_OPEN;
     for (size_t i = 0; i < r->allow.n; i++)
         if (view_eq(view_trim(view_of(r->allow.items[i])), sub))

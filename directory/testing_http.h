@@ -105,6 +105,7 @@ static inline struct house *house_new(EVP_PKEY *key)
         .argon2_lanes = 1,
         .signups_per_hour = 100,
         .wrong_passwords = 100,
+        .wrong_invites = 20,
         .webhook = text_of("off"),
         .webhook_client = text_of(""),
     };

@@ -15,7 +15,7 @@ rc seal_new(const struct conf_list *secrets, struct seal **out, struct err *e)
     static const view infos[SEAL_PURPOSES] = {
         [SEAL_SESSION] = VIEW("heddle/session"), [SEAL_FORM] = VIEW("heddle/form"),
         [SEAL_RESET] = VIEW("heddle/reset"),     [SEAL_CAPTCHA] = VIEW("heddle/captcha"),
-        [SEAL_PASS] = VIEW("heddle/pass"),
+        [SEAL_PASS] = VIEW("heddle/pass"),       [SEAL_INVITE] = VIEW("heddle/invite"),
     };
     SCOPED(secrets_free) struct secrets *list = NULL;
     TRY(secrets_new(secrets, SECRET_LEAST, &list, e));

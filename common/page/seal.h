@@ -9,7 +9,15 @@
 
 #define SEAL_TEXT_MAX 2048 /* a longer one is none of ours */
 
-enum seal_purpose { SEAL_SESSION, SEAL_FORM, SEAL_RESET, SEAL_CAPTCHA, SEAL_PASS, SEAL_PURPOSES };
+enum seal_purpose {
+    SEAL_SESSION,
+    SEAL_FORM,
+    SEAL_RESET,
+    SEAL_CAPTCHA,
+    SEAL_PASS,
+    SEAL_INVITE,
+    SEAL_PURPOSES
+};
 
 struct seal;
 /* RC_BAD_INPUT: no secret, or a short one. */

@@ -298,3 +298,57 @@ rc uid_next(struct backend_session *s, int64_t count, int64_t *out_first, struct
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "a block of %" PRId64 " uids", count);
     return s->driver->uid_next(s, count, out_first, e);
 }
+
+/* ---- invite codes ---- */
+
+static rc invite_id_check(view id, struct err *e)
+{
+    bool good = id.n > 0 && id.n <= INVITE_ID_MAX;
+    for (size_t i = 0; good && i < id.n; i++)
+        good = (id.p[i] >= 'a' && id.p[i] <= 'z') || (id.p[i] >= '0' && id.p[i] <= '9');
+    return good ? RC_OK : fail(e, RC_NOT_FOUND, RESP_GENERIC, "no invite code is called so");
+}
+
+static bool invite_text_fits(view v)
+{
+    return v.n <= INVITE_TEXT_MAX && utf8_valid(v) && !memchr(v.n ? v.p : "", '\0', v.n);
+}
+
+rc invite_add(struct backend_session *s, const struct invite *x, struct err *e)
+{
+    if (invite_id_check(x->id, NULL) != RC_OK || x->hash.n == 0 || !invite_text_fits(x->hash) ||
+        !invite_text_fits(x->note) || !invite_text_fits(x->by))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "a text of an invite code is empty, too long or no UTF-8");
+    if (x->uses < 1 || x->uses > INVITE_USES_MAX || x->left != x->uses || x->made_ms < 1 ||
+        x->end_ms <= x->made_ms)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "an invite code for %" PRId64 " uses, or one that ends before it begins", x->uses);
+    return s->driver->invite_add(s, x, e);
+}
+
+rc invite_get(struct backend_session *s, view id, struct arena *a, struct invite *out, struct err *e)
+{
+    TRY(invite_id_check(id, e));
+    return s->driver->invite_get(s, id, a, out, e);
+}
+
+rc invite_cas(struct backend_session *s, view id, const struct invite_change *c, struct err *e)
+{
+    TRY(invite_id_check(id, e));
+    int64_t step = c->wanted - c->left;
+    if (c->taker.n == 0 || !invite_text_fits(c->taker) || c->left < 0 || c->wanted < 0 ||
+        (c->comes ? step != -1 : step != 0 && step != 1))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "an impossible change of an invite code");
+    return s->driver->invite_cas(s, id, c, e);
+}
+
+rc invite_delete(struct backend_session *s, view id, struct err *e)
+{
+    TRY(invite_id_check(id, e));
+    return s->driver->invite_delete(s, id, e);
+}
+
+rc invites_each(struct backend_session *s, invite_visitor *visit, void *arg, struct err *e)
+{
+    return s->driver->invites_each(s, visit, arg, e);
+}

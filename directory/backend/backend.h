@@ -1,4 +1,4 @@
-/* The directory driver: accounts, nodes and counters in SQLite or LDAP. One entry for each account; a driver knows no HTTP, makes no
+/* The directory driver: accounts, nodes, invite codes and counters in SQLite or LDAP. One entry for each account; a driver knows no HTTP, makes no
  * decision and takes no choice: it keeps what was decided. `account_cas` is the only concurrency primitive of the directory:
  * assignment, seats, moves, reset codes and client states all go through it.
  *
@@ -106,6 +106,26 @@ struct node_entry {
 };
 #define SEATS_KEPT (-1)
 
+/* A code that lets somebody make an account. Of the code itself a keyed hash is kept, whose key the backend does not know. */
+#define INVITE_ID_MAX   8
+#define INVITE_TEXT_MAX 200 /* bytes of hash, note and by, each                                             */
+#define INVITE_USES_MAX 10000
+struct invite {
+    view id;            /* its first part, which names it: a-z and 0-9                                      */
+    view hash;          /* plain ASCII                                                                      */
+    view note, by;      /* by: who made it                                                                  */
+    int64_t uses, left; /* for so many registrations it was made, for so many it is still good              */
+    int64_t made_ms, end_ms;
+    const view *takers; /* registrations under way: "<uid> <ms>"; each has taken one of `uses`              */
+    size_t n_takers;
+};
+/* A registration takes one use (left -> left - 1, comes in), and is then over (left stays, goes) or failed (left + 1, goes). */
+struct invite_change {
+    int64_t left, wanted;
+    view taker;
+    bool comes;
+};
+
 /* Which accounts: exactly one of all but the last; `after`: only names behind it (to go on). */
 struct account_filter {
     view node;
@@ -117,6 +137,7 @@ struct account_filter {
 typedef bool account_visitor(void *arg, const struct account *acc);  /* false stops */
 typedef bool node_visitor(void *arg, const struct node_entry *node); /* false stops */
 typedef bool erase_visitor(void *arg, const struct erase *x);        /* false stops */
+typedef bool invite_visitor(void *arg, const struct invite *x);      /* false stops */
 
 struct ldap_conf;
 struct backend_conf {
@@ -173,6 +194,12 @@ struct backend_driver {
     rc (*seats_take)(struct backend_session *s, view node, int64_t want, int64_t *out_got, struct err *e);
     rc (*seats_give)(struct backend_session *s, view node, int64_t n, struct err *e);
     rc (*uid_next)(struct backend_session *s, int64_t count, int64_t *out_first, struct err *e);
+
+    rc (*invite_add)(struct backend_session *s, const struct invite *x, struct err *e);
+    rc (*invite_get)(struct backend_session *s, view id, struct arena *a, struct invite *out, struct err *e);
+    rc (*invite_cas)(struct backend_session *s, view id, const struct invite_change *c, struct err *e);
+    rc (*invite_delete)(struct backend_session *s, view id, struct err *e);
+    rc (*invites_each)(struct backend_session *s, invite_visitor *visit, void *arg, struct err *e);
 };
 extern const struct backend_driver backend_sqlite, backend_ldap;
 const struct backend_driver *backend_find(view name); /* NULL: no such driver */
@@ -233,6 +260,18 @@ MUST_USE rc seats_take(struct backend_session *s, view node, int64_t want, int64
 MUST_USE rc seats_give(struct backend_session *s, view node, int64_t n, struct err *e);
 /* A block of `count` account numbers that nobody else gets, from *out_first on. RC_BROKEN: ten digits are used up. */
 MUST_USE rc uid_next(struct backend_session *s, int64_t count, int64_t *out_first, struct err *e);
+
+/* Never over another: RC_CONFLICT when the id is taken. (takers is not looked at: a new code has none.) */
+MUST_USE rc invite_add(struct backend_session *s, const struct invite *x, struct err *e);
+/* As it is decided, never from a copy that may lag. RC_NOT_FOUND. */
+MUST_USE rc invite_get(struct backend_session *s, view id, struct arena *a, struct invite *out,
+                       struct err *e);
+/* Both or neither: the count changes and the taker comes or goes. RC_CONFLICT: `left` is another by now, or the taker is there already
+ * or not there; RC_NOT_FOUND. */
+MUST_USE rc invite_cas(struct backend_session *s, view id, const struct invite_change *c, struct err *e);
+MUST_USE rc invite_delete(struct backend_session *s, view id, struct err *e); /* RC_NOT_FOUND */
+/* In the order of ids. The visitor must not use the session; views live during the call. */
+MUST_USE rc invites_each(struct backend_session *s, invite_visitor *visit, void *arg, struct err *e);
 
 DEFINE_SCOPED(struct backend_session *, backend_session_close);
 

@@ -394,4 +394,9 @@ const struct backend_driver backend_ldap = {
     .seats_take = ldap_seats_take,
     .seats_give = ldap_seats_give,
     .uid_next = ldap_uid_next,
+    .invite_add = ldap_invite_add,
+    .invite_get = ldap_invite_get,
+    .invite_cas = ldap_invite_cas,
+    .invite_delete = ldap_invite_delete,
+    .invites_each = ldap_invites_each,
 };

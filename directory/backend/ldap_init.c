@@ -253,6 +253,7 @@ static void need_tree(struct init *x)
     need_branch(x, "nodes", b->nodes);
     need_branch(x, "erase", b->erase);
     need_branch(x, "counters", b->counters);
+    need_branch(x, "invites", b->invites);
     if (x->wrong == 0)
         need_counter(x);
 }
@@ -262,7 +263,7 @@ static void need_tree(struct init *x)
 struct trial {
     struct init *x;
     struct backend_session *s;
-    view name, node;
+    view name, node, invite;
 };
 
 static rc try_account(const struct trial *t, struct err *e)
@@ -316,6 +317,17 @@ static rc try_node(const struct trial *t, struct err *e)
     return node_delete(t->s, t->node, e);
 }
 
+static rc try_invite(const struct trial *t, struct err *e)
+{
+    const struct invite x = {
+        .id = t->invite, .hash = VIEW("check"), .uses = 1, .left = 1, .made_ms = 1, .end_ms = 2
+    }; /* long over: nobody can use it */
+    const struct invite_change take = { .left = 1, .wanted = 0, .taker = VIEW("1 1"), .comes = true };
+    TRY(invite_add(t->s, &x, e));
+    TRY(invite_cas(t->s, t->invite, &take, e));
+    return invite_delete(t->s, t->invite, e);
+}
+
 /* Without taking a number: one that is not there is asked for, which who may not write is not even told. */
 static rc try_counter(const struct trial *t, struct err *e)
 {
@@ -339,6 +351,8 @@ static void clean_up(const struct trial *t)
         r = erase_done(t->s, UID_MAX, NULL);
     if (r == RC_OK || r == RC_NOT_FOUND)
         r = node_delete(t->s, t->node, NULL);
+    if (r == RC_OK || r == RC_NOT_FOUND)
+        r = invite_delete(t->s, t->invite, NULL);
     if (r != RC_OK && r != RC_NOT_FOUND)
         NOTE(t->x, "an entry named %.*s may have been left behind", VIEW_ARG(t->name));
 }
@@ -353,12 +367,14 @@ static void check_rights(struct init *x)
           "accounts can be made, read, changed by what is expected, and their passwords checked" },
         { try_delete, "accounts can be deleted, leaving what is to be erased" },
         { try_node, "nodes can be made, seats taken" },
+        { try_invite, "invite codes can be made and used" },
         { try_counter, "account numbers can be taken" },
     };
     uint64_t random;
     rand_bytes(&random, sizeof(random));
     struct trial t = { x, &x->s->base, arena_text(&x->a, "heddle-check-%" PRIx64 "@check.invalid", random),
-                       arena_text(&x->a, "check-%" PRIx64 ".invalid", random) };
+                       arena_text(&x->a, "check-%" PRIx64 ".invalid", random),
+                       arena_text(&x->a, "%08" PRIx32, (uint32_t)random) };
     for (size_t i = 0; i < sizeof(trials) / sizeof(trials[0]); i++) {
         struct err e = ERR_NONE;
         if (trials[i].run(&t, &e) == RC_OK) {

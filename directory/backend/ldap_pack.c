@@ -31,6 +31,8 @@ const char *const node_attrs[] = { "cn",           "heddleUrl",   "heddleAddress
                                    "heddlePools",  "heddleState", "heddleCapacity", "heddleSeats",
                                    "heddleOpened", NULL };
 const char *const erase_attrs[] = { "cn", "syncNode", "heddleEpoch", "heddleSince", "heddleSeats", NULL };
+const char *const invite_attrs[] = { "cn",         "heddleHash", "heddleUses", "heddleLeft",  "heddleCreated",
+                                     "heddleEnds", "heddleBy",   "heddleNote", "heddleTaker", NULL };
 
 /* ---- reading ---- */
 
@@ -198,6 +200,24 @@ rc erase_unpack(const struct ldap_entry *x, struct arena *a, struct erase *out, 
     return RC_OK;
 }
 
+rc invite_unpack(const struct ldap_entry *x, struct arena *a, struct invite *out, struct err *e)
+{
+    struct invite i = { .takers = NULL };
+    TRY(name_unpack(x, "cn", VIEW_NONE, a, &i.id, e));
+    TRY(text_unpack(x, "heddleHash", a, &i.hash, e));
+    TRY(text_unpack(x, "heddleBy", a, &i.by, e));
+    TRY(text_unpack(x, "heddleNote", a, &i.note, e));
+    TRY(number_unpack(x, "heddleUses", &i.uses, e));
+    TRY(number_unpack(x, "heddleLeft", &i.left, e));
+    TRY(number_unpack(x, "heddleCreated", &i.made_ms, e));
+    TRY(number_unpack(x, "heddleEnds", &i.end_ms, e));
+    TRY(many_unpack(x, "heddleTaker", by_bytes, a, &i.takers, &i.n_takers, e));
+    if (!i.hash.p)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "%.*s has no hash", VIEW_ARG(x->dn));
+    *out = i;
+    return RC_OK;
+}
+
 /* ---- writing ---- */
 
 /* The library takes pointers to what it does not change. */
@@ -286,6 +306,28 @@ void erase_pack(struct mods *m, const struct erase *x, int op)
     mods_put_number(m, op, "heddleEpoch", x->epoch);
     mods_put_number(m, op, "heddleSince", x->since_ms);
     mods_put(m, op, "heddleSeats", x->seat ? VIEW("1") : VIEW_NONE);
+}
+
+void invite_pack(struct mods *m, const struct invite *x)
+{
+    mods_put(m, LDAP_MOD_ADD, "objectClass", VIEW("heddleInvite"));
+    mods_put(m, LDAP_MOD_ADD, "cn", x->id);
+    mods_put(m, LDAP_MOD_ADD, "heddleHash", x->hash);
+    mods_put(m, LDAP_MOD_ADD, "heddleNote", or_none(x->note));
+    mods_put(m, LDAP_MOD_ADD, "heddleBy", or_none(x->by));
+    mods_put_number(m, LDAP_MOD_ADD, "heddleUses", x->uses);
+    mods_put_number(m, LDAP_MOD_ADD, "heddleLeft", x->left);
+    mods_put_number(m, LDAP_MOD_ADD, "heddleCreated", x->made_ms);
+    mods_put_number(m, LDAP_MOD_ADD, "heddleEnds", x->end_ms);
+}
+
+void invite_cas_pack(struct mods *m, const struct invite_change *c)
+{
+    if (c->left != c->wanted) {
+        mods_put_number(m, LDAP_MOD_DELETE, "heddleLeft", c->left);
+        mods_put_number(m, LDAP_MOD_ADD, "heddleLeft", c->wanted);
+    }
+    mods_put(m, c->comes ? LDAP_MOD_ADD : LDAP_MOD_DELETE, "heddleTaker", c->taker);
 }
 
 const char *ldap_attr_name(enum account_attr attr)

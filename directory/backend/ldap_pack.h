@@ -8,7 +8,7 @@
 #include "directory/backend/ldap_conn.h"
 
 /* What is asked for; each ends with NULL. Hashes only at a login, to see which are old. */
-extern const char *const login_attrs[], *const node_attrs[], *const erase_attrs[];
+extern const char *const login_attrs[], *const node_attrs[], *const erase_attrs[], *const invite_attrs[];
 #define account_attrs (&login_attrs[1])
 
 /* Texts are copied to the arena. name: the one that was asked for; VIEW_NONE: whichever it has.
@@ -18,6 +18,7 @@ MUST_USE rc account_unpack(const struct ldap_entry *x, view name, struct arena *
 MUST_USE rc node_unpack(const struct ldap_entry *x, view name, struct arena *a, struct node_entry *out,
                         struct err *e);
 MUST_USE rc erase_unpack(const struct ldap_entry *x, struct arena *a, struct erase *out, struct err *e);
+MUST_USE rc invite_unpack(const struct ldap_entry *x, struct arena *a, struct invite *out, struct err *e);
 /* One number of an entry. RC_BROKEN: absent, or none. */
 MUST_USE rc number_unpack(const struct ldap_entry *x, const char *attr, int64_t *out, struct err *e);
 
@@ -42,6 +43,9 @@ void mods_put_number(struct mods *m, int op, const char *attr, int64_t value);
 void account_pack(struct mods *m, const struct account_new *n, view password);
 void node_pack(struct mods *m, const struct node_entry *n, int op);
 void erase_pack(struct mods *m, const struct erase *x, int op);
+void invite_pack(struct mods *m, const struct invite *x);
+/* As cas_pack, of invite_cas. */
+void invite_cas_pack(struct mods *m, const struct invite_change *c);
 
 /* The changes of account_cas: each value that is expected is deleted, which fails when it is not there, and the wanted one added, which
  * fails when there is another. *out_only_if: absences that are expected and wanted; NULL: none. */

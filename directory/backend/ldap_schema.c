@@ -38,8 +38,16 @@ static const struct {
     { "heddleOpened", true },
     { "heddleSince", true },
     { "heddleNext", true },
+    { "heddleHash", true },
+    { "heddleUses", true },
+    { "heddleLeft", true },
+    { "heddleEnds", true },
+    { "heddleBy", true },
+    { "heddleNote", true },
+    { "heddleTaker", false },
 };
-static const char *const classes[] = { "heddleAccount", "heddleNode", "heddleLeftover", "heddleCounter" };
+static const char *const classes[] = { "heddleAccount", "heddleNode", "heddleLeftover", "heddleCounter",
+                                       "heddleInvite" };
 static const struct {
     const char *oid, *what;
 } controls[] = {

@@ -64,6 +64,7 @@ rc ldap_backend_make(const struct backend_conf *c, struct ldap_backend **out, st
     b->nodes = dn_below(&b->names, "ou", VIEW("nodes"), base);
     b->erase = dn_below(&b->names, "ou", VIEW("erase"), base);
     b->counters = dn_below(&b->names, "ou", VIEW("counters"), base);
+    b->invites = dn_below(&b->names, "ou", VIEW("invites"), base);
     *out = b;
     return RC_OK;
 }
@@ -118,6 +119,11 @@ view ldap_node_dn(const struct ldap_session *s, struct arena *a, view name)
 view ldap_erase_dn(const struct ldap_session *s, struct arena *a, int64_t uid)
 {
     return dn_below(a, "cn", arena_text(a, "%" PRId64, uid), s->backend->erase);
+}
+
+view ldap_invite_dn(const struct ldap_session *s, struct arena *a, view id)
+{
+    return dn_below(a, "cn", id, s->backend->invites);
 }
 
 view ldap_counter_dn(const struct ldap_session *s, struct arena *a, const char *name)

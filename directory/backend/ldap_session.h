@@ -23,7 +23,7 @@ struct ldap_backend {
     bool guest;
     struct ldap_servers provider, replicas, logins, people; /* logins: for checking passwords */
     struct arena names;                                     /* of the DNs below */
-    view users, nodes, erase, counters;
+    view users, nodes, erase, counters, invites;
     _Atomic size_t sessions; /* ever opened: spreads them over the replicas */
     _Atomic int64_t changed_until_us
         [LDAP_CHANGED_SLOTS]; /* by hash of a name; names that share one read the provider more often */
@@ -50,6 +50,7 @@ void ldap_session_free(struct ldap_session *s);
 view ldap_account_dn(const struct ldap_session *s, struct arena *a, view name);
 view ldap_node_dn(const struct ldap_session *s, struct arena *a, view name);
 view ldap_erase_dn(const struct ldap_session *s, struct arena *a, int64_t uid);
+view ldap_invite_dn(const struct ldap_session *s, struct arena *a, view id);
 view ldap_counter_dn(const struct ldap_session *s, struct arena *a, const char *name);
 
 /* Remembers that what is called so was changed a moment ago, perhaps by somebody else. */
@@ -144,5 +145,12 @@ rc ldap_node_delete(struct backend_session *bs, view name, struct err *e);
 rc ldap_seats_take(struct backend_session *bs, view node, int64_t want, int64_t *out_got, struct err *e);
 rc ldap_seats_give(struct backend_session *bs, view node, int64_t n, struct err *e);
 rc ldap_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first, struct err *e);
+
+/* ldap_invites.c */
+rc ldap_invite_add(struct backend_session *bs, const struct invite *x, struct err *e);
+rc ldap_invite_get(struct backend_session *bs, view id, struct arena *a, struct invite *out, struct err *e);
+rc ldap_invite_cas(struct backend_session *bs, view id, const struct invite_change *c, struct err *e);
+rc ldap_invite_delete(struct backend_session *bs, view id, struct err *e);
+rc ldap_invites_each(struct backend_session *bs, invite_visitor *visit, void *arg, struct err *e);
 
 #endif

@@ -520,4 +520,9 @@ const struct backend_driver backend_sqlite = {
     .seats_take = sqlite_seats_take,
     .seats_give = sqlite_seats_give,
     .uid_next = sqlite_uid_next,
+    .invite_add = sqlite_invite_add,
+    .invite_get = sqlite_invite_get,
+    .invite_cas = sqlite_invite_cas,
+    .invite_delete = sqlite_invite_delete,
+    .invites_each = sqlite_invites_each,
 };

@@ -13,7 +13,8 @@ enum { BUSY_MS = 5000 };
 #define ACCOUNT_COLUMNS                                                                                      \
     "SELECT id, name, uid, mail, password IS NOT NULL, enabled, node, placed, created, password_since, "     \
     "epoch, intent, client_state, generation, keys_changed, reset, disabled FROM accounts "
-#define NODE_COLUMNS "SELECT name, url, address, node_type, pools, state, capacity, seats, opened FROM nodes "
+#define INVITE_COLUMNS "SELECT id, hash, note, made_by, uses, left_over, made, ends FROM invites "
+#define NODE_COLUMNS   "SELECT name, url, address, node_type, pools, state, capacity, seats, opened FROM nodes "
 
 static const char *const statement_text[ST_N] = {
     [ST_BEGIN] = "BEGIN IMMEDIATE",
@@ -65,6 +66,15 @@ static const char *const statement_text[ST_N] = {
     [ST_SEATS_GIVE] = "UPDATE nodes SET seats = max(seats, min(seats + ?2, capacity)) WHERE name = ?1",
     [ST_UID] = "SELECT next FROM counters WHERE name = 'uid'",
     [ST_UID_SET] = "UPDATE counters SET next = ?1 WHERE name = 'uid'",
+    [ST_INVITE_ADD] = "INSERT INTO invites (id, hash, note, made_by, uses, left_over, made, ends) "
+                      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING",
+    [ST_INVITE_GET] = INVITE_COLUMNS "WHERE id = ?1",
+    [ST_INVITES] = INVITE_COLUMNS "ORDER BY id",
+    [ST_INVITE_TAKERS] = "SELECT taker FROM invite_takers WHERE invite = ?1 ORDER BY taker",
+    [ST_INVITE_LEFT] = "UPDATE invites SET left_over = ?3 WHERE id = ?1 AND left_over = ?2",
+    [ST_INVITE_COMES] = "INSERT OR IGNORE INTO invite_takers (invite, taker) VALUES (?1, ?2)",
+    [ST_INVITE_GOES] = "DELETE FROM invite_takers WHERE invite = ?1 AND taker = ?2",
+    [ST_INVITE_DELETE] = "DELETE FROM invites WHERE id = ?1",
 };
 
 rc db_fail(sqlite3 *db, struct err *e, const char *doing)

@@ -46,6 +46,14 @@ enum statement {
     ST_SEATS_GIVE,
     ST_UID,
     ST_UID_SET,
+    ST_INVITE_ADD,
+    ST_INVITE_GET,
+    ST_INVITES,
+    ST_INVITE_TAKERS,
+    ST_INVITE_LEFT,
+    ST_INVITE_COMES,
+    ST_INVITE_GOES,
+    ST_INVITE_DELETE,
     ST_N
 };
 
@@ -111,5 +119,12 @@ rc sqlite_node_delete(struct backend_session *bs, view name, struct err *e);
 rc sqlite_seats_take(struct backend_session *bs, view node, int64_t want, int64_t *out_got, struct err *e);
 rc sqlite_seats_give(struct backend_session *bs, view node, int64_t n, struct err *e);
 rc sqlite_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first, struct err *e);
+
+/* sqlite_invites.c */
+rc sqlite_invite_add(struct backend_session *bs, const struct invite *x, struct err *e);
+rc sqlite_invite_get(struct backend_session *bs, view id, struct arena *a, struct invite *out, struct err *e);
+rc sqlite_invite_cas(struct backend_session *bs, view id, const struct invite_change *c, struct err *e);
+rc sqlite_invite_delete(struct backend_session *bs, view id, struct err *e);
+rc sqlite_invites_each(struct backend_session *bs, invite_visitor *visit, void *arg, struct err *e);
 
 #endif

@@ -158,11 +158,36 @@ static int teardown(void **state)
     return 0;
 }
 
+static void an_invite_code_is_read_as_it_was_packed(void **state)
+{
+    (void)state;
+    struct mods m;
+    struct invite i;
+    const struct invite n = { .id = VIEW("k7qp"),
+                              .hash = VIEW("h"),
+                              .note = VIEW(""),
+                              .by = VIEW("anna"),
+                              .uses = 3,
+                              .left = 2,
+                              .made_ms = 7,
+                              .end_ms = 9 };
+    mods_init(&m, &arena);
+    invite_pack(&m, &n);
+    struct ldap_entry x = entry_of(&m);
+    assert_int_equal(invite_unpack(&x, &arena, &i, NULL), RC_OK);
+    assert_true(view_eq(i.id, n.id) && view_eq(i.hash, n.hash) && view_eq(i.by, n.by) && !i.note.p);
+    assert_true(i.uses == 3 && i.left == 2 && i.made_ms == 7 && i.end_ms == 9 && i.n_takers == 0);
+    m.n = 3; /* without its hash it is none */
+    x = entry_of(&m);
+    assert_int_equal(invite_unpack(&x, &arena, &i, NULL), RC_BROKEN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_account_is_read_as_it_was_packed),
         cmocka_unit_test(a_node_and_an_erase_are_read_as_they_were_packed),
+        cmocka_unit_test(an_invite_code_is_read_as_it_was_packed),
         cmocka_unit_test(an_entry_that_is_not_ours_is_refused),
         cmocka_unit_test(a_change_deletes_what_it_expects_and_adds_what_it_wants),
     };

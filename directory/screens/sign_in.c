@@ -1,6 +1,7 @@
 /* Signing in, signing out, and making an account. */
 #include "common/auth/basic.h"
 #include "common/base/log.h"
+#include "directory/invites.h"
 #include "directory/screens/captcha.h"
 
 /* ---- sign in ---- */
@@ -84,6 +85,30 @@ static view pass_of(const struct page *p)
     return arg && arg->value.p ? arg->value : VIEW_NONE;
 }
 
+/* With invite codes the browsers' own forms do not work: they have no field for a code. */
+static void show_intro(struct page *p, enum registration_mode mode)
+{
+    if (mode == REGISTRATION_INVITE)
+        HTML(
+            p->b, "<p>{}</p>\n<p>{}</p>\n",
+            T("For Pale Moon and old Firefox. The name of the account is made of the mail address. The password protects the "
+              "account; the data are encrypted with the Sync key, which only your browsers have."),
+            T("An account here needs an invite code. The people who run this server give you one."));
+    else
+        HTML(
+            p->b, "<p>{}</p>\n",
+            T("For Pale Moon and old Firefox; they can also create the account themselves. The name of the account is made of the mail "
+              "address. The password protects the account; the data are encrypted with the Sync key, which only your browsers have."));
+    if (mode == REGISTRATION_LIST)
+        HTML(p->b, "<p>{}</p>\n", T("Only invited addresses can have an account here."));
+}
+
+/* One sentence, whatever is wrong with it: nobody learns which codes there are, or were. */
+static view invite_problem(const struct page *p)
+{
+    return T("This invite code cannot be used. Check it, or ask for another one.");
+}
+
 static rc show_register_form(struct page *p, view problem, bool keep_pass)
 {
     const struct registration r = directory_registration(visit(p)->d);
@@ -95,13 +120,15 @@ static rc show_register_form(struct page *p, view problem, bool keep_pass)
         page_foot(p);
         return RC_OK;
     }
-    HTML(
-        p->b, "<p>{}</p>\n",
-        T("For Pale Moon and old Firefox; they can also create the account themselves. The name of the account is made of the mail "
-          "address. The password protects the account; the data are encrypted with the Sync key, which only your browsers have."));
-    if (r.mode == REGISTRATION_LIST)
-        HTML(p->b, "<p>{}</p>\n", T("Only invited addresses can have an account here."));
+    show_intro(p, r.mode);
     form_open(p, "/account/register", true);
+    if (r.mode == REGISTRATION_INVITE)
+        form_input(p, &(struct input){ .name = "invite",
+                                       .type = "text",
+                                       .autocomplete = "off",
+                                       .label = T("Invite code"),
+                                       .value = form_field(&p->form, "invite"),
+                                       .help = T("Five groups of four letters and digits.") });
     form_input(p, &(struct input){ .name = "email",
                                    .type = "email",
                                    .autocomplete = "email",
@@ -122,10 +149,12 @@ static rc show_register_form(struct page *p, view problem, bool keep_pass)
     return RC_OK;
 }
 
-static rc make(struct page *p, view mail, view name, view password, struct err *e)
+static rc make(struct page *p, view mail, view name, view password, view invite, struct err *e)
 {
     struct account acc;
-    rc r = signup(p->rq, name, mail, password, e);
+    rc r = signup(p->rq, name, mail, password, invite.p ? invite : VIEW(""), e);
+    if (r == RC_DENIED)
+        return show_register_form(p, invite_problem(p), false);
     if (r == RC_BAD_INPUT && e->respcode == RESP_OVERWRITE)
         return show_register_form(
             p, T("This address has an account already, or cannot have one. Sign in, or reset the password."),
@@ -141,6 +170,8 @@ static rc make(struct page *p, view mail, view name, view password, struct err *
 static rc show_register(struct page *p, struct err *e)
 {
     view mail = form_field(&p->form, "email"), password = form_field(&p->form, "password"), name;
+    view invite = form_field(&p->form, "invite");
+    char code[INVITE_CODE_ROOM];
     struct err why = ERR_NONE;
     if (visit(p)->signed_in)
         return page_go(p, "/account");
@@ -152,10 +183,13 @@ static rc show_register(struct page *p, struct err *e)
         return show_register_form(p, T("The two passwords do not match."), true);
     if (password_rule(name, password.p ? password : VIEW(""), &why) != RC_OK)
         return show_register_form(p, password_problem(p, &why), true);
+    /* A slip of the keyboard costs nobody his solved puzzle. */
+    if (directory_registration(visit(p)->d).mode == REGISTRATION_INVITE && !invite_code_read(invite, code))
+        return show_register_form(p, invite_problem(p), true);
     if (!captcha_solved(visit(p)->d, p->a, form_field(&p->form, "recaptcha_challenge_field"),
                         form_field(&p->form, "recaptcha_response_field")))
         return show_register_form(p, T("The puzzle was not solved in time. Please try again."), false);
-    return make(p, mail, name, password, e);
+    return make(p, mail, name, password, invite, e);
 }
 
 rc screen_register(struct request *rq, struct err *e)

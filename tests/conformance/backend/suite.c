@@ -823,6 +823,13 @@ int suite_run(void)
         TEST(as_many_writers_win_as_epochs_passed),
         TEST(of_parallel_adds_of_one_name_one_wins),
         TEST(words_are_read_as_they_are_written),
+        TEST(an_invite_code_comes_back_as_it_was_added),
+        TEST(an_invite_code_is_never_written_over_another),
+        TEST(an_impossible_invite_code_is_refused),
+        TEST(a_use_is_taken_once_confirmed_or_given_back),
+        TEST(a_deleted_invite_code_takes_nobody),
+        TEST(invite_codes_are_walked_in_the_order_of_ids),
+        TEST(of_parallel_registrations_as_many_take_as_uses_were_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
