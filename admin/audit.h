@@ -51,6 +51,8 @@ struct audit_note {
 
 /* Before a command with `changes` runs; fills a->audit_id. Whoever cannot write does not act. */
 MUST_USE rc audit_begin(struct admin *a, int words, int argc, char **argv, struct err *e);
+/* Who acts, for people: "anna", "root (for anna)". What sudo says is a hint, not a proof: it stands in the environment. */
+void audit_person(struct buf *out);
 /* A change of this act. Any thread. */
 MUST_USE rc audit_note(const struct admin *a, const struct audit_note *n, struct err *e);
 MUST_USE rc audit_end(struct admin *a, int status, struct err *e);

@@ -28,8 +28,7 @@ static void host_name(char out[65])
             *p = '_';
 }
 
-/* "anna", "root (for anna)". What sudo says is a hint, not a proof: it stands in the environment. */
-static void person(struct buf *out)
+void audit_person(struct buf *out)
 {
     char space[4096];
     struct passwd pw, *found = NULL;
@@ -49,7 +48,7 @@ static rc append(const struct admin *a, const json_t *fields, struct err *e)
     SCOPED(buf_done) struct buf who = { 0 };
     char host[65];
     host_name(host);
-    person(&who);
+    audit_person(&who);
     TRY(folder_path(a->conf, "audit", &path, e));
     buf_addf(&path, "/%s.log", host);
     return audit_append(buf_text(&path), clock_now_us(clock_system()) / 1000, host, buf_text(&who), fields,

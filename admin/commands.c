@@ -18,6 +18,7 @@ static const struct command *const tables[] = {
     plan_commands,
     run_commands,
     user_commands,
+    invite_commands,
     move_commands,
     verify_commands,
     settle_commands,
@@ -35,6 +36,7 @@ static const struct command *const tables[] = {
 const struct command_group command_groups[] = {
     { "node", "nodes of the cluster: what is decided about them" },
     { "user", "accounts, and where they live" },
+    { "invite", "codes with which somebody may make an account" },
     { "plan", "what would be moved, and why" },
     { "run", "plans carried out" },
     { "settle", "what moves and deleted accounts left behind" },

@@ -215,13 +215,33 @@ static void say_so(struct reach *r, const struct settle_counts *counts)
     }
 }
 
+/* The directory does it; one of an older version knows no such thing. */
+static void sweep_invites(struct reach *r, const struct settle_rules *rules, struct settle_counts *counts)
+{
+    struct answer a = { .status = 0 };
+    struct err why = ERR_NONE;
+    const struct reach_call c = { .method = "POST", .path = "invites/sweep", .body = VIEW_NONE };
+    rc result = reach_directory(r, &c, &a, &why);
+    answer_done(&a);
+    if (result == RC_OK || result == RC_NOT_FOUND)
+        return;
+    settle_tell(rules, counts,
+                &(struct settle_report){ .act = SETTLE_FAILED,
+                                         .name = VIEW(""),
+                                         .intent = VIEW("invite codes"),
+                                         .node = VIEW(""),
+                                         .text = why.text });
+}
+
 rc settle_round(struct reach *r, const struct settle_rules *rules, struct settle_counts *out, struct err *e)
 {
     struct round x = { .r = r, .rules = rules, .counts = out };
     *out = (struct settle_counts){ 0 };
     TRY(subjects_each(r, "accounts?intent=1", settle_one, &x, e));
     TRY(settle_erases(r, rules, out, e));
-    if (!rules->dry_run)
-        say_so(r, out);
+    if (rules->dry_run)
+        return RC_OK;
+    sweep_invites(r, rules, out);
+    say_so(r, out);
     return RC_OK;
 }

@@ -123,7 +123,8 @@ static const struct command_option options[] = {
 const struct command settle_commands[] = {
     { .name = "settle",
       .run = settle,
-      .help = "finish or undo moves that were left half done, and erase what deleted accounts left",
+      .help =
+          "finish or undo moves that were left half done, erase what deleted accounts left, sweep old invite codes",
       .about =
           "Run it all the time on one machine at least, with --every 30s. Several do each other no harm. A move that was cut off "
           "before its flip is undone when its lease is over, one that was cut off afterwards is finished. A node that does not "

@@ -276,6 +276,64 @@ static int user_enable(struct admin *a)
     return switch_account(a, "enable");
 }
 
+/* ---- reset ---- */
+
+static rc start_reset(struct admin *a, const struct subject *s, json_t **out, struct err *e)
+{
+    SCOPED(buf_done) struct buf path = { 0 };
+    SCOPED(buf_done) struct buf body = { 0 };
+    SCOPED(answer_done) struct answer answer = { .status = 0 };
+    const char *mail = option_text(a, "mail");
+    buf_addf(&path, "accounts/%" PRId64 "/reset", s->uid);
+    if (mail) {
+        buf_add(&body, VIEW("{\"mail\":"));
+        json_put_string(&body, view_of(mail));
+        buf_addc(&body, '}');
+    }
+    TRY(ask_directory(a->ask, "POST", buf_text(&path), mail ? buf_view(&body) : VIEW_NONE, &answer, e));
+    return ask_object(&answer, out, e);
+}
+
+static rc show_reset(struct admin *a, const struct subject *s, json_t *said, struct err *e)
+{
+    const char *mail = option_text(a, "mail");
+    json_object_set_new(said, "uid", json_integer(s->uid));
+    json_object_set_new(said, "name", json_stringn(s->name.p, s->name.n));
+    if (mail)
+        json_object_set_new(said, "mail", json_string(mail));
+    else
+        json_object_set(said, "mail", json_object_get(s->entry, "mail"));
+    show_object(a, said, NULL);
+    return note(a, s, s->entry, NULL,
+                mail ? "password reset mailed, to a new address" : "password reset mailed", e);
+}
+
+/* The link goes to the account's address alone: nobody here sees it. */
+static int user_reset(struct admin *a)
+{
+    SCOPED(subject_done) struct subject s = { 0 };
+    SCOPED(json_decref) json_t *said = NULL;
+    struct err e = ERR_NONE;
+    rc r = find(a, a->argv[0], &s, &e);
+    if (r != RC_OK)
+        return admin_status(r, &e);
+    if (option_given(a, "mail")) {
+        int asked = admin_confirm(a,
+                                  "heddle-admin user reset: account %" PRId64
+                                  ", %.*s, gets the address %s; whoever reads its mails "
+                                  "can set a password.",
+                                  s.uid, VIEW_ARG(s.name), option_text(a, "mail"));
+        if (asked != EXIT_DONE)
+            return asked;
+    }
+    r = start_reset(a, &s, &said, &e);
+    if (r == RC_OK && option_given(a, "mail"))
+        spread(a, s.uid, s.name);
+    if (r == RC_OK)
+        r = show_reset(a, &s, said, &e);
+    return admin_status(r, &e);
+}
+
 /* ---- delete ---- */
 
 struct deletion {
@@ -416,6 +474,14 @@ static const struct command_option list_options[] = {
     OPTIONS_END,
 };
 
+static const struct command_option reset_options[] = {
+    { .name = "mail",
+      .type = OPTION_TEXT,
+      .value = "ADDRESS",
+      .help = "becomes the account's address first: for somebody who lost his mailbox" },
+    OPTIONS_END,
+};
+
 #define ABOUT_USER "USER is a name, an account number or a mail address."
 
 /* clang-format off */
@@ -438,6 +504,12 @@ const struct command user_commands[] = {
       .examples = { "heddle-admin user disable mallory" }, .changes = true, .run = user_disable },
     { .name = "user enable", .arguments = "USER", .least = 1, .most = 1, .help = "let a disabled user in again", .about = ABOUT_USER,
       .examples = { "heddle-admin user enable mallory" }, .changes = true, .run = user_enable },
+    { .name = "user reset", .arguments = "USER", .least = 1, .most = 1, .help = "mail a user a link with which he sets a new password",
+      .about = ABOUT_USER " The link goes to the account's mail address; neither it nor a password is ever shown here. With --mail that address is changed first, "
+               "and the old one is told: make sure whose it is.",
+      .danger = "whoever reads the mails of the new address can set a password.", .asks_itself = true, .options = reset_options,
+      .examples = { "heddle-admin user reset anna", "he lost his mailbox\nheddle-admin user reset anna --mail anna@example.org --yes" }, .changes = true,
+      .run = user_reset },
     { .name = "user delete", .arguments = "USER", .least = 1, .most = 1, .help = "delete an account and all its data, with a receipt",
       .about = ABOUT_USER " The directory notes what is to be erased and forgets the account; then his node (and every other that a move had brought his data "
                "to) erases it, cache included; then both are asked what they have. The receipt is printed and kept in admin.dir/receipts. If a node does not "
