@@ -184,8 +184,7 @@ static void wait_for_round(struct sweep *sweep)
 {
     uint64_t before = sweep_rounds(sweep);
     sweep_wake(sweep);
-    while (sweep_rounds(sweep) == before)
-        usleep(1000); /* the round tells when it is over; bounded by the test's time limit */
+    WAIT_UNTIL(sweep_rounds(sweep) != before);
 }
 
 static uint64_t left_to_purge(struct site *s)

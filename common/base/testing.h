@@ -3,6 +3,7 @@
 #ifndef HEDDLE_BASE_TESTING_H
 #define HEDDLE_BASE_TESTING_H
 
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,5 +22,14 @@
         print_error("\n");                                                                                   \
         _fail(__FILE__, __LINE__);                                                                           \
     } while (0)
+
+/* Until what another thread or process brings about is so. After a minute, which is far more than any machine takes, the test has
+ * failed. For the test's own thread. */
+#define WAIT_UNTIL(condition)                                                                                \
+    for (unsigned waited_ = 0; !(condition); waited_++) {                                                    \
+        if (waited_ == 60000)                                                                                \
+            fail_msg("after a minute still not: %s", #condition);                                            \
+        poll(NULL, 0, 1);                                                                                    \
+    }
 
 #endif

@@ -317,8 +317,7 @@ static void all_bodies_together_are_bounded(void **state)
     struct client a = dial(), b = dial();
     assert_true(client_say(&a, "PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"));
     assert_true(client_say_bytes(&a, body, 90000));
-    while (atomic_load(&server->bodies_bytes) < 90000)
-        sched_yield();
+    WAIT_UNTIL(atomic_load(&server->bodies_bytes) >= 90000);
     assert_true(client_say(&b, "PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"));
     struct said s = client_hear(&b);
     assert_int_equal(s.status, 503);

@@ -332,8 +332,7 @@ static inline void wait_entered(void)
 /* Until so many requests stand in the queue. */
 static inline void wait_depth(unsigned depth)
 {
-    while (server_queue_depth(server) != depth)
-        sched_yield();
+    WAIT_UNTIL(server_queue_depth(server) == depth);
 }
 
 #endif

@@ -111,8 +111,7 @@ static void what_is_no_mail_ends_in_failed(void **state)
     snprintf(path, sizeof(path), "%s/queue", folder);
     assert_int_equal(spool_put(path, "1700000000000-x.mail", VIEW("x\r\ny"), VIEW(""), NULL), RC_OK);
     assert_int_equal(mailer_open(&c, folder, "s@example.net", clock_system(), &m, NULL), RC_OK);
-    for (int i = 0; i < 1000 && count("failed") == 0; i++)
-        usleep(10000);
+    WAIT_UNTIL(count("failed") != 0);
     mailer_close(m);
     assert_int_equal(count("queue"), 0);
     assert_int_equal(count("failed"), 1);

@@ -2,9 +2,9 @@
 import http.client
 import json
 import os
-import time
 
 from lib import hawk
+from lib.processes import wait_until
 
 
 class NoAnswer(Exception):
@@ -63,17 +63,14 @@ class Client:
 
     def patiently(self, method, target, deadline_s=60):
         """A read that is asked again until the server is back."""
-        end = time.monotonic() + deadline_s
-        while True:
+        def answer():
             try:
                 r = self.request(method, target)
-                if r.status != 503:
-                    return r
             except NoAnswer:
-                pass
-            if time.monotonic() > end:
-                raise AssertionError(f"no answer to {target} in {deadline_s} s")
-            time.sleep(0.02)
+                return None
+            return r if r.status != 503 else None
+
+        return wait_until(answer, f"an answer to {target}", deadline_s, every_s=0.02)
 
     def everything(self):
         """All that the server holds of this user, in the oracle's form."""

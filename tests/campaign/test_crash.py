@@ -1,11 +1,11 @@
 """kill -9 of the server, and of MariaDB, at random moments of a write load: no acknowledged write is lost or altered, batches are whole
 or absent, stamps never repeat or go back. The oracle (oracle.py) tells it from the answers alone."""
 import threading
-import time
 
 import pytest
 from client import Client, NoAnswer, payload
 from conftest import FULL
+from lib.processes import wait_until
 from oracle import Ledger, Violation, Write
 
 KILLS = {"server-sqlite": 70 if FULL else 10, "server-mysql": 70 if FULL else 7, "mariadbd": 70 if FULL else 7}
@@ -98,6 +98,15 @@ class Writer(threading.Thread):
         self.settle(r)
 
 
+def await_work(writers, counts, every_s=0.005):
+    """Until each of them has had so many writes acknowledged, or one has seen a promise broken."""
+    def failures():
+        return [w.failure for w in writers if w.failure]
+
+    wait_until(lambda: failures() or all(w.ledger.counts["acked"] >= n for w, n in zip(writers, counts)), "the writers get on", 60, every_s)
+    assert not failures(), failures()
+
+
 @pytest.mark.parametrize("victim", KILLS)
 def test_nothing_acknowledged_is_lost_when_it_is_killed(victim, backends, rnd):
     stack = backends.stack("sqlite+memory" if victim == "server-sqlite" else "mysql+redis")
@@ -108,14 +117,10 @@ def test_nothing_acknowledged_is_lost_when_it_is_killed(victim, backends, rnd):
     kills = 0
     try:
         while kills < KILLS[victim]:
-            # Let every writer get something done, then strike at a random moment of the next work.
-            before = [w.ledger.counts["acked"] for w in writers]
-            end = time.monotonic() + 60
-            while any(w.failure is None and w.ledger.counts["acked"] <= n for w, n in zip(writers, before)):
-                assert time.monotonic() < end, "the writers do not get on"
-                time.sleep(0.005)
-            assert all(w.failure is None for w in writers), [w.failure for w in writers if w.failure]
-            time.sleep(rnd.random() * 0.25)
+            # Let every writer get something done, then strike after as much of the next work as chance will have it.
+            await_work(writers, [w.ledger.counts["acked"] + 1 for w in writers])
+            one = rnd.choice(writers)
+            await_work([one], [one.ledger.counts["acked"] + rnd.randrange(25)], every_s=0.001)
             process.kill()
             kills += 1
             process.start()

@@ -82,9 +82,6 @@ class Storm:
         shutil.copy(os.path.join(self.redis.folder, "dump.rdb"), self.snapshot)
 
     def restore_snapshot(self):
-        if not os.path.exists(self.snapshot):
-            self.take_snapshot()
-            time.sleep(0.5)  # let what is in it become old
         self.redis.kill()
         shutil.copy(self.snapshot, os.path.join(self.redis.folder, "dump.rdb"))
         self.redis.start()
@@ -110,10 +107,15 @@ class Storm:
                  self.refuse_writes]
         storm = subprocess.Popen([program, "storm", self.redis.socket, str(seconds), str(seed)],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.take_snapshot()
         end = time.monotonic() + seconds
         done = []
-        while time.monotonic() < end and storm.poll() is None:
-            time.sleep(0.2 + 1.5 * self.rng.random())  # clients dial again at most once a second
+        while time.monotonic() < end:
+            try:
+                storm.wait(0.2 + 1.5 * self.rng.random())  # clients dial again at most once a second
+                break
+            except subprocess.TimeoutExpired:
+                pass
             if not done:
                 done = self.rng.sample(worst, len(worst))
             thing = done.pop()

@@ -1,7 +1,5 @@
 """Every page and every flow in a real browser: with and without scripts, on a phone and on a desk, light and dark. axe-core looks at each
 page; a picture of each is kept in build/screenshots."""
-import shutil
-
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -16,7 +14,6 @@ from lib.pages import mails_of
 from lib.processes import wait_until
 
 pytestmark = [pytest.mark.one_engine("sqlite+memory"),
-              pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("chromedriver")), reason="needs Chromium"),
               pytest.mark.skipif(build_folder().name in ("asan", "tsan"), reason="takes minutes there; the other tests ask the same of the server")]
 PASSWORD, NEW, NEWER = "correct horse battery", "a new staple of hay", "a newer staple of straw"
 

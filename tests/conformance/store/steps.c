@@ -283,7 +283,7 @@ static void heads_are_listed_in_pages_by_uid(void **state)
 /* ---- the lock ---- */
 
 struct freezer {
-    atomic_bool committing, saw_it;
+    atomic_bool begun, committing, saw_it;
     rc r;
     int64_t uid;
 };
@@ -297,6 +297,7 @@ static void *freeze_elsewhere(void *arg)
     struct move m = { .uid = f->uid, .id = MOVE, .epoch = 1 };
     arena_init(&a, 1 << 20);
     f->r = store_session_open(fx.store, false, &ss, &e);
+    atomic_store(&f->begun, true);
     if (f->r == RC_OK)
         f->r = store_head_step(ss, &m, STEP_FREEZE, NULL, &a, NULL, &e);
     f->saw_it = atomic_load(&f->committing);
@@ -315,7 +316,8 @@ static void a_freeze_waits_for_the_writer_who_holds_the_head(void **state)
     struct store_txn *tx = begin(STORE_WRITE);
     OK(store_items_put(tx, VIEW("history"), &p, 1, NULL, &err));
     assert_int_equal(pthread_create(&thread, NULL, freeze_elsewhere, &f), 0);
-    for (int i = 0; i < 1000; i++)
+    WAIT_UNTIL(atomic_load(&f.begun));
+    for (int i = 0; i < 1000; i++) /* a freeze that does not wait gets the time to show it */
         sched_yield();
     atomic_store(&f.committing, true);
     commit(tx);

@@ -19,6 +19,30 @@ SHOTS = ROOT / "build" / "screenshots"
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
 
 
+class Missing(Exception):
+    """Something that these tests need is not on this machine."""
+
+
+def program(name, package):
+    path = shutil.which(name)
+    if not path:
+        raise Missing(f"{name} is not installed: apt-get install {package}, or ./bootstrap test")
+    return path
+
+
+def fetch_axe():
+    what = f"axe-core is not in {HERE / 'node_modules'}, and `npm ci` there does not bring it (it wants npm and the network, once)"
+    # npm brings certificates of its own; what this machine trusts counts too, where nothing else is said.
+    env = {"NODE_EXTRA_CA_CERTS": "/etc/ssl/certs/ca-certificates.crt", **os.environ}
+    try:
+        done = subprocess.run([program("npm", "npm"), "ci", "--no-audit", "--no-fund"], cwd=HERE, env=env, text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+    except (Missing, subprocess.TimeoutExpired) as e:
+        raise Missing(f"{what}: {e}") from None
+    if done.returncode != 0:
+        raise Missing(f"{what}:\n{done.stdout[-2000:]}")
+
+
 def axe_source():
     """The script, installed by npm at the version that package.json pins."""
     script = HERE / "node_modules" / "axe-core" / "axe.min.js"
@@ -27,11 +51,7 @@ def axe_source():
         wanted = json.load(lock)["devDependencies"]["axe-core"]
         installed = script.parent / "package.json"
         if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
-            # npm brings certificates of its own; what this machine trusts counts too, where nothing else is said.
-            env = {"NODE_EXTRA_CA_CERTS": "/etc/ssl/certs/ca-certificates.crt", **os.environ}
-            npm = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=HERE, env=env, timeout=300, text=True,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-            assert npm.returncode == 0, f"axe-core {wanted} could not be installed by npm in {HERE}:\n{npm.stdout}"
+            fetch_axe()
     return script.read_text()
 
 
@@ -39,7 +59,7 @@ class Browser:
     def __init__(self, url, folder, scripts=True, width=1280, language="en-US"):
         self.url, self.scripts, self.width = url, scripts, width
         options = Options()
-        options.binary_location = shutil.which("chromium")
+        options.binary_location = program("chromium", "chromium")
         for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
                      "--disable-background-networking", f"--lang={language}", f"--user-data-dir={folder}"):
             options.add_argument(word)
@@ -48,7 +68,7 @@ class Browser:
             prefs["profile.managed_default_content_settings.javascript"] = 2
         options.add_experimental_option("prefs", prefs)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
+        self.driver = webdriver.Chrome(service=Service(program("chromedriver", "chromium-driver")), options=options)
         self.driver.set_page_load_timeout(60)
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
                                     {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600})

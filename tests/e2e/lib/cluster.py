@@ -218,6 +218,20 @@ class Cluster:
         for node in self.nodes:
             wait_until(lambda: metric(node, "heddle_directories_heard") == count, f"{node.node_name} hears {count}", 20)
 
+    def await_word(self):
+        """Every node has acted on all that the directories have told it until now. A question that reaches a directory after this call began
+        is answered with all of it, and a node acts on an answer before it asks again: so two more questions of each to each."""
+        wanted = {n.node_name for n in self.nodes if n.running}
+        for directory in (d for d in self.directories if d.running):
+            clocks = {}  # one in each question of a life of a node
+
+            def asked_twice():
+                for line in self.ask("loads", directory):
+                    clocks.setdefault((line["node"], line["boot"]), set()).add(line["clock"])
+                return {node for (node, _), seen in clocks.items() if len(seen) > 2} >= wanted
+
+            wait_until(asked_twice, f"{directory.folder.name} is asked by all nodes", 30, every_s=0.02)
+
     # -- the operator --
 
     def admin(self, *words, expect=0):

@@ -12,7 +12,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from decimal import Decimal
 from urllib.parse import urlsplit
 
@@ -28,7 +27,6 @@ DIRECTORY_MODULES = re.compile(r"test_(tokenserver|user_api|browser)_")
 DIRECTORY_PATH = re.compile(r"/(user|misc)/|/$|/1\.0/(?!\w+/(info|storage)\b)[^/]+/")  # /1.0/sync/1.5 is the token endpoint
 STORAGE15_PATH = re.compile(r"/1\.5/")
 ACCOUNT_PATH = re.compile(r"/(?:1\.1|1\.0|1)/([^/?]+)/")
-WORD_S = 1.0  # so long it may take until nodes have heard that a password is void: docs/internal-api.md, "The bounds"
 
 
 # What is left out on a cluster, and why.
@@ -111,6 +109,7 @@ class Front:
     """What tests know as `stack.heddle`."""
 
     name = "cluster"
+    ours = True
     side = "node"  # set for each test
 
     def __init__(self, cluster, settings):
@@ -167,9 +166,8 @@ class Front:
         return self._homes[name]
 
     def account_changed(self):
-        """A password was changed, or an account deleted: nodes hear of it, within what the design promises. That they hear it, and how
-        soon, is what test_cluster_directories measures."""
-        time.sleep(WORD_S)
+        """A password was changed, or an account deleted: nodes hear of it. How soon is what test_cluster_directories measures."""
+        self.cluster.await_word()
         self._homes.clear()
 
     def connection(self, timeout_s=60):

@@ -264,15 +264,10 @@ class Admin:
 
 def await_stopped(child, timeout_s=60):
     """Until it has stopped itself; False when it ended instead."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        if child.poll() is not None:
-            return False
-        state = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        if state == "T":
-            return True
-        time.sleep(0.005)
-    raise AssertionError("it neither stops nor ends")
+    def stopped():
+        return Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    return wait_until(lambda: "ended" if child.poll() is not None else stopped() and "stopped", "it stops or ends", timeout_s, every_s=0.005) == "stopped"
 
 
 def go_on(child):
