@@ -71,9 +71,9 @@ def run(build, command, with_replica):
         r = subprocess.run([str(pathlib.Path(build) / command[0]), *command[1:]], env=env, text=True, stdin=subprocess.DEVNULL,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900)
         sys.stdout.write(r.stdout)
-        passed = re.search(r"^\[  PASSED  \] (\d+) test", r.stdout, re.M)
-        failed = re.search(r"^\[  FAILED  \] (?:tests: )?(\d+) test", r.stdout, re.M)
-        p, f = int(passed[1]) if passed else 0, int(failed[1]) if failed else 0
+        # one line of each for each group of tests
+        p = sum(map(int, re.findall(r"^\[  PASSED  \] (\d+) test", r.stdout, re.M)))
+        f = sum(map(int, re.findall(r"^\[  FAILED  \] (?:\w+: )?(\d+) test", r.stdout, re.M)))
         return p, f or int(r.returncode != 0 or p == 0)
     finally:
         if control:

@@ -1,6 +1,5 @@
 #include "fixture_ldap.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -61,6 +60,16 @@ LDAP *fixture_ldap_root(void)
     return root_of(env("HEDDLE_TEST_LDAP_PROVIDER"));
 }
 
+static bool stands_there(LDAP *ld, const char *dn)
+{
+    LDAPMessage *m = NULL;
+    int got = ldap_search_ext_s(ld, dn, LDAP_SCOPE_BASE, "(objectClass=*)", NULL, 1, NULL, NULL, NULL, 1, &m);
+    ldap_msgfree(m);
+    if (got != LDAP_NO_SUCH_OBJECT)
+        assert_int_equal(got, LDAP_SUCCESS);
+    return got == LDAP_SUCCESS;
+}
+
 void fixture_ldap_await_replica(const struct ldap_conf *c, const char *name)
 {
     LDAP *ld = root_of(env("HEDDLE_TEST_LDAP_REPLICA"));
@@ -68,15 +77,7 @@ void fixture_ldap_await_replica(const struct ldap_conf *c, const char *name)
     arena_init(&a, 1 << 16);
     view users = dn_below(&a, "ou", VIEW("users"), view_of(c->base));
     const char *dn = dn_below(&a, "uid", view_of(name), users).p;
-    int got = LDAP_NO_SUCH_OBJECT;
-    for (int tries = 0; got == LDAP_NO_SUCH_OBJECT && tries < 1000; tries++) {
-        LDAPMessage *m = NULL;
-        got = ldap_search_ext_s(ld, dn, LDAP_SCOPE_BASE, "(objectClass=*)", NULL, 1, NULL, NULL, NULL, 1, &m);
-        ldap_msgfree(m);
-        if (got == LDAP_NO_SUCH_OBJECT)
-            poll(NULL, 0, 10);
-    }
-    assert_int_equal(got, LDAP_SUCCESS);
+    WAIT_UNTIL(stands_there(ld, dn));
     ldap_unbind_ext(ld, NULL, NULL);
     arena_done(&a);
 }
@@ -200,4 +201,26 @@ void fixture_ldap_control(const char *verb, const char *server)
     close(fd);
     if (got < 2 || strncmp(answer, "ok", 2) != 0)
         fail_msg("%s %s: %s", verb, server, answer);
+}
+
+void reopen(struct fixture *f)
+{
+    struct err e = ERR_NONE;
+    backend_session_close(f->s);
+    backend_close(f->backend);
+    const struct backend_conf conf = { .ldap = f->ldap, .cost = { 64, 1, 1 }, .clock = &f->clock.clock };
+    if (backend_open(&backend_ldap, &conf, &f->backend, &e) != RC_OK)
+        fail_msg("%s", e.text);
+    assert_int_equal(backend_session_open(f->backend, &f->s, &e), RC_OK);
+}
+
+rc get(struct fixture *f, const char *name, struct account *out)
+{
+    return account_get(f->s, ACCOUNT_BY_NAME, view_of(name), &f->arena, out, NULL);
+}
+
+rc login(struct fixture *f, const char *name, const char *password)
+{
+    struct account a;
+    return account_check_password(f->s, view_of(name), view_of(password), &f->arena, &a, NULL);
 }

@@ -22,4 +22,9 @@ LDAP *fixture_ldap_root(void);
 /* Replaces one attribute of an account, behind the driver's back. */
 void fixture_ldap_set(const struct ldap_conf *c, const char *name, const char *attr, view value);
 
+/* The backend and its session anew, with the settings as they are now. */
+void reopen(struct fixture *f);
+rc get(struct fixture *f, const char *name, struct account *out);
+rc login(struct fixture *f, const char *name, const char *password);
+
 #endif

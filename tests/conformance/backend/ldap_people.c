@@ -6,28 +6,6 @@
 #define ENABLED  "512" /* userAccountControl: an ordinary account */
 #define DISABLED "514" /* … with the bit ACCOUNTDISABLE           */
 
-static void reopen(struct fixture *f)
-{
-    struct err e = ERR_NONE;
-    backend_session_close(f->s);
-    backend_close(f->backend);
-    const struct backend_conf conf = { .ldap = f->ldap, .cost = { 64, 1, 1 }, .clock = &f->clock.clock };
-    if (backend_open(&backend_ldap, &conf, &f->backend, &e) != RC_OK)
-        fail_msg("%s", e.text);
-    assert_int_equal(backend_session_open(f->backend, &f->s, &e), RC_OK);
-}
-
-static rc get(struct fixture *f, const char *name, struct account *out)
-{
-    return account_get(f->s, ACCOUNT_BY_NAME, view_of(name), &f->arena, out, NULL);
-}
-
-static rc login(struct fixture *f, const char *name, const char *password)
-{
-    struct account a;
-    return account_check_password(f->s, view_of(name), view_of(password), &f->arena, &a, NULL);
-}
-
 /* rows: attribute, value, attribute, value, NULL; values of one attribute follow each other. */
 static void put_entry(struct fixture *f, const char *dn, const char *const *rows)
 {

@@ -1,15 +1,42 @@
+/* What the parts of the suite share: it runs over fixture_driver and says what directory/backend/backend.h promises. */
 #ifndef HEDDLE_TESTS_BACKEND_SUITE_H
 #define HEDDLE_TESTS_BACKEND_SUITE_H
 
-int suite_run(void); /* over fixture_driver */
+#include <stdio.h>
 
-/* suite_invites.c: tests of that run */
-void an_invite_code_comes_back_as_it_was_added(void **state);
-void an_invite_code_is_never_written_over_another(void **state);
-void an_impossible_invite_code_is_refused(void **state);
-void a_use_is_taken_once_confirmed_or_given_back(void **state);
-void a_deleted_invite_code_takes_nobody(void **state);
-void invite_codes_are_walked_in_the_order_of_ids(void **state);
-void of_parallel_registrations_as_many_take_as_uses_were_made(void **state);
+#include "fixture.h"
+
+struct part {
+    const char *name;
+    const struct CMUnitTest *tests;
+    size_t n;
+};
+#define TEST(t) cmocka_unit_test_setup_teardown(t, fixture_setup, fixture_teardown)
+#define PART(p)                                                                                              \
+    {                                                                                                        \
+#p, p##_tests, sizeof p##_tests / sizeof p##_tests[0]                                                \
+    }
+
+extern const struct part accounts_part, leaving_part, nodes_part, invites_part;
+
+int suite_run(void);
+
+static inline bool same(view v, const char *text) /* NULL: absent */
+{
+    return text ? view_eq(v, view_of(text)) && v.p : v.p == NULL;
+}
+
+static inline rc cas1(struct fixture *f, const char *name, enum account_attr attr, const char *expected,
+                      const char *wanted)
+{
+    struct change c = fixture_change(attr, expected, wanted);
+    return account_cas(f->s, view_of(name), &c, 1, NULL);
+}
+
+/* What a visitor wrote down. */
+struct seen {
+    size_t n;
+    char text[16][128];
+};
 
 #endif

@@ -1,7 +1,7 @@
 /* Invite codes, over any driver. */
 #include <pthread.h>
 
-#include "fixture.h"
+#include "common/base/scope.h"
 #include "suite.h"
 
 static struct invite code_named(const char *id, int64_t uses)
@@ -40,7 +40,7 @@ static rc cas(struct fixture *f, const char *id, int64_t left, int64_t wanted, c
     return invite_cas(f->s, view_of(id), &c, NULL);
 }
 
-void an_invite_code_comes_back_as_it_was_added(void **state)
+static void an_invite_code_comes_back_as_it_was_added(void **state)
 {
     struct fixture *f = *state;
     struct invite full = code_named("k7qp", 3), bare = code_named("0001", 1), x;
@@ -60,7 +60,7 @@ void an_invite_code_comes_back_as_it_was_added(void **state)
     assert_int_equal(invite_get(f->s, VIEW(""), &f->arena, &x, NULL), RC_NOT_FOUND);
 }
 
-void an_invite_code_is_never_written_over_another(void **state)
+static void an_invite_code_is_never_written_over_another(void **state)
 {
     struct fixture *f = *state;
     struct invite first = code_named("k7qp", 3), second = code_named("k7qp", 5);
@@ -69,7 +69,7 @@ void an_invite_code_is_never_written_over_another(void **state)
     assert_int_equal(get(f, "k7qp").uses, 3);
 }
 
-void an_impossible_invite_code_is_refused(void **state)
+static void an_impossible_invite_code_is_refused(void **state)
 {
     struct fixture *f = *state;
     static char longer[INVITE_TEXT_MAX + 1];
@@ -97,7 +97,7 @@ void an_impossible_invite_code_is_refused(void **state)
     assert_int_equal(cas(f, "k7qp", 1, 0, "7 1", false), RC_BAD_INPUT);
 }
 
-void a_use_is_taken_once_confirmed_or_given_back(void **state)
+static void a_use_is_taken_once_confirmed_or_given_back(void **state)
 {
     struct fixture *f = *state;
     struct invite x = code_named("k7qp", 2);
@@ -119,7 +119,7 @@ void a_use_is_taken_once_confirmed_or_given_back(void **state)
     assert_int_equal(cas(f, "zzzz", 1, 0, "9 1", true), RC_NOT_FOUND);
 }
 
-void a_deleted_invite_code_takes_nobody(void **state)
+static void a_deleted_invite_code_takes_nobody(void **state)
 {
     struct fixture *f = *state;
     struct invite x = code_named("k7qp", 2);
@@ -148,7 +148,7 @@ static bool see(void *arg, const struct invite *x)
     return w->n < w->most;
 }
 
-void invite_codes_are_walked_in_the_order_of_ids(void **state)
+static void invite_codes_are_walked_in_the_order_of_ids(void **state)
 {
     struct fixture *f = *state;
     static const char *const ids[] = { "zz", "k7qp", "0001", "k7qa" };
@@ -211,7 +211,7 @@ static void *race(void *arg)
     return NULL;
 }
 
-void of_parallel_registrations_as_many_take_as_uses_were_made(void **state)
+static void of_parallel_registrations_as_many_take_as_uses_were_made(void **state)
 {
     struct fixture *f = *state;
     struct racer racers[RACERS];
@@ -233,3 +233,14 @@ void of_parallel_registrations_as_many_take_as_uses_were_made(void **state)
     x = get(f, "k7qp");
     assert_true(x.left == 0 && x.n_takers == USES);
 }
+
+static const struct CMUnitTest invites_tests[] = {
+    TEST(an_invite_code_comes_back_as_it_was_added),
+    TEST(an_invite_code_is_never_written_over_another),
+    TEST(an_impossible_invite_code_is_refused),
+    TEST(a_use_is_taken_once_confirmed_or_given_back),
+    TEST(a_deleted_invite_code_takes_nobody),
+    TEST(invite_codes_are_walked_in_the_order_of_ids),
+    TEST(of_parallel_registrations_as_many_take_as_uses_were_made),
+};
+const struct part invites_part = PART(invites);

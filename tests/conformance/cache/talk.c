@@ -6,6 +6,7 @@
  * Each line is answered with one; fill and write with "ok". */
 #include "common/base/scope.h"
 #include "conformance.h"
+#include "node/cache/era.h"
 
 #define USER 1
 
@@ -54,5 +55,6 @@ int talk_run(const char *socket, const char *scope)
     }
     cache_handle_close(h);
     cache_close(cache);
+    era_unlink(scope);
     return 0;
 }

@@ -1,0 +1,113 @@
+/* What the rule above the drivers promises: a value enters only by swap against a mark of one's own. */
+#include "world.h"
+
+static void a_reader_fills_and_the_next_one_reads(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    fill(&w, "one");
+    assert_true(reads(&w, "one"));
+    world_close(&w);
+}
+
+static void a_writer_leaves_his_value(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    fill(&w, "one");
+    write_value(&w, "two");
+    assert_true(reads(&w, "two"));
+    write_value(&w, "");
+    assert_true(reads(&w, ""));
+    world_close(&w);
+}
+
+static void between_mark_and_commit_nothing_is_read_or_filled(void **state)
+{
+    (void)state;
+    struct world w;
+    struct cache_mark reader, writer, late;
+    world_open(&w);
+    assert_false(cache_get(w.h, USER, &w.out, &reader));
+    cache_before(w.h, USER, &writer);
+    assert_false(cache_get(w.h, USER, &w.out, &late));
+    assert_string_equal(late.id, "");
+    cache_fill(w.h, USER, &reader, VIEW("old"));
+    assert_true(reads_nothing(&w));
+    cache_after(w.h, USER, &writer, VIEW("new"));
+    cache_fill(w.h, USER, &reader, VIEW("old"));
+    assert_true(reads(&w, "new"));
+    world_close(&w);
+}
+
+static void a_write_that_was_rolled_back_or_unsure_leaves_nothing(void **state)
+{
+    (void)state;
+    struct world w;
+    struct cache_mark mark;
+    world_open(&w);
+    fill(&w, "one");
+    cache_before(w.h, USER, &mark);
+    cache_after(w.h, USER, &mark, VIEW_NONE);
+    assert_true(reads_nothing(&w));
+    fill(&w, "two");
+    assert_true(reads(&w, "two"));
+    world_close(&w);
+}
+
+static void a_slow_writer_does_not_overwrite_a_later_one(void **state)
+{
+    (void)state;
+    struct world w;
+    struct cache_mark slow, fast;
+    world_open(&w);
+    cache_before(w.h, USER, &slow);
+    cache_before(w.h, USER, &fast);
+    cache_after(w.h, USER, &fast, VIEW("2"));
+    cache_after(w.h, USER, &slow, VIEW("1"));
+    assert_true(reads_nothing(&w));
+    world_close(&w);
+}
+
+static void users_do_not_meet(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    fill(&w, "one");
+    assert_false(cache_get(w.h, USER + 1, &w.out, NULL));
+    assert_false(cache_get(w.h, 471, &w.out, NULL));
+    assert_false(cache_get(w.h, 47110, &w.out, NULL));
+    assert_false(cache_get(w.h, 0, &w.out, NULL));
+    world_close(&w);
+}
+
+static void nothing_is_ever_there(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    fill(&w, "one");
+    assert_true(reads_nothing(&w));
+    write_value(&w, "two");
+    assert_true(reads_nothing(&w));
+    assert_true(cache_healthy(w.h));
+    world_close(&w);
+}
+
+static const struct CMUnitTest rule_tests[] = {
+    TEST(a_reader_fills_and_the_next_one_reads),
+    TEST(a_writer_leaves_his_value),
+    TEST(between_mark_and_commit_nothing_is_read_or_filled),
+    TEST(a_write_that_was_rolled_back_or_unsure_leaves_nothing),
+    TEST(a_slow_writer_does_not_overwrite_a_later_one),
+    TEST(users_do_not_meet),
+};
+const struct group rule_group = GROUP(rule);
+
+static const struct CMUnitTest nothing_tests[] = {
+    TEST(nothing_is_ever_there),
+};
+const struct group nothing_group = GROUP(nothing);

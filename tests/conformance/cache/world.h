@@ -1,0 +1,60 @@
+/* What the parts of the cache's suite share: the cache of one process, and what befalls a Redis. Time is a clock of the tests' own. */
+#ifndef HEDDLE_CONFORMANCE_CACHE_WORLD_H
+#define HEDDLE_CONFORMANCE_CACHE_WORLD_H
+
+#include <hiredis/hiredis.h>
+
+#include "common/base/testing.h"
+#include "node/cache/cache.h"
+
+#define USER INT64_C(4711)
+
+extern const char *driver_name, *redis_socket;
+extern redisContext *control; /* NULL without Redis      */
+extern char scope[64];        /* another for each test   */
+
+/* One cache, as one process has it. */
+struct world {
+    struct clock_fake clock;
+    struct cache *cache;
+    struct cache_handle *h;
+    struct buf out;
+};
+
+void world_open(struct world *w);
+void world_close(struct world *w);
+
+int fresh(void **state); /* of a test: an empty Redis, a scope of its own */
+int leave(void **state);
+
+bool caches(void); /* a driver that keeps anything at all */
+
+bool reads(struct world *w, const char *value);
+bool reads_nothing(struct world *w);
+void fill(struct world *w, const char *value);
+void write_value(struct world *w, const char *value);
+
+/* ---- what befalls a Redis ---- */
+
+void order(const char *command);
+void cut_all_connections(void);
+void plant_wrong_types(void); /* replaces each key by a list */
+
+/* ---- groups of tests ---- */
+
+struct group {
+    const char *name;
+    const struct CMUnitTest *tests;
+    size_t n;
+};
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fresh, leave)
+#define GROUP(g)                                                                                             \
+    {                                                                                                        \
+#g, g##_tests, sizeof g##_tests / sizeof g##_tests[0]                                                \
+    }
+
+/* driver and rule: of every driver that keeps anything; memory: of that alone; shared: of Redis; race: of all; nothing: of none. */
+extern const struct group driver_group, memory_group, redis_group, rule_group, shared_group, race_group,
+    nothing_group;
+
+#endif
