@@ -1,23 +1,7 @@
 #include "common/auth/basic.h"
 
 #include "common/base/encode.h"
-#include "common/base/testing.h"
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
+#include "common/base/testing_arena.h"
 
 static view header_of(const char *scheme, view plain)
 {
@@ -151,5 +135,5 @@ int main(void)
         cmocka_unit_test(an_account_gives_the_name_that_clients_derive),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

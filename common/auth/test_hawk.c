@@ -5,27 +5,11 @@
 #include "common/auth/token.h"
 #include "common/base/encode.h"
 #include "common/base/json.h"
-#include "common/base/testing.h"
+#include "common/base/testing_arena.h"
 
 #define WINDOW_S INT64_C(31449600)
 #define KEY      VIEW("plain-demo-key-0001")
 #define MAC      "S4rwSY6Ve6zXYzfqChyWUpXu7KXykmZqav6cwHAIgR4="
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, (size_t)8 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
 
 static struct hawk_request sample(void)
 {
@@ -665,5 +649,5 @@ int main(void)
         cmocka_unit_test(token_key_and_signature_together_are_judged_as_expected),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

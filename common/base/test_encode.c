@@ -1,23 +1,7 @@
 #include "common/base/encode.h"
 
 #include "common/base/rand.h"
-#include "common/base/testing.h"
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, (size_t)16 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
+#include "common/base/testing_arena.h"
 
 /* RFC 4648 10 */
 static const struct {
@@ -241,5 +225,5 @@ int main(void)
         cmocka_unit_test(utf8_is_what_rfc_3629_says),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

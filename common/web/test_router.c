@@ -1,6 +1,6 @@
 #include "common/web/router.h"
 
-#include "common/base/testing.h"
+#include "common/base/testing_arena.h"
 
 static rc nothing(struct request *rq, struct err *e)
 {
@@ -63,8 +63,6 @@ struct found {
     size_t n;
     unsigned allow;
 };
-
-static struct arena arena;
 
 static struct found find(enum method m, view path, const char *base, bool internal)
 {
@@ -226,20 +224,6 @@ static void methods_are_known_by_their_exact_names(void **state)
     assert_int_equal(method_parse(VIEW("")), METHOD_OTHER);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,5 +236,5 @@ int main(void)
         cmocka_unit_test(methods_are_known_by_their_exact_names),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

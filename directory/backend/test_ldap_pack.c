@@ -1,8 +1,6 @@
 #include "directory/backend/ldap_pack.h"
 
-#include "common/base/testing.h"
-
-static struct arena arena;
+#include "common/base/testing_arena.h"
 
 /* An entry as the server would send it: what was packed, with the names in another case of letters. */
 static struct ldap_entry entry_of(const struct mods *m)
@@ -144,20 +142,6 @@ static void a_change_deletes_what_it_expects_and_adds_what_it_wants(void **state
     assert_null(only_if);
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
-
 static void an_invite_code_is_read_as_it_was_packed(void **state)
 {
     (void)state;
@@ -191,5 +175,5 @@ int main(void)
         cmocka_unit_test(an_entry_that_is_not_ours_is_refused),
         cmocka_unit_test(a_change_deletes_what_it_expects_and_adds_what_it_wants),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }

@@ -2,7 +2,7 @@
 
 #include <ldap.h>
 
-#include "common/base/testing.h"
+#include "common/base/testing_arena.h"
 
 static const struct {
     view value;
@@ -20,8 +20,6 @@ static const struct {
     { { "\xc3\xa9\xff", 3 }, "\\c3\\a9\\ff" },
     { { "", 0 }, "" },
 };
-
-static struct arena arena;
 
 static void filters_hold_values_and_nothing_else(void **state)
 {
@@ -93,20 +91,6 @@ static void names_that_differ_in_a_byte_differ_in_ldap(void **state)
         assert_false(name_decode(&arena, view_of(broken[i]), &got));
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 1 << 20);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,5 +99,5 @@ int main(void)
         cmocka_unit_test(every_byte_is_one_value),
         cmocka_unit_test(names_that_differ_in_a_byte_differ_in_ldap),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, arena_setup, arena_teardown);
 }
