@@ -122,29 +122,24 @@ static bool loopback(view host)
            view_eq(host, VIEW("localhost"));
 }
 
+static bool listens_here_alone(const char *listen)
+{
+    SCOPED(buf_done) struct buf url = { 0 };
+    struct url_parts u;
+    buf_addf(&url, "http://%s", listen);
+    return url_cut(buf_view(&url), &u) && loopback(u.host);
+}
+
 /* The public URL is the truth for Hawk and for every link: it is given, or it is the loopback address we listen at. */
 static rc settle_url(struct box *b, struct err *e)
 {
-    struct url_parts u;
-    free(b->url);
-    b->url = NULL;
-    if (b->public.url[0] != '\0') {
-        if (!url_cut(view_of(b->public.url), &u))
-            return fail(e, RC_BAD_INPUT, RESP_GENERIC,
-                        "public.url is \"%s\": must be an address like https://sync.example.net",
-                        b->public.url);
-        b->url = text("%s%s", b->public.url, "");
-        for (size_t n = strlen(b->url); b->url[n - 1] == '/'; n--)
-            b->url[n - 1] = '\0';
-        return RC_OK;
-    }
-    b->url = text("%s://%s", b->public.tls_cert[0] ? "https" : "http", b->public.listen);
-    if (!url_cut(view_of(b->url), &u) || !loopback(u.host))
+    if (b->public.url[0] == '\0' && !listens_here_alone(b->public.listen))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "listening at %s, beyond this machine, needs the address that browsers use: "
                     "--public-url https://sync.example.net (key public.url)",
                     b->public.listen);
-    return RC_OK;
+    free(b->url);
+    return program_public_url(&b->public, &b->url, e);
 }
 
 /* The directory writes the node's own URL into tokens, the node compares it byte for byte. */

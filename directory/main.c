@@ -52,29 +52,11 @@ struct app {
     struct server *public_server, *internal_server;
 };
 
-static rc settle_url(struct app *a, struct err *e)
-{
-    struct url_parts u;
-    char *url = NULL;
-    if (a->public.url[0] != '\0')
-        url = mem_need(strdup(a->public.url));
-    else if (asprintf(&url, "%s://%s", a->public.tls_cert[0] ? "https" : "http", a->public.listen) < 0)
-        url = mem_need(NULL);
-    free(a->url);
-    a->url = url;
-    if (!url_cut(view_of(url), &u) || url[strlen(url) - 1] == '/')
-        return fail(
-            e, RC_BAD_INPUT, RESP_GENERIC,
-            "public.url is \"%s\"%s: must be the address that clients use, like https://sync.example.net, "
-            "without a slash at its end",
-            url, a->public.url[0] ? "" : " (made of public.listen)");
-    return RC_OK;
-}
-
 static rc check(void *arg, struct err *e)
 {
     struct app *a = arg;
-    TRY(settle_url(a, e));
+    free(a->url);
+    TRY(program_public_url(&a->public, &a->url, e));
     TRY(server_check(&a->public, e));
     TRY(server_check(&a->internal, e));
     if (strcmp(a->conf.backend, "ldap") == 0)
@@ -111,14 +93,8 @@ static rc start(void *arg, struct err *e)
                        &a->directory, e));
     directory_mount(a->directory, &mounts[0]);
     directory_internal_mount(a->directory, &mounts[1]);
-    if (a->internal.listen[0] != '\0') {
-        TRY(server_open(&a->internal, true, mounts, 2, clock_system(), &a->internal_server, e));
-        LOG(LOG_INFO, "listening", LOG_S("what", "internal"), LOG_S("url", server_url(a->internal_server)));
-    }
-    TRY(server_open(&a->public, false, mounts, 1, clock_system(), &a->public_server, e));
-    LOG(LOG_INFO, "listening", LOG_S("what", "public"), LOG_S("url", server_url(a->public_server)),
-        LOG_I("port", server_port(a->public_server)));
-    return RC_OK;
+    TRY(program_listen(&a->internal, true, mounts, 2, &a->internal_server, e));
+    return program_listen(&a->public, false, mounts, 1, &a->public_server, e);
 }
 
 static rc reload(void *arg, void *const *fresh, struct err *e)

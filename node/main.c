@@ -32,35 +32,6 @@ enum group {
     N_GROUPS
 };
 
-/* What clients sign: the URL that was set, or the address that we listen at. */
-static rc settle_url(struct app *a, struct err *e)
-{
-    struct url_parts u;
-    char *url = NULL;
-
-    if (a->public.url[0] != '\0')
-        url = mem_need(strdup(a->public.url));
-    else if (asprintf(&url, "%s://%s", a->public.tls_cert[0] != '\0' ? "https" : "http", a->public.listen) <
-             0)
-        url = mem_need(NULL);
-    free(a->url);
-    a->url = url;
-    size_t n = strlen(url);
-    while (n > 0 && url[n - 1] == '/')
-        url[--n] = '\0';
-    if (!url_cut(view_of(url), &u) || u.port == 0)
-        return fail(
-            e, RC_BAD_INPUT, RESP_GENERIC,
-            "public.url is \"%s\"%s: must be the address that clients use, like https://sync.example.net",
-            url, a->public.url[0] != '\0' ? "" : " (made of public.listen)");
-    if (a->public.url[0] == '\0' && (view_eq(u.host, VIEW("0.0.0.0")) || view_eq(u.host, VIEW("[::]"))))
-        return fail(
-            e, RC_BAD_INPUT, RESP_GENERIC,
-            "listening at %s, at all addresses, needs the one that clients use and sign: set public.url",
-            a->public.listen);
-    return RC_OK;
-}
-
 /* What our calls are signed for (server.h): the URL that was set, the address that we listen at, or a socket's path. */
 static void settle_internal(struct app *a)
 {
@@ -90,7 +61,8 @@ static rc check(void *arg, struct err *e)
 {
     struct app *a = arg;
 
-    TRY(settle_url(a, e));
+    free(a->url);
+    TRY(program_public_url(&a->public, &a->url, e));
     settle_internal(a);
     TRY(server_check(&a->public, e));
     TRY(server_check(&a->internal, e));
@@ -108,14 +80,8 @@ static rc start(void *arg, struct err *e)
     node_mount(a->node, &public[0]);
     node_home_mount(a->node, &public[1]);
     node_internal_mount(a->node, &internal[0]);
-    if (a->internal.listen[0] != '\0') {
-        TRY(server_open(&a->internal, true, internal, 1, clock_system(), &a->internal_server, e));
-        LOG(LOG_INFO, "listening", LOG_S("what", "internal"), LOG_S("url", server_url(a->internal_server)));
-    }
-    TRY(server_open(&a->public, false, public, 2, clock_system(), &a->public_server, e));
-    LOG(LOG_INFO, "listening", LOG_S("what", "public"), LOG_S("url", server_url(a->public_server)),
-        LOG_I("port", server_port(a->public_server)));
-    return RC_OK;
+    TRY(program_listen(&a->internal, true, internal, 1, &a->internal_server, e));
+    return program_listen(&a->public, false, public, 2, &a->public_server, e);
 }
 
 static rc reload(void *arg, void *const *fresh, struct err *e)

@@ -6,9 +6,9 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "common/base/mem.h"
 #include "common/base/scope.h"
 #include "common/web/ops.h"
-#include "common/web/server.h"
 
 /* How often a small program gives back what it does not need. */
 #define TIDY_EVERY_S 20
@@ -243,4 +243,46 @@ int program_main(const struct program *p, int argc, char **argv)
     }
     conf_free(conf);
     return status;
+}
+
+/* ---- what start and check of most programs do ---- */
+
+rc program_public_url(const struct server_conf *public, char **out, struct err *e)
+{
+    bool given = public->url[0] != '\0';
+    struct url_parts u;
+    char *url = NULL;
+    if (given)
+        url = mem_need(strdup(public->url));
+    else if (asprintf(&url, "%s://%s", public->tls_cert[0] != '\0' ? "https" : "http", public->listen) < 0)
+        url = mem_need(NULL);
+    for (size_t n = strlen(url); n > 0 && url[n - 1] == '/';)
+        url[--n] = '\0';
+    *out = url;
+    if (!url_cut(view_of(url), &u) || u.port == 0)
+        return fail(
+            e, RC_BAD_INPUT, RESP_GENERIC,
+            "public.url is \"%s\"%s: must be the address that clients use, like https://sync.example.net",
+            url, given ? "" : " (made of public.listen)");
+    if (!given &&
+        (view_eq(u.host, VIEW("0.0.0.0")) || view_eq(u.host, VIEW("[::]")) || view_eq(u.host, VIEW("*"))))
+        return fail(
+            e, RC_BAD_INPUT, RESP_GENERIC,
+            "listening at %s, at all addresses, needs the one that clients use and sign: set public.url",
+            public->listen);
+    return RC_OK;
+}
+
+rc program_listen(const struct server_conf *conf, bool internal, const struct mount *mounts, size_t n,
+                  struct server **out, struct err *e)
+{
+    if (conf->listen[0] == '\0')
+        return RC_OK;
+    TRY(server_open(conf, internal, mounts, n, clock_system(), out, e));
+    if (internal)
+        LOG(LOG_INFO, "listening", LOG_S("what", "internal"), LOG_S("url", server_url(*out)));
+    else
+        LOG(LOG_INFO, "listening", LOG_S("what", "public"), LOG_S("url", server_url(*out)),
+            LOG_I("port", server_port(*out)));
+    return RC_OK;
 }

@@ -12,6 +12,7 @@
 #include "common/base/conf.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/web/server.h"
 
 /* Keys of [log]; program_main adds them to each program's own. */
 struct log_conf {
@@ -65,5 +66,13 @@ enum program_exit { PROGRAM_DONE = 0, PROGRAM_FAILED = 1, PROGRAM_MISUSED = 2 };
 
 /* The whole of main(). */
 int program_main(const struct program *p, int argc, char **argv);
+
+/* For `check`: the address that clients use and sign, without slashes at its end. It is public.url, or else made of the one address
+ * that public.listen names. The caller frees *out, which is also set where the answer is RC_BAD_INPUT. */
+MUST_USE rc program_public_url(const struct server_conf *public, char **out, struct err *e);
+
+/* For `start`: opens a listener and says so in the log. An empty `listen` means that there shall be none: *out stays as it is. */
+MUST_USE rc program_listen(const struct server_conf *conf, bool internal, const struct mount *mounts,
+                           size_t n, struct server **out, struct err *e);
 
 #endif
