@@ -48,9 +48,7 @@ static int drain_with(struct admin *a, enum plan_kind kind, const char *change)
 {
     SCOPED(json_decref) json_t *plan = NULL;
     struct err e = ERR_NONE;
-    rc r = plan_make(a, kind, 0, &plan, &e);
-    if (r == RC_OK && option_given(a, "save"))
-        r = plan_save(option_text(a, "save"), plan, &e);
+    rc r = plan_make_and_save(a, kind, &plan, &e);
     if (r != RC_OK)
         return admin_status(r, &e);
     int status = run_plan_ask(a, plan);

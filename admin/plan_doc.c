@@ -254,6 +254,12 @@ rc plan_save(const char *path, const json_t *plan, struct err *e)
     return folder_write(path, buf_view(&text), e);
 }
 
+rc plan_make_and_save(struct admin *a, enum plan_kind kind, json_t **out, struct err *e)
+{
+    TRY(plan_make(a, kind, 0, out, e));
+    return option_given(a, "save") ? plan_save(option_text(a, "save"), *out, e) : RC_OK;
+}
+
 /* ---- showing ---- */
 
 static const struct column move_columns[] = {

@@ -37,6 +37,8 @@ const char *plan_kind_name(enum plan_kind k);
 /* Surveys and plans as the options and arguments of a's command say (arguments begin at `first`). *out: json_decref.
  * RC_BAD_INPUT, RC_NOT_FOUND: arguments; RC_AWAY: somebody who is needed does not answer. */
 MUST_USE rc plan_make(struct admin *a, enum plan_kind kind, int first, json_t **out, struct err *e);
+/* The same of a command whose arguments are all of the plan, and into the file that --save names. */
+MUST_USE rc plan_make_and_save(struct admin *a, enum plan_kind kind, json_t **out, struct err *e);
 /* A saved one. RC_BAD_INPUT: the file holds none. */
 MUST_USE rc plan_load(const char *path, json_t **out, struct err *e);
 MUST_USE rc plan_save(const char *path, const json_t *plan, struct err *e);

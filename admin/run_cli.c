@@ -108,9 +108,7 @@ static int make_and_run(struct admin *a, enum plan_kind kind)
 {
     SCOPED(json_decref) json_t *plan = NULL;
     struct err e = ERR_NONE;
-    rc r = plan_make(a, kind, 0, &plan, &e);
-    if (r == RC_OK && option_given(a, "save"))
-        r = plan_save(option_text(a, "save"), plan, &e);
+    rc r = plan_make_and_save(a, kind, &plan, &e);
     if (r != RC_OK)
         return admin_status(r, &e);
     int status = run_plan(a, plan);
