@@ -1,6 +1,7 @@
 #!/bin/bash
-# tests/lint/run.sh [FILE …]: clang-tidy (.clang-tidy) and cppcheck (tests/lint/cppcheck.txt) over each of our source files, or
-# over those named; two at a time. What they say of a file is printed with it; then "N passed, N failed", one for each file.
+# tests/lint/run.sh [FILE …]: clang-tidy (.clang-tidy), cppcheck (tests/lint/cppcheck.txt) and clang-format (.clang-format) over each of
+# our source files, or over those named; two at a time. What they say of a file is printed with it; then "N passed, N failed", one for
+# each file. Headers are not asked about their format: their tables of comments are aligned by hand.
 # Needs build/release/compile_commands.json, which it makes if it is missing.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
@@ -19,6 +20,7 @@ check_file() {
         --suppressions-list=tests/lint/cppcheck.txt --template=gcc -D_GNU_SOURCE -I. --include=common/base/banned.h \
         --include=tests/lint/cppcheck.h "$file" \
         >>"$log" 2>&1 || bad=1
+    clang-format --dry-run -Werror "$file" >>"$log" 2>&1 || bad=1
     rm -f "$log.err"
     if [ $bad -eq 0 ]; then
         rm -f "$log"
