@@ -2,7 +2,6 @@
 import os
 import random
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 from lib.heddle import ENGINES, Backends  # noqa: E402
 from lib.processes import make_temp_folder  # noqa: E402
+from lib.template import pytest_configure, pytest_configure_node, pytest_unconfigure, template_of  # noqa: E402, F401
 
 FULL = bool(os.environ.get("HEDDLE_FULL"))
 
@@ -28,7 +28,7 @@ def backends(request):
     """Fresh processes for one test; all of them are ended after it."""
     import shutil
     folder = make_temp_folder()
-    b = Backends(folder, Path(tempfile.gettempdir()) / f"heddle-template-{os.getuid()}-{os.getppid()}")
+    b = Backends(folder, template_of(request.config))
     failed_before = request.session.testsfailed
     yield b
     if request.session.testsfailed != failed_before or getattr(request.node, "rep_failed", False):

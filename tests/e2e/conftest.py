@@ -5,11 +5,15 @@ import shutil
 
 import pytest
 
+from lib import template
 from lib.heddle import ENGINES, Backends, build_folder, on_cluster
 from lib.processes import OUT, make_temp_folder
 
+pytest_configure_node, pytest_unconfigure = template.pytest_configure_node, template.pytest_unconfigure
+
 
 def pytest_configure(config):
+    template.pytest_configure(config)
     config.addinivalue_line("markers", "one_engine(name): runs on that engine alone")
     if not hasattr(config, "workerinput"):  # not in a worker of xdist
         shutil.rmtree(OUT, ignore_errors=True)
@@ -49,15 +53,12 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture(scope="session")
-def worker(request, tmp_path_factory):
+def worker(request):
     """The backends of this worker. On a failure their logs are kept in tests/out/."""
     if not (build_folder() / "heddle").exists():
         pytest.exit(f"no program {build_folder() / 'heddle'}; build it or set HEDDLE_BUILD", 3)
-    template = tmp_path_factory.getbasetemp()
-    if hasattr(request.config, "workerinput"):
-        template = template.parent  # shared by the workers of one run
     folder = make_temp_folder()
-    backends = Backends(folder, template / "mariadb")
+    backends = Backends(folder, template.template_of(request.config))
     yield backends
     bad = backends.close()
     if bad or request.config.stash.get(_failed, False):

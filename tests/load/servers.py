@@ -82,6 +82,7 @@ class Floor(Subject):
 
 class Node(Subject):
     name = "heddle-node"
+    ours = True
 
     def __init__(self, folder, engine, mariadb, redis, settings=None, label=None):
         store, _, cache = engine.partition("+")
@@ -140,5 +141,6 @@ class Machine:
                     bad.append(f"{p.label} ended with {code}: {p.log_tail()}")
             else:
                 p.kill()
+            p.forget_shared_memory()
         shutil.rmtree(self.folder, ignore_errors=True)
         return bad

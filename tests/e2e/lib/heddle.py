@@ -50,6 +50,7 @@ class Heddle(Process):
     them. Its wall clock is the real one plus `ahead_s`."""
 
     name = "heddle"
+    ours = True
 
     def __init__(self, folder, settings):
         super().__init__(folder)
@@ -58,7 +59,6 @@ class Heddle(Process):
         self.clock_file = self.folder / "clock"
         self.ahead_s = 0.0
         self.port = None
-        self.shared_memory = set()
 
     # -- life --
 
@@ -113,23 +113,7 @@ class Heddle(Process):
 
     def _start(self, timeout_s):
         self.write_settings()
-        super().start(timeout_s)
-        self.shared_memory |= set(re.findall(r"/dev/shm/heddle-(?:era|store)-\S+", "\n".join(self._open_files())))
-        return self
-
-    def _open_files(self):
-        """Everything it has mapped or open; it goes on opening and closing while we look."""
-        yield Path(f"/proc/{self.pid}/maps").read_text()
-        for fd in os.scandir(f"/proc/{self.pid}/fd"):
-            try:
-                yield os.readlink(fd.path)
-            except FileNotFoundError:
-                pass
-
-    def forget_shared_memory(self):
-        """Removes what processes of a node share and what outlives them on purpose: nobody will start this one again."""
-        for path in self.shared_memory:
-            Path(path).unlink(missing_ok=True)
+        return super().start(timeout_s)
 
     def ready(self):
         try:
@@ -313,7 +297,7 @@ class Backends:
         """Ends everything; gives the names of servers that did not end cleanly."""
         bad = []
         for p in reversed(self.processes):
-            if hasattr(p, "forget_shared_memory") and p.running:
+            if p.ours and p.running:
                 try:
                     code = p.stop()
                 except AssertionError as e:
@@ -323,6 +307,6 @@ class Backends:
             else:
                 p.resume()
                 p.kill()
-            if hasattr(p, "forget_shared_memory"):
+            if p.ours:
                 p.forget_shared_memory()
         return bad

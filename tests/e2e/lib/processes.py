@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -77,6 +78,7 @@ class Process:
     """One child process with a log file. Subclasses say what to run and how to see that it is ready."""
 
     name = "process"
+    ours = False  # True: a program of Heddle, which must end cleanly and may leave shared memory
     own_session = False  # True: a Ctrl-C at the terminal is for its parent alone
 
     def __init__(self, folder):
@@ -84,6 +86,7 @@ class Process:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / f"{self.name}.log"
         self.child = None
+        self.shared_memory = set()
 
     def argv(self):
         raise NotImplementedError
@@ -123,7 +126,23 @@ class Process:
         except BaseException:
             self.kill()
             raise
+        if self.ours:
+            self.shared_memory |= set(re.findall(r"/dev/shm/heddle-(?:era|store)-\S+", "\n".join(self._open_files())))
         return self
+
+    def _open_files(self):
+        """Everything it has mapped or open; it goes on opening and closing while we look."""
+        yield Path(f"/proc/{self.pid}/maps").read_text()
+        for fd in os.scandir(f"/proc/{self.pid}/fd"):
+            try:
+                yield os.readlink(fd.path)
+            except FileNotFoundError:
+                pass
+
+    def forget_shared_memory(self):
+        """Removes what processes of a node share and what outlives them on purpose: nobody will start this one again."""
+        for path in self.shared_memory:
+            Path(path).unlink(missing_ok=True)
 
     @staticmethod
     def _in_child():
