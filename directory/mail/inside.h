@@ -28,7 +28,8 @@ MUST_USE rc spool_put(const char *dir, const char *name, view head, view body, s
 MUST_USE rc spool_list(const char *dir, char (**out)[SPOOL_NAME], size_t *out_n, struct err *e);
 /* Appends the file. RC_NOT_FOUND; RC_BROKEN: larger than SPOOL_FILE_MAX; RC_AWAY. */
 MUST_USE rc spool_read(const char *dir, const char *name, struct buf *out, struct err *e);
-void spool_drop(const char *dir, const char *name);
+/* false: it stays where it is; errno says why. */
+bool spool_drop(const char *dir, const char *name);
 bool spool_move(const char *from, const char *to, const char *name);
 /* Removes the oldest beyond `kept`. */
 void spool_trim(const char *dir, int64_t kept);

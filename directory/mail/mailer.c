@@ -31,7 +31,7 @@ struct mailer {
     const struct clock *clock;
     struct smtp *smtp;
     metric sent, later, gave_up;
-    int lock_fd; /* -1: another process sends */
+    int lock_fd; /* of those who share the folder, one holds it and sends */
 
     pthread_t thread;
     bool started, stop; /* stop: atomic */
@@ -77,7 +77,7 @@ static int64_t backoff_us(int tries, int first_s, int longest_s)
     return (s < longest_s ? s : longest_s) * INT64_C(1000000);
 }
 
-static void put_off(struct mailer *m, const char *name)
+static struct waiting *waiting_add(struct mailer *m, const char *name)
 {
     struct waiting *w = waiting_of(m, name);
     if (!w) {
@@ -86,18 +86,33 @@ static void put_off(struct mailer *m, const char *name)
         *w = (struct waiting){ .tries = 0 };
         snprintf(w->name, sizeof(w->name), "%s", name);
     }
+    return w;
+}
+
+static void put_off(struct mailer *m, const char *name)
+{
+    struct waiting *w = waiting_add(m, name);
     w->tries++;
     w->next_us = clock_mono_us(m->clock) + backoff_us(w->tries, WAIT_FIRST_S, WAIT_LONGEST_S);
+}
+
+/* It has left the queue; or, where its file cannot leave it, this process does not touch it again: it would be sent every second. */
+static void settle(struct mailer *m, const char *name, bool left)
+{
+    if (left) {
+        waiting_drop(m, name);
+        return;
+    }
+    LOG(LOG_ERROR, "a mail that is dealt with stays in the queue", LOG_S("file", name),
+        LOG_S("why", strerror(errno)));
+    waiting_add(m, name)->next_us = INT64_MAX;
 }
 
 static void give_up(struct mailer *m, const char *name, const char *why)
 {
     LOG(LOG_ERROR, "a mail was given up", LOG_S("file", name), LOG_S("why", why));
     metric_add(m->gave_up, 1);
-    waiting_drop(m, name);
-    if (!spool_move(m->queue, m->failed, name))
-        LOG(LOG_ERROR, "a mail cannot be moved to failed/", LOG_S("file", name),
-            LOG_S("why", strerror(errno)));
+    settle(m, name, spool_move(m->queue, m->failed, name));
     spool_trim(m->failed, m->conf.kept);
 }
 
@@ -126,8 +141,7 @@ static bool send_one(struct mailer *m, const char *name)
     }
     switch (smtp_send(m->smtp, m->sender, to, message, &m->stop, &e)) {
     case SMTP_SENT:
-        spool_drop(m->queue, name);
-        waiting_drop(m, name);
+        settle(m, name, spool_drop(m->queue, name));
         metric_add(m->sent, 1);
         m->down_tries = 0;
         return true;
@@ -162,14 +176,13 @@ static void look(struct mailer *m)
     char(*names)[SPOOL_NAME] = NULL;
     size_t n = 0;
     struct err e = ERR_NONE;
-    if (m->lock_fd < 0 || flock(m->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return;
+    bool ours = flock(m->lock_fd, LOCK_EX | LOCK_NB) == 0;
     if (spool_list(m->queue, &names, &n, &e) != RC_OK) {
         LOG(LOG_WARN, "the mail queue cannot be read", LOG_S("why", e.text));
         return;
     }
     __atomic_store_n(&m->depth, (unsigned)n, __ATOMIC_RELAXED);
-    for (size_t i = 0; i < n && !stopping(m); i++) {
+    for (size_t i = 0; ours && i < n && !stopping(m); i++) {
         const struct waiting *w = waiting_of(m, names[i]);
         int64_t now_us = clock_mono_us(m->clock);
         if (now_us < m->down_until_us)

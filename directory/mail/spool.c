@@ -150,11 +150,11 @@ rc spool_read(const char *dir, const char *name, struct buf *out, struct err *e)
     return got == want ? RC_OK : trouble(e, RC_AWAY, "read", dir, name);
 }
 
-void spool_drop(const char *dir, const char *name)
+bool spool_drop(const char *dir, const char *name)
 {
     SCOPED(buf_done) struct buf path = { 0 };
     buf_addf(&path, "%s/%s", dir, name);
-    unlink(buf_text(&path));
+    return unlink(buf_text(&path)) == 0 || errno == ENOENT;
 }
 
 bool spool_move(const char *from, const char *to, const char *name)
@@ -173,6 +173,6 @@ void spool_trim(const char *dir, int64_t kept)
     if (spool_list(dir, &names, &n, NULL) != RC_OK)
         return;
     for (size_t i = 0; i < n && (int64_t)(n - i) > kept; i++)
-        spool_drop(dir, names[i]);
+        (void)spool_drop(dir, names[i]); /* else at the next trimming */
     free(names);
 }

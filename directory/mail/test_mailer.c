@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/base/log.h"
+#include "common/base/metrics.h"
 #include "common/base/testing.h"
 #include "directory/mail/inside.h"
 
@@ -117,6 +118,59 @@ static void what_is_no_mail_ends_in_failed(void **state)
     assert_int_equal(count("failed"), 1);
 }
 
+static void put_no_mail(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/queue", folder);
+    assert_int_equal(spool_put(path, name, VIEW("x\r\ny"), VIEW(""), NULL), RC_OK);
+}
+
+static void a_mail_that_cannot_leave_the_queue_is_dealt_with_once(void **state)
+{
+    struct mailer *m;
+    struct mail_conf c = conf("smtp");
+    char path[128];
+    metric given_up = metric_counter("heddle_mails_total", "result=\"failed\"", "");
+    uint64_t before = metric_value(given_up);
+    (void)state;
+    assert_int_equal(spool_prepare(folder, NULL), RC_OK);
+    put_no_mail("1700000000000-x.mail");
+    snprintf(path, sizeof(path), "%s/failed/1700000000000-x.mail", folder);
+    assert_int_equal(mkdir(path, 0700), 0); /* no file takes the place of a folder */
+    assert_int_equal(mailer_open(&c, folder, "s@example.net", clock_system(), &m, NULL), RC_OK);
+    WAIT_UNTIL(metric_value(given_up) == before + 1);
+    put_no_mail("1700000000001-y.mail"); /* the next look comes to both */
+    WAIT_UNTIL(count("failed") == 2);
+    mailer_close(m);
+    assert_int_equal(metric_value(given_up), before + 2);
+    assert_int_equal(count("queue"), 1);
+}
+
+/* A process that shares the folder and does not send: what the other one brought away waits no longer. */
+static void the_queue_is_counted_by_those_who_do_not_send(void **state)
+{
+    struct mailer *sends, *waits;
+    struct mail_conf c = conf("smtp");
+    char(*names)[SPOOL_NAME] = NULL, path[128];
+    size_t n = 0;
+    (void)state;
+    assert_int_equal(mailer_open(&c, folder, "s@example.net", clock_system(), &sends, NULL), RC_OK);
+    assert_int_equal(mailer_send(sends, &one, NULL), RC_OK);
+    WAIT_UNTIL(mailer_waiting(sends) == 1); /* it has looked, so it holds the lock */
+    assert_int_equal(mailer_open(&c, folder, "s@example.net", clock_system(), &waits, NULL), RC_OK);
+    assert_int_equal(mailer_send(waits, &one, NULL), RC_OK);
+    WAIT_UNTIL(mailer_waiting(waits) == 2);
+    assert_int_equal(mailer_send(waits, &one, NULL), RC_BUSY);
+    snprintf(path, sizeof(path), "%s/queue", folder);
+    assert_int_equal(spool_list(path, &names, &n, NULL), RC_OK);
+    for (size_t i = 0; i < n; i++)
+        assert_true(spool_drop(path, names[i]));
+    free(names);
+    WAIT_UNTIL(mailer_send(waits, &one, NULL) == RC_OK);
+    mailer_close(waits);
+    mailer_close(sends);
+}
+
 static void settings_are_checked_by_name(void **state)
 {
     struct err e = ERR_NONE;
@@ -148,6 +202,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_folder_keeps_the_newest_mails, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_taken_outlives_the_process, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_mail_ends_in_failed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_mail_that_cannot_leave_the_queue_is_dealt_with_once, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_queue_is_counted_by_those_who_do_not_send, setup, teardown),
         cmocka_unit_test(settings_are_checked_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
