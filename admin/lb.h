@@ -20,7 +20,7 @@ struct ask;
 /* Which of the two keys a user is found by. */
 enum lb_proto { LB_15, LB_11, LB_PROTOS };
 
-/* Rows from a key (uid or name as text) to a node, sorted by key; in the order of bytes. */
+/* Rows from a key to a node, sorted by key; in the order of bytes. */
 struct lb_row {
     char *key;
     int node; /* index in the model */
@@ -36,6 +36,27 @@ void lb_table_sort(struct lb_table *t);                       /* … once; of eq
 int lb_table_find(const struct lb_table *t, view key);        /* the node; -1: no row */
 /* Sets the row, or with node -1 removes it; true: something changed. */
 bool lb_table_set(struct lb_table *t, view key, int node);
+
+/* ---- users with a row of their own (lb_users.c) ---- */
+
+/* A user in all maps: "15:<uid>" or "11:<name>". */
+enum { LB_KEY = 264 };
+void lb_user_key(enum lb_proto p, view uid_or_name, char out[LB_KEY]);
+
+/* Their rows lie in many small tables, by a hash of the key that balancers compute as well: HAProxy up to 2.8 walks over all rows of a map
+ * to change one, and answers nobody meanwhile. */
+enum { LB_SHARDS = 64 };
+struct lb_users {
+    struct lb_table shards[LB_SHARDS];
+};
+uint32_t lb_crc32(view text); /* of ISO 3309, as HAProxy's crc32() */
+unsigned lb_shard(view key);
+void lb_users_done(struct lb_users *u);
+void lb_users_append(struct lb_users *u, view key, int node); /* as lb_table_append */
+void lb_users_sort(struct lb_users *u);
+int lb_users_find(const struct lb_users *u, view key);
+bool lb_users_set(struct lb_users *u, view key, int node);
+size_t lb_users_count(const struct lb_users *u, enum lb_proto p);
 
 /* ---- the model (lb_model.c) ---- */
 
@@ -53,7 +74,7 @@ struct lb_model {
     struct lb_node *nodes;
     size_t n;
     int slots[SLOTS]; /* index of the node; -1: none */
-    struct lb_table users[LB_PROTOS];
+    struct lb_users users;
     uint64_t accounts; /* seen */
 };
 
@@ -69,15 +90,16 @@ int lb_model_node(const struct lb_model *m, view name); /* index; -1 */
 /* One account as the directory gives it. */
 struct lb_account {
     enum lb_proto proto;
-    char key[256]; /* uid or name */
-    int node;      /* -1: none, or one that the table does not have */
+    char key[LB_KEY]; /* of his row; "": his name cannot stand in a map */
+    int node;         /* -1: none, or one that the table does not have */
 };
 /* RC_BROKEN: not the members that it must have. */
 MUST_USE rc lb_account_read(const struct lb_model *m, const json_t *o, struct lb_account *out, struct err *e);
 /* by: "name", or NULL for a name, a number or a mail address. RC_NOT_FOUND: nobody. */
 MUST_USE rc lb_account_get(struct ask *ask, const struct lb_model *m, view who, const char *by,
                            struct lb_account *out, struct err *e);
-unsigned lb_slot(enum lb_proto p, view key);
+view lb_account_user(const struct lb_account *a); /* uid or name */
+unsigned lb_slot(enum lb_proto p, view uid_or_name);
 /* The row that this account wants in its table: -1 if his slot says the same already. */
 int lb_row_wanted(const struct admin_conf *c, const struct lb_model *m, const struct lb_account *a);
 
@@ -94,8 +116,7 @@ view lb_template_text(const char *name);
 enum lb_map {
     LB_SLOTS15,
     LB_SLOTS11,
-    LB_USERS15,
-    LB_USERS11,
+    LB_USERS, /* in HAProxy LB_SHARDS files */
     LB_STATES,
     LB_BACKOFF,
     LB_HOSTS,
@@ -105,11 +126,14 @@ enum lb_map {
     LB_HELD,
     LB_MAPS
 };
-const char *lb_map_name(enum lb_map map); /* "users15" */
-/* Calls visit with each row of a map. */
+const char *lb_map_name(enum lb_map map); /* "slots15" */
+/* Of how many files it consists; their paths. */
+unsigned lb_map_files(const struct lb_conf *c, enum lb_map map);
+void lb_map_path(const struct lb_conf *c, enum lb_map map, unsigned file, struct buf *out);
+/* Calls visit with each row of one of a map's files. */
 typedef void lb_visit(void *arg, view key, view value);
-void lb_map_rows(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, lb_visit *visit,
-                 void *arg);
+void lb_map_rows(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, unsigned file,
+                 lb_visit *visit, void *arg);
 /* Order does not matter to it: the sum of the hashes of all rows, as hex. */
 struct lb_digest {
     uint64_t sum[4];
@@ -118,11 +142,26 @@ struct lb_digest {
 void lb_digest_add(struct lb_digest *d, view key, view value);
 void lb_digest_text(const struct lb_digest *d, char out[65]);
 
+/* Files that are written together (lb_files.c): each beside the one in its place, then all to the disk, then renamed one after the other, so
+ * that a balancer which starts right now reads each as it was or as it is. One that says the same already is left alone. */
+struct lb_batch {
+    char **paths;
+    size_t n, cap;
+};
+MUST_USE rc lb_batch_put(struct lb_batch *b, const char *path, view text, struct err *e);
+MUST_USE rc lb_batch_commit(struct lb_batch *b, struct err *e);
+void lb_batch_done(struct lb_batch *b);
+/* out: the file's text; RC_NOT_FOUND: there is none; RC_BROKEN: or it is longer than `most`. */
+MUST_USE rc lb_read_file(const char *path, size_t most, struct buf *out, struct err *e);
+
 /* Writes configuration and maps into lb.folder, each file by a rename; *out_changed: the configuration (not the maps) differs from what
  * stood there. */
 MUST_USE rc lb_render(const struct admin_conf *c, const struct lb_model *m, bool *out_changed, struct err *e);
 /* The maps that change at run time alone: slots, users, states, back-off, hosts. */
 MUST_USE rc lb_render_maps(const struct admin_conf *c, const struct lb_model *m, struct err *e);
+/* One file of a map. */
+MUST_USE rc lb_render_file(const struct admin_conf *c, const struct lb_model *m, enum lb_map map,
+                           unsigned file, struct err *e);
 /* nginx: a word of its own for each time that its files were written; appended to out. */
 MUST_USE rc lb_generation(const struct lb_conf *c, struct buf *out, struct err *e);
 /* The process that lb.folder's "<name>.pid" names. RC_AWAY: none. */

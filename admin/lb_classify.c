@@ -15,7 +15,7 @@ const struct lb_word lb_classes[] = {
     { "weave-delete-account", "screen" },
     { "media", "screen" },
     { "account", "screen" },
-    { "console", "console" },
+    { "admin", "console" },
     { "__heartbeat__", "ops" },
     { "__lbheartbeat__", "ops" },
     { "__version__", "ops" },

@@ -13,7 +13,8 @@ struct lb_conf {
     char *tls_cert, *ca_file, *log, *console, *user;
     struct conf_list listen, directories, reach, canary, backoff, free, headers;
     int64_t canary_percent;
-    int64_t limit_address, limit_user, limit_token, limit_account; /* requests in 10 s; 0: none */
+    int64_t limit_address, limit_user, limit_token, limit_account,
+        limit_console; /* requests in 10 s; 0: none */
     int64_t hold_s, slowstart_s, retry_after_s, queue_wait_s, resync_s;
     int64_t connections, node_requests;
     int64_t body_15, body_11, url_bytes;

@@ -46,6 +46,8 @@ static void put_limits(const struct lb_conf *c, const struct lb_class *k, json_t
         put_limit(o, "limit_token", c->limit_token);
     if (strcmp(k->name, "user") == 0 || strcmp(k->name, "screen") == 0)
         put_limit(o, "limit_account", c->limit_account);
+    if (strcmp(k->name, "console") == 0)
+        put_limit(o, "limit_console", c->limit_console);
 }
 
 struct found {
@@ -55,7 +57,9 @@ struct found {
 
 static struct found route_of(const struct admin_conf *c, const struct lb_model *m, const struct lb_class *k)
 {
-    int row = lb_table_find(&m->users[k->proto], k->key);
+    char key[LB_KEY];
+    lb_user_key(k->proto, k->key, key);
+    int row = lb_users_find(&m->users, view_of(key));
     if (row >= 0)
         return (struct found){ row, "a row of his own" };
     if (strcmp(c->lb.routes, "users") == 0)

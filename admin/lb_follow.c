@@ -19,7 +19,6 @@ enum {
     NODES_US = 2000000, /* … and the table of nodes                                */
     FILES_US = 1000000, /* rows that changed at run time are in the files by then  */
     MANY = 2000,        /* changes at a time from which the whole map is replaced  */
-    LARGE = 20000,      /* rows of one map from which a single row is too dear to change */
     BOOT_TEXT = 64
 };
 
@@ -79,7 +78,7 @@ static void change_add(struct follower *f, const struct lb_account *a, int row)
         f->cap = f->cap ? 2 * f->cap : 64;
         f->changes = mem_need(reallocarray(f->changes, f->cap, sizeof(*f->changes)));
     }
-    f->changes[f->n_changes++] = (struct lb_change){ .map = a->proto == LB_15 ? LB_USERS15 : LB_USERS11,
+    f->changes[f->n_changes++] = (struct lb_change){ .map = LB_USERS,
                                                      .key = view_of(mem_need(strdup(a->key))),
                                                      .value = row >= 0 ? f->model.nodes[row].id : VIEW_NONE };
 }
@@ -93,7 +92,7 @@ static rc look_up(struct follower *f, view name, struct err *e)
         return RC_OK; /* deleted: his row leads to a node that refuses him, and goes with the next reading */
     TRY(r);
     int row = lb_row_wanted(f->conf, &f->model, &a);
-    if (lb_table_set(&f->model.users[a.proto], view_of(a.key), row)) {
+    if (a.key[0] && lb_users_set(&f->model.users, view_of(a.key), row)) {
         change_add(f, &a, row);
         f->unwritten = true;
     }
@@ -153,32 +152,11 @@ static void hear_all(struct follower *f)
 
 /* ---- the balancer ---- */
 
-/* HAProxy up to 2.8 finds a row that is to change by walking over all of them, and answers nobody meanwhile: with so many, changes are
- * gathered and made as a whole. */
-static bool is_large(const struct lb_model *m)
-{
-    return m->users[LB_15].n > LARGE || m->users[LB_11].n > LARGE;
-}
-
-static rc apply_whole(struct follower *f, int64_t now_us, struct err *e)
-{
-    if (!f->unwritten || now_us - f->written_us < FILES_US)
-        return RC_OK;
-    TRY(lb_render_maps(f->conf, &f->model, e));
-    TRY(lb_driver_of(&f->conf->lb)->replace(f->conf, &f->model, e));
-    changes_clear(f);
-    f->written_us = clock_mono_us(clock_system());
-    f->unwritten = false;
-    return RC_OK;
-}
-
 static rc apply(struct follower *f, struct err *e)
 {
     const struct lb_driver *d = lb_driver_of(&f->conf->lb);
     int64_t now_us = clock_mono_us(clock_system());
     rc r = RC_OK;
-    if (is_large(&f->model))
-        return apply_whole(f, now_us, e);
     if (d->live && f->n_changes > 0)
         r = f->n_changes > MANY ? d->replace(f->conf, &f->model, e)
                                 : d->change(f->conf, f->changes, f->n_changes, e);
@@ -215,7 +193,8 @@ static rc read_all(struct follower *f, struct err *e)
     TRY(lb_push_all(f->conf, &f->model, e));
     LOG(LOG_INFO, "the balancer is as the directory says", LOG_I("nodes", (int64_t)f->model.n),
         LOG_I("accounts", (int64_t)f->model.accounts),
-        LOG_I("rows", (int64_t)(f->model.users[0].n + f->model.users[1].n)));
+        LOG_I("rows",
+              (int64_t)(lb_users_count(&f->model.users, LB_15) + lb_users_count(&f->model.users, LB_11))));
     return RC_OK;
 }
 

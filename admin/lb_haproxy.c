@@ -71,11 +71,6 @@ static rc unexpected(const char *what, struct buf *answer, struct err *e)
                 text.n > 150 ? 150 : (int)text.n, text.p);
 }
 
-static void put_file(struct buf *b, const struct lb_conf *c, enum lb_map map)
-{
-    buf_addf(b, "%s/maps/%s.map", c->folder, lb_map_name(map));
-}
-
 /* ---- single rows ---- */
 
 /* Sets a row that is there; adds one that is not. (add by itself would make a second one.) */
@@ -84,7 +79,7 @@ static rc set_row(const struct lb_conf *c, const struct lb_change *x, struct err
     SCOPED(buf_done) struct buf line = { 0 };
     SCOPED(buf_done) struct buf answer = { 0 };
     buf_add(&line, x->value.p ? VIEW("set map ") : VIEW("del map "));
-    put_file(&line, c, x->map);
+    lb_map_path(c, x->map, x->map == LB_USERS ? lb_shard(x->key) : 0, &line);
     buf_addf(&line, " %.*s", VIEW_ARG(x->key));
     if (x->value.p)
         buf_addf(&line, " %.*s", VIEW_ARG(x->value));
@@ -107,6 +102,7 @@ static rc set_row(const struct lb_conf *c, const struct lb_change *x, struct err
 struct filling {
     const struct lb_conf *conf;
     enum lb_map map;
+    unsigned file;
     long version;
     struct buf rows;
     rc result;
@@ -128,13 +124,13 @@ static bool number_behind(const char *text, const char *words, long *out)
     return true;
 }
 
-static rc prepare(const struct lb_conf *c, enum lb_map map, long *out_version, struct err *e)
+static rc prepare(const struct lb_conf *c, enum lb_map map, unsigned file, long *out_version, struct err *e)
 {
     SCOPED(buf_done) struct buf line = { 0 };
     SCOPED(buf_done) struct buf answer = { 0 };
     long version = 0;
     buf_add(&line, VIEW("prepare map "));
-    put_file(&line, c, map);
+    lb_map_path(c, map, file, &line);
     buf_addc(&line, '\n');
     TRY(ask(c, buf_view(&line), &answer, e));
     if (!number_behind(buf_text(&answer), "New version created: ", &version))
@@ -150,7 +146,7 @@ static void flush(struct filling *f)
     if (f->result != RC_OK || f->rows.n == 0)
         return;
     buf_addf(&line, "add map @%ld ", f->version);
-    put_file(&line, f->conf, f->map);
+    lb_map_path(f->conf, f->map, f->file, &line);
     buf_add(&line, VIEW(" <<\n"));
     buf_add(&line, buf_view(&f->rows));
     buf_addc(&line, '\n');
@@ -168,12 +164,12 @@ static void fill_row(void *arg, view key, view value)
         flush(f);
 }
 
-static rc fill(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, long *out_version,
-               struct err *e)
+static rc fill(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, unsigned file,
+               long *out_version, struct err *e)
 {
-    struct filling f = { .conf = &c->lb, .map = map, .result = RC_OK, .e = e };
-    TRY(prepare(&c->lb, map, &f.version, e));
-    lb_map_rows(c, m, map, fill_row, &f);
+    struct filling f = { .conf = &c->lb, .map = map, .file = file, .result = RC_OK, .e = e };
+    TRY(prepare(&c->lb, map, file, &f.version, e));
+    lb_map_rows(c, m, map, file, fill_row, &f);
     flush(&f);
     buf_done(&f.rows);
     *out_version = f.version;
@@ -186,12 +182,13 @@ static rc replace(const struct admin_conf *c, const struct lb_model *m, struct e
 {
     SCOPED(buf_done) struct buf line = { 0 };
     SCOPED(buf_done) struct buf answer = { 0 };
-    for (int map = 0; map <= LB_HOSTS; map++) {
-        long version = 0;
-        TRY(fill(c, m, (enum lb_map)map, &version, e));
-        buf_addf(&line, "%scommit map @%ld ", map ? ";" : "", version);
-        put_file(&line, &c->lb, (enum lb_map)map);
-    }
+    for (int map = 0; map <= LB_HOSTS; map++)
+        for (unsigned file = 0; file < lb_map_files(&c->lb, (enum lb_map)map); file++) {
+            long version = 0;
+            TRY(fill(c, m, (enum lb_map)map, file, &version, e));
+            buf_addf(&line, "%scommit map @%ld ", line.n ? ";" : "", version);
+            lb_map_path(&c->lb, (enum lb_map)map, file, &line);
+        }
     buf_addc(&line, '\n');
     TRY(ask(&c->lb, buf_view(&line), &answer, e));
     return is_silent(&answer) ? RC_OK : unexpected("\"commit map\"", &answer, e);
@@ -207,15 +204,15 @@ static rc change(const struct admin_conf *c, const struct lb_change *changes, si
 /* ---- reading back ---- */
 
 /* Lines "0x55… key value". */
-static rc digest(const struct admin_conf *c, enum lb_map map, struct lb_digest *out, struct err *e)
+static rc add_digest(const struct lb_conf *c, enum lb_map map, unsigned file, struct lb_digest *d,
+                     struct err *e)
 {
     SCOPED(buf_done) struct buf line = { 0 };
     SCOPED(buf_done) struct buf answer = { 0 };
-    struct lb_digest d = { .rows = 0 };
     buf_add(&line, VIEW("show map "));
-    put_file(&line, &c->lb, map);
+    lb_map_path(c, map, file, &line);
     buf_addc(&line, '\n');
-    TRY(ask(&c->lb, buf_view(&line), &answer, e));
+    TRY(ask(c, buf_view(&line), &answer, e));
     view rest = buf_view(&answer), row, pointer, key;
     while (view_cut(&rest, '\n', &row)) {
         if (row.n == 0)
@@ -223,8 +220,16 @@ static rc digest(const struct admin_conf *c, enum lb_map map, struct lb_digest *
         if (!view_cut(&row, ' ', &pointer) || !view_starts(pointer, VIEW("0x")) ||
             !view_cut(&row, ' ', &key) || !row.p)
             return unexpected("\"show map\"", &answer, e);
-        lb_digest_add(&d, key, row);
+        lb_digest_add(d, key, row);
     }
+    return RC_OK;
+}
+
+static rc digest(const struct admin_conf *c, enum lb_map map, struct lb_digest *out, struct err *e)
+{
+    struct lb_digest d = { .rows = 0 };
+    for (unsigned file = 0; file < lb_map_files(&c->lb, map); file++)
+        TRY(add_digest(&c->lb, map, file, &d, e));
     *out = d;
     return RC_OK;
 }

@@ -8,10 +8,22 @@
 
 const char *lb_map_name(enum lb_map map)
 {
-    static const char *const names[LB_MAPS] = { "slots15",     "slots11", "users15", "users11",
-                                                "states",      "backoff", "hosts",   "classes",
-                                                "unavailable", "down",    "held" };
+    static const char *const names[LB_MAPS] = { "slots15", "slots11", "users",       "states", "backoff",
+                                                "hosts",   "classes", "unavailable", "down",   "held" };
     return names[map];
+}
+
+unsigned lb_map_files(const struct lb_conf *c, enum lb_map map)
+{
+    return map == LB_USERS && lb_driver_of(c) == &lb_haproxy ? LB_SHARDS : 1;
+}
+
+void lb_map_path(const struct lb_conf *c, enum lb_map map, unsigned file, struct buf *out)
+{
+    buf_addf(out, "%s/maps/%s", c->folder, lb_map_name(map));
+    if (lb_map_files(c, map) > 1)
+        buf_addf(out, "-%02u", file);
+    buf_add(out, VIEW(".map"));
 }
 
 /* ---- slots ---- */
@@ -60,11 +72,22 @@ static void hex_rows(const struct lb_model *m, lb_visit *visit, void *arg)
 
 /* ---- the others ---- */
 
-static void user_rows(const struct lb_model *m, enum lb_proto p, lb_visit *visit, void *arg)
+static void shard_rows(const struct lb_model *m, unsigned shard, lb_visit *visit, void *arg)
 {
-    const struct lb_table *t = &m->users[p];
+    const struct lb_table *t = &m->users.shards[shard];
     for (size_t i = 0; i < t->n; i++)
         visit(arg, view_of(t->rows[i].key), m->nodes[t->rows[i].node].id);
+}
+
+static void user_rows(const struct lb_conf *c, const struct lb_model *m, unsigned file, lb_visit *visit,
+                      void *arg)
+{
+    if (lb_map_files(c, LB_USERS) == LB_SHARDS) {
+        shard_rows(m, file, visit, arg);
+        return;
+    }
+    for (unsigned s = 0; s < LB_SHARDS; s++)
+        shard_rows(m, s, visit, arg);
 }
 
 static void state_rows(const struct lb_model *m, lb_visit *visit, void *arg)
@@ -145,8 +168,8 @@ static void class_rows(const struct lb_conf *c, lb_visit *visit, void *arg)
               strcmp(w->value, "console") == 0 && !c->console[0] ? VIEW("refused") : view_of(w->value));
 }
 
-void lb_map_rows(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, lb_visit *visit,
-                 void *arg)
+void lb_map_rows(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, unsigned file,
+                 lb_visit *visit, void *arg)
 {
     bool haproxy = lb_driver_of(&c->lb) == &lb_haproxy;
     switch (map) {
@@ -162,11 +185,8 @@ void lb_map_rows(const struct admin_conf *c, const struct lb_model *m, enum lb_m
         else
             hex_rows(m, visit, arg);
         break;
-    case LB_USERS15:
-        user_rows(m, LB_15, visit, arg);
-        break;
-    case LB_USERS11:
-        user_rows(m, LB_11, visit, arg);
+    case LB_USERS:
+        user_rows(&c->lb, m, file, visit, arg);
         break;
     case LB_STATES:
         state_rows(m, visit, arg);

@@ -8,12 +8,11 @@
 #include "common/base/mem.h"
 #include "common/web/server.h"
 
-enum { MODEL_BYTES = 16 << 20, NODES_MAX = 1024 };
+enum { MODEL_BYTES = 16 << 20, NODES_MAX = 1024, KIND = 3 /* bytes before a uid or name in a key */ };
 
 void lb_model_done(struct lb_model *m)
 {
-    for (int p = 0; p < LB_PROTOS; p++)
-        lb_table_done(&m->users[p]);
+    lb_users_done(&m->users);
     free(m->nodes);
     if (m->arena.ceiling_bytes)
         arena_done(&m->arena);
@@ -195,22 +194,29 @@ rc lb_account_read(const struct lb_model *m, const json_t *o, struct lb_account 
     view name = json_text(json_object_get(o, "name")), node = json_text(json_object_get(o, "node"));
     const json_t *uid = json_object_get(o, "uid");
 
-    if (!name.p || !json_is_integer(uid) || json_integer_value(uid) < 0 || name.n >= sizeof(out->key))
+    char number[24];
+    if (!name.p || !json_is_integer(uid) || json_integer_value(uid) < 0 || name.n > 255)
         return fail(e, RC_BROKEN, RESP_GENERIC, "the directory's account has no name or uid");
     *out = (struct lb_account){ .proto = memchr(name.p, '@', name.n) ? LB_15 : LB_11, .node = -1 };
+    snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(uid));
     if (out->proto == LB_15)
-        snprintf(out->key, sizeof(out->key), "%" JSON_INTEGER_FORMAT, json_integer_value(uid));
+        lb_user_key(LB_15, view_of(number), out->key);
     else if (is_plain(name))
-        memcpy(out->key, name.p, name.n);
+        lb_user_key(LB_11, name, out->key);
     if (node.p && out->key[0])
         out->node = lb_model_node(m, node);
     return RC_OK;
 }
 
+view lb_account_user(const struct lb_account *a)
+{
+    return a->key[0] ? view_of(a->key + KIND) : VIEW("");
+}
+
 int lb_row_wanted(const struct admin_conf *c, const struct lb_model *m, const struct lb_account *a)
 {
     bool slots = strcmp(c->lb.routes, "slots") == 0;
-    if (slots && a->node == m->slots[lb_slot(a->proto, view_of(a->key))])
+    if (slots && a->node == m->slots[lb_slot(a->proto, lb_account_user(a))])
         return -1;
     return a->node;
 }
@@ -223,7 +229,7 @@ static rc take_account(void *arg, json_t *line, struct err *e)
     r->m->accounts++;
     int row = lb_row_wanted(r->conf, r->m, &a);
     if (row >= 0)
-        lb_table_append(&r->m->users[a.proto], view_of(a.key), row);
+        lb_users_append(&r->m->users, view_of(a.key), row);
     return RC_OK;
 }
 
@@ -231,11 +237,9 @@ rc lb_model_users(const struct admin_conf *c, struct ask *ask, struct lb_model *
 {
     struct reading r = { .conf = c, .m = m };
     m->accounts = 0;
-    for (int p = 0; p < LB_PROTOS; p++)
-        lb_table_done(&m->users[p]);
+    lb_users_done(&m->users);
     TRY(ask_each(ask, VIEW_NONE, "accounts", take_account, &r, e));
-    for (int p = 0; p < LB_PROTOS; p++)
-        lb_table_sort(&m->users[p]);
+    lb_users_sort(&m->users);
     return RC_OK;
 }
 

@@ -51,13 +51,13 @@ rc lb_push_all(const struct admin_conf *c, const struct lb_model *m, struct err 
 
 /* ---- one ---- */
 
-/* The rows of the file, so that one can be changed: another program wrote them. */
-static rc read_rows(const struct admin_conf *c, const struct lb_model *m, enum lb_proto p,
-                    struct lb_table *out, struct err *e)
+/* The rows of a file of users, so that one can be changed: another program wrote them. */
+static rc read_rows(const struct admin_conf *c, const struct lb_model *m, unsigned file, struct lb_users *out,
+                    struct err *e)
 {
     SCOPED(buf_done) struct buf path = { 0 };
     char line[1024];
-    buf_addf(&path, "%s/maps/%s.map", c->lb.folder, lb_map_name(p == LB_15 ? LB_USERS15 : LB_USERS11));
+    lb_map_path(&c->lb, LB_USERS, file, &path);
     FILE *f = fopen(buf_text(&path), "re");
     if (!f)
         return errno == ENOENT
@@ -67,37 +67,33 @@ static rc read_rows(const struct admin_conf *c, const struct lb_model *m, enum l
         view rest = view_of(line), key;
         rest.n = strcspn(line, "\n;");
         view_cut(&rest, ' ', &key);
-        if (key.n > 0 && key.p[0] == '\\')
-            key = (view){ .p = key.p + 1, .n = key.n - 1 };
         if (rest.n > 1 && rest.p[0] == '\'')
             rest = (view){ .p = rest.p + 1, .n = rest.n - 2 };
         for (size_t i = 0; rest.p && i < m->n; i++)
             if (view_eq(m->nodes[i].id, rest))
-                lb_table_append(out, key, (int)i);
+                lb_users_append(out, key, (int)i);
     }
     fclose(f);
-    lb_table_sort(out);
+    lb_users_sort(out);
     return RC_OK;
 }
 
+/* In HAProxy's files one small file changes; nginx has all rows in one, and a digest of them. */
 static rc keep_row(const struct admin_conf *c, const struct lb_model *m, const struct lb_account *a, int row,
                    struct err *e)
 {
     struct lb_model whole = *m; /* its nodes are borrowed */
+    bool one = lb_map_files(&c->lb, LB_USERS) > 1;
+    unsigned file = one ? lb_shard(view_of(a->key)) : 0;
     int fd;
+    whole.users = (struct lb_users){ .shards = { { .n = 0 } } };
     TRY(lock(&c->lb, &fd, e));
-    rc r = RC_OK;
-    for (int p = 0; p < LB_PROTOS; p++) {
-        whole.users[p] = (struct lb_table){ .n = 0 };
-        if (r == RC_OK)
-            r = read_rows(c, m, (enum lb_proto)p, &whole.users[p], e);
-    }
+    rc r = read_rows(c, m, file, &whole.users, e);
     if (r == RC_OK) {
-        lb_table_set(&whole.users[a->proto], view_of(a->key), row);
-        r = lb_render_maps(c, &whole, e);
+        lb_users_set(&whole.users, view_of(a->key), row);
+        r = one ? lb_render_file(c, &whole, LB_USERS, file, e) : lb_render_maps(c, &whole, e);
     }
-    for (int p = 0; p < LB_PROTOS; p++)
-        lb_table_done(&whole.users[p]);
+    lb_users_done(&whole.users);
     close(fd);
     return r;
 }
@@ -107,7 +103,9 @@ rc lb_push_account(const struct admin_conf *c, const struct lb_model *m, const s
 {
     const struct lb_driver *d = lb_driver_of(&c->lb);
     int row = lb_row_wanted(c, m, a);
-    const struct lb_change x = { .map = a->proto == LB_15 ? LB_USERS15 : LB_USERS11,
+    if (!a->key[0]) /* no balancer can write his name */
+        return RC_OK;
+    const struct lb_change x = { .map = LB_USERS,
                                  .key = view_of(a->key),
                                  .value = row >= 0 ? m->nodes[row].id : VIEW_NONE };
     if (!d->live)

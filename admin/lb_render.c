@@ -1,13 +1,12 @@
 /* Writing what a balancer reads: its configuration through the templates, and its maps. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "admin/lb.h"
 #include "common/base/buf.h"
 #include "common/base/encode.h"
+#include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "common/web/server.h"
@@ -17,44 +16,6 @@ enum { TEMPLATE_MAX = 1 << 20, BODY_OTHER = 128 << 10 /* of what goes to a direc
 const struct lb_driver *lb_driver_of(const struct lb_conf *c)
 {
     return strcmp(c->kind, "nginx") == 0 ? &lb_nginx : &lb_haproxy;
-}
-
-/* ---- files ---- */
-
-/* By a rename, so that a balancer which starts right now reads the old one or the new one. */
-static rc write_file(const char *path, view text, struct err *e)
-{
-    SCOPED(buf_done) struct buf fresh = { 0 };
-    buf_addf(&fresh, "%s.new", path);
-    int fd = open(buf_text(&fresh), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    bool good = fd >= 0;
-    for (size_t done = 0; good && done < text.n;) {
-        ssize_t n = write(fd, text.p + done, text.n - done);
-        good = n > 0 || (n < 0 && errno == EINTR);
-        done += n > 0 ? (size_t)n : 0;
-    }
-    good = good && fsync(fd) == 0;
-    if (fd >= 0 && close(fd) != 0)
-        good = false;
-    if (!good || rename(buf_text(&fresh), path) != 0)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "%.160s is not written: %s", path, strerror(errno));
-    return RC_OK;
-}
-
-/* out: the file's text; RC_NOT_FOUND: there is none. */
-static rc read_file(const char *path, size_t most, struct buf *out, struct err *e)
-{
-    FILE *f = fopen(path, "re");
-    char piece[4096];
-    size_t n;
-    if (!f)
-        return fail(e, errno == ENOENT ? RC_NOT_FOUND : RC_BROKEN, RESP_GENERIC, "%.160s is not read: %s",
-                    path, strerror(errno));
-    while ((n = fread(piece, 1, sizeof(piece), f)) > 0 && out->n <= most)
-        buf_add(out, (view){ .p = piece, .n = n });
-    bool good = !ferror(f) && out->n <= most;
-    fclose(f);
-    return good ? RC_OK : fail(e, RC_BROKEN, RESP_GENERIC, "%.160s is not read, or too long", path);
 }
 
 /* ---- values of the templates ---- */
@@ -266,6 +227,7 @@ static void put_numbers(const struct lb_conf *c, json_t *o)
         { "limit_user", c->limit_user, true },
         { "limit_token", c->limit_token, true },
         { "limit_account", c->limit_account, true },
+        { "limit_console", c->limit_console, true },
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         put(o, all[i].name, json_integer(all[i].limit && all[i].value == 0 ? INT32_MAX : all[i].value));
@@ -324,6 +286,7 @@ static json_t *limits(const struct lb_conf *c)
         { "address", "count_address", c->limit_address },
         { "token", "count_token", c->limit_token },
         { "account", "count_account", c->limit_account },
+        { "console", "count_console", c->limit_console },
         { "user", "key", c->limit_user },
     };
     json_t *list = mem_need(json_array());
@@ -351,11 +314,25 @@ static json_t *chars(void)
     return list;
 }
 
+static json_t *shards(void)
+{
+    json_t *list = mem_need(json_array());
+    for (int i = 0; i < LB_SHARDS; i++) {
+        char name[8];
+        json_t *o = mem_need(json_object());
+        snprintf(name, sizeof(name), "%02d", i);
+        put(o, "number", json_integer(i));
+        put(o, "shard", text_of(view_of(name)));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
 /* What nginx needs besides. */
 static void put_for_nginx(const struct lb_conf *c, const struct lb_model *m, json_t *o)
 {
     SCOPED(buf_done) struct buf log = { 0 };
-    size_t rows = 3 * 10000 + 2 * (m->users[LB_15].n + m->users[LB_11].n);
+    size_t rows = 3 * 10000 + 2 * (lb_users_count(&m->users, LB_15) + lb_users_count(&m->users, LB_11));
     if (strcmp(c->log, "stdout") == 0)
         buf_addf(&log, "%s/access.log", c->folder);
     else
@@ -404,6 +381,8 @@ static json_t *values_of(const struct admin_conf *a, const struct lb_model *m)
     put(o, "console", section(c->console[0], with_reach(view_of(c->console))));
     put(o, "nodes", nodes(c, m));
     put(o, "spread", spread(c));
+    put(o, "shard_count", json_integer(LB_SHARDS));
+    put(o, "shards", shards());
     put_for_nginx(c, m, o);
     put_headers(c, o);
     put_networks(c, o);
@@ -418,7 +397,7 @@ static rc template_of(const struct lb_conf *c, const char *name, struct buf *out
     if (c->templates[0]) {
         SCOPED(buf_done) struct buf path = { 0 };
         buf_addf(&path, "%s/%s", c->templates, name);
-        return read_file(buf_text(&path), TEMPLATE_MAX, out, e);
+        return lb_read_file(buf_text(&path), TEMPLATE_MAX, out, e);
     }
     view text = lb_template_text(name);
     if (!text.p)
@@ -428,22 +407,17 @@ static rc template_of(const struct lb_conf *c, const char *name, struct buf *out
 }
 
 static rc render_one(const struct admin_conf *c, const json_t *values, const char *template, const char *file,
-                     bool *changed, struct err *e)
+                     struct lb_batch *batch, struct err *e)
 {
     SCOPED(buf_done) struct buf text = { 0 };
     SCOPED(buf_done) struct buf out = { 0 };
     SCOPED(buf_done) struct buf path = { 0 };
-    SCOPED(buf_done) struct buf before = { 0 };
     struct err why = ERR_NONE;
     TRY(template_of(&c->lb, template, &text, e));
     if (lb_template(buf_view(&text), values, &out, &why) != RC_OK)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "%s, %.180s", template, why.text);
     buf_addf(&path, "%s/%s", c->lb.folder, file);
-    rc r = read_file(buf_text(&path), TEMPLATE_MAX * 4, &before, &why);
-    if (r == RC_OK && view_eq(buf_view(&before), buf_view(&out)))
-        return RC_OK;
-    *changed = true;
-    return write_file(buf_text(&path), buf_view(&out), e);
+    return lb_batch_put(batch, buf_text(&path), buf_view(&out), e);
 }
 
 struct writing {
@@ -473,15 +447,25 @@ static void put_row(void *arg, view key, view value)
     buf_addf(&w->out, "%.*s '%.*s';\n", VIEW_ARG(key), VIEW_ARG(value));
 }
 
-static rc write_map(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, struct err *e)
+static rc write_map(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, unsigned file,
+                    struct lb_batch *batch, struct err *e)
 {
     struct writing w = { .nginx = lb_driver_of(&c->lb) == &lb_nginx };
     SCOPED(buf_done) struct buf path = { 0 };
-    buf_addf(&path, "%s/maps/%s.map", c->lb.folder, lb_map_name(map));
-    lb_map_rows(c, m, map, put_row, &w);
-    rc r = write_file(buf_text(&path), buf_view(&w.out), e);
+    lb_map_path(&c->lb, map, file, &path);
+    lb_map_rows(c, m, map, file, put_row, &w);
+    rc r = lb_batch_put(batch, buf_text(&path), buf_view(&w.out), e);
     buf_done(&w.out);
     return r;
+}
+
+static rc write_maps(const struct admin_conf *c, const struct lb_model *m, int from, int end,
+                     struct lb_batch *batch, struct err *e)
+{
+    for (int map = from; map < end; map++)
+        for (unsigned file = 0; file < lb_map_files(&c->lb, (enum lb_map)map); file++)
+            TRY(write_map(c, m, (enum lb_map)map, file, batch, e));
+    return RC_OK;
 }
 
 /* ---- what nginx says of itself ---- */
@@ -497,7 +481,8 @@ static void put_location(struct buf *b, const char *name, const char *value)
 }
 
 /* The digests of the maps as they are now, and a new generation. */
-static rc write_digests(const struct admin_conf *c, const struct lb_model *m, struct err *e)
+static rc write_digests(const struct admin_conf *c, const struct lb_model *m, struct lb_batch *batch,
+                        struct err *e)
 {
     SCOPED(buf_done) struct buf out = { 0 };
     SCOPED(buf_done) struct buf path = { 0 };
@@ -506,7 +491,7 @@ static rc write_digests(const struct admin_conf *c, const struct lb_model *m, st
     for (int map = 0; map <= LB_HOSTS; map++) {
         struct lb_digest d = { .rows = 0 };
         char sum[65], text[100];
-        lb_map_rows(c, m, (enum lb_map)map, add_to_digest, &d);
+        lb_map_rows(c, m, (enum lb_map)map, 0, add_to_digest, &d);
         lb_digest_text(&d, sum);
         snprintf(text, sizeof(text), "%llu %s", (unsigned long long)d.rows, sum);
         put_location(&out, lb_map_name((enum lb_map)map), text);
@@ -515,24 +500,46 @@ static rc write_digests(const struct admin_conf *c, const struct lb_model *m, st
     hex_put(&generation, (view){ .p = (const char *)bytes, .n = sizeof(bytes) });
     put_location(&out, "generation", buf_text(&generation));
     buf_addf(&path, "%s/maps/digests.conf", c->lb.folder);
-    TRY(write_file(buf_text(&path), buf_view(&out), e));
+    TRY(lb_batch_put(batch, buf_text(&path), buf_view(&out), e));
     buf_clear(&path);
     buf_addf(&path, "%s/maps/generation", c->lb.folder);
-    return write_file(buf_text(&path), buf_view(&generation), e);
+    return lb_batch_put(batch, buf_text(&path), buf_view(&generation), e);
 }
 
 rc lb_generation(const struct lb_conf *c, struct buf *out, struct err *e)
 {
     SCOPED(buf_done) struct buf path = { 0 };
     buf_addf(&path, "%s/maps/generation", c->folder);
-    return read_file(buf_text(&path), 100, out, e);
+    return lb_read_file(buf_text(&path), 100, out, e);
+}
+
+/* Maps that change at run time. */
+static rc put_maps(const struct admin_conf *c, const struct lb_model *m, struct lb_batch *batch,
+                   struct err *e)
+{
+    TRY(write_maps(c, m, 0, LB_HOSTS + 1, batch, e));
+    return lb_driver_of(&c->lb) == &lb_nginx ? write_digests(c, m, batch, e) : RC_OK;
 }
 
 rc lb_render_maps(const struct admin_conf *c, const struct lb_model *m, struct err *e)
 {
-    for (int map = 0; map <= LB_HOSTS; map++)
-        TRY(write_map(c, m, (enum lb_map)map, e));
-    return lb_driver_of(&c->lb) == &lb_nginx ? write_digests(c, m, e) : RC_OK;
+    struct lb_batch batch = { .n = 0 };
+    rc r = put_maps(c, m, &batch, e);
+    if (r == RC_OK)
+        r = lb_batch_commit(&batch, e);
+    lb_batch_done(&batch);
+    return r;
+}
+
+rc lb_render_file(const struct admin_conf *c, const struct lb_model *m, enum lb_map map, unsigned file,
+                  struct err *e)
+{
+    struct lb_batch batch = { .n = 0 };
+    rc r = write_map(c, m, map, file, &batch, e);
+    if (r == RC_OK)
+        r = lb_batch_commit(&batch, e);
+    lb_batch_done(&batch);
+    return r;
 }
 
 static rc make_folder(const char *path, struct err *e)
@@ -542,27 +549,41 @@ static rc make_folder(const char *path, struct err *e)
     return RC_OK;
 }
 
+static rc put_configuration(const struct admin_conf *c, const struct lb_model *m, struct lb_batch *batch,
+                            struct err *e)
+{
+    SCOPED(json_decref) json_t *values = values_of(c, m);
+    if (lb_driver_of(&c->lb) == &lb_nginx)
+        return render_one(c, values, "nginx/nginx.conf.tmpl", "nginx.conf", batch, e);
+    TRY(render_one(c, values, "haproxy/haproxy.cfg.tmpl", "haproxy.cfg", batch, e));
+    return render_one(c, values, "haproxy/hold.lua.tmpl", "hold.lua", batch, e);
+}
+
+/* The configuration comes last: whoever starts in between finds every map that it names. */
+static rc put_all(const struct admin_conf *c, const struct lb_model *m, struct lb_batch *batch,
+                  bool *out_changed, struct err *e)
+{
+    TRY(put_maps(c, m, batch, e));
+    TRY(write_maps(c, m, LB_HOSTS + 1, LB_MAPS, batch, e));
+    size_t maps = batch->n;
+    TRY(put_configuration(c, m, batch, e));
+    *out_changed = batch->n > maps;
+    return RC_OK;
+}
+
 rc lb_render(const struct admin_conf *c, const struct lb_model *m, bool *out_changed, struct err *e)
 {
     SCOPED(buf_done) struct buf maps = { 0 };
-    bool changed = false, nginx = lb_driver_of(&c->lb) == &lb_nginx;
+    struct lb_batch batch = { .n = 0 };
+    bool changed = false;
     TRY(lb_conf_check(&c->lb, e));
     buf_addf(&maps, "%s/maps", c->lb.folder);
     TRY(make_folder(c->lb.folder, e));
     TRY(make_folder(buf_text(&maps), e));
-    TRY(lb_render_maps(c, m, e));
-    for (int map = LB_HOSTS + 1; map < LB_MAPS; map++)
-        TRY(write_map(c, m, (enum lb_map)map, e));
-    json_t *values = values_of(c, m);
-    rc r;
-    if (nginx) {
-        r = render_one(c, values, "nginx/nginx.conf.tmpl", "nginx.conf", &changed, e);
-    } else {
-        r = render_one(c, values, "haproxy/haproxy.cfg.tmpl", "haproxy.cfg", &changed, e);
-        if (r == RC_OK)
-            r = render_one(c, values, "haproxy/hold.lua.tmpl", "hold.lua", &changed, e);
-    }
-    json_decref(values);
+    rc r = put_all(c, m, &batch, &changed, e);
+    if (r == RC_OK)
+        r = lb_batch_commit(&batch, e);
+    lb_batch_done(&batch);
     TRY(r);
     *out_changed = changed;
     return RC_OK;

@@ -40,8 +40,8 @@ static void show_model(const struct admin *a, const struct lb_model *m)
     SCOPED(json_decref) json_t *o = object();
     put(o, "nodes", json_integer((json_int_t)m->n));
     put(o, "accounts", json_integer((json_int_t)m->accounts));
-    put(o, "rows_15", json_integer((json_int_t)m->users[LB_15].n));
-    put(o, "rows_11", json_integer((json_int_t)m->users[LB_11].n));
+    put(o, "rows_15", json_integer((json_int_t)lb_users_count(&m->users, LB_15)));
+    put(o, "rows_11", json_integer((json_int_t)lb_users_count(&m->users, LB_11)));
     show_object(a, o, NULL);
 }
 
@@ -86,7 +86,7 @@ static rc push_one(struct admin *a, struct ask *ask, struct lb_model *m, struct 
     int64_t begun_us = clock_mono_us(clock_system());
     TRY(lb_push_account(a->conf, m, &acc, e));
     put(o, "protocol", text_of(acc.proto == LB_15 ? VIEW("1.5") : VIEW("1.1")));
-    put(o, "user", text_of(view_of(acc.key)));
+    put(o, "user", text_of(lb_account_user(&acc)));
     put(o, "node", text_of(acc.node >= 0 ? m->nodes[acc.node].name : VIEW("")));
     put(o, "took_ms", json_integer((clock_mono_us(clock_system()) - begun_us) / 1000));
     show_object(a, o, NULL);
@@ -121,7 +121,8 @@ static rc compare(const struct admin_conf *c, const struct lb_model *m, enum lb_
     struct lb_digest wanted = { .rows = 0 }, there;
     char text[65];
     TRY(lb_driver_of(&c->lb)->digest(c, map, &there, e));
-    lb_map_rows(c, m, map, add_row, &wanted);
+    for (unsigned file = 0; file < lb_map_files(&c->lb, map); file++)
+        lb_map_rows(c, m, map, file, add_row, &wanted);
     bool same = wanted.rows == there.rows && memcmp(wanted.sum, there.sum, sizeof(wanted.sum)) == 0;
     *all = *all && same;
     lb_digest_text(&there, text);

@@ -1,5 +1,8 @@
 #include "admin/lb.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "admin/lb_conf.h"
 #include "common/base/json.h"
 #include "common/base/testing.h"
@@ -45,6 +48,79 @@ static void rows_in_any_order_are_sorted_and_found(void **state)
         assert_int_equal(lb_table_find(&t, view_of(key)), i);
     }
     lb_table_done(&t);
+}
+
+/* ---- users ---- */
+
+static void a_hash_is_the_one_that_balancers_compute(void **state)
+{
+    (void)state;
+    assert_int_equal(lb_crc32(VIEW("123456789")), 0xcbf43926);
+    assert_int_equal(lb_crc32(VIEW("")), 0);
+}
+
+static void users_are_spread_over_the_shards_and_found(void **state)
+{
+    (void)state;
+    enum { N = 64000 };
+    struct lb_users u = { .shards = { { .n = 0 } } };
+    char key[LB_KEY], number[16];
+    for (int i = 0; i < N; i++) {
+        snprintf(number, sizeof(number), "%d", 1000 + i);
+        lb_user_key(i % 2 ? LB_15 : LB_11, view_of(number), key);
+        lb_users_append(&u, view_of(key), i % 7);
+    }
+    lb_users_sort(&u);
+    for (unsigned s = 0; s < LB_SHARDS; s++)
+        assert_in_range(u.shards[s].n, N / LB_SHARDS * 8 / 10, N / LB_SHARDS * 12 / 10);
+    assert_int_equal(lb_users_find(&u, VIEW("15:1001")), 1);
+    assert_int_equal(lb_users_find(&u, VIEW("11:1001")), -1);
+    assert_int_equal(lb_users_find(&u, VIEW("11:1006")), 6);
+    assert_true(lb_users_set(&u, VIEW("11:1006"), -1));
+    assert_true(lb_users_set(&u, VIEW("11:anna"), 3));
+    assert_false(lb_users_set(&u, VIEW("11:anna"), 3));
+    assert_int_equal(lb_users_find(&u, VIEW("11:1006")), -1);
+    assert_int_equal(lb_users_count(&u, LB_11), N / 2);
+    assert_int_equal(lb_users_count(&u, LB_15), N / 2);
+    lb_users_done(&u);
+}
+
+/* ---- files ---- */
+
+static void a_batch_writes_what_differs_and_leaves_the_rest(void **state)
+{
+    SCOPED(buf_done) struct buf text = { 0 };
+    struct lb_batch b = { .n = 0 };
+    struct err e = ERR_NONE;
+    char folder[] = "/tmp/heddle-batch-XXXXXX", path[64], fresh[80];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 6; i++) { /* few and many */
+        snprintf(path, sizeof(path), "%s/%d", folder, i);
+        assert_int_equal(lb_batch_put(&b, path, VIEW("one"), &e), RC_OK);
+        assert_int_equal(lb_read_file(path, 10, &text, &e), RC_NOT_FOUND);
+    }
+    assert_int_equal(lb_batch_commit(&b, &e), RC_OK);
+    lb_batch_done(&b);
+    for (int i = 0; i < 6; i++) {
+        snprintf(path, sizeof(path), "%s/%d", folder, i);
+        assert_int_equal(lb_batch_put(&b, path, i == 3 ? VIEW("two") : VIEW("one"), &e), RC_OK);
+    }
+    assert_int_equal(b.n, 1);
+    assert_int_equal(lb_batch_commit(&b, &e), RC_OK);
+    lb_batch_done(&b);
+    for (int i = 0; i < 6; i++) {
+        snprintf(path, sizeof(path), "%s/%d", folder, i);
+        snprintf(fresh, sizeof(fresh), "%s.new", path);
+        buf_clear(&text);
+        assert_int_equal(lb_read_file(path, 3, &text, &e), RC_OK);
+        assert_string_equal(buf_text(&text), i == 3 ? "two" : "one");
+        buf_clear(&text);
+        assert_int_equal(lb_read_file(path, 2, &text, &e), RC_BROKEN);
+        assert_int_not_equal(access(fresh, F_OK), 0);
+        unlink(path);
+    }
+    rmdir(folder);
 }
 
 /* ---- templates ---- */
@@ -133,6 +209,9 @@ static void every_url_has_its_class_and_its_user(void **state)
         { "/internal/v1/nodes", "refused", NULL },
         { "/%69nternal/v1/nodes", "refused", NULL },
         { "/metrics", "refused", NULL },
+        { "/admin", "console", NULL },
+        { "/%61dmin/users?q=1", "console", NULL },
+        { "/administrator", "other", NULL },
         { "/__heartbeat__", "ops", NULL },
         { "/", "other", NULL },
         { "//1.5/42/info", "other", NULL },
@@ -170,6 +249,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_finds_what_was_set_and_nothing_else),
         cmocka_unit_test(rows_in_any_order_are_sorted_and_found),
+        cmocka_unit_test(a_hash_is_the_one_that_balancers_compute),
+        cmocka_unit_test(users_are_spread_over_the_shards_and_found),
+        cmocka_unit_test(a_batch_writes_what_differs_and_leaves_the_rest),
         cmocka_unit_test(a_template_substitutes_and_repeats),
         cmocka_unit_test(a_template_with_a_mistake_is_refused),
         cmocka_unit_test(a_value_that_could_leave_its_place_is_refused),

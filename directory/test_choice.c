@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include "common/base/slots.h"
 #include "directory/testing_cluster.h"
 
 static void has(const char *text, const char *part)
@@ -232,6 +233,104 @@ static void where_balancers_route_by_slots_the_explanation_names_the_node_of_the
     close_cluster(&c);
 }
 
+/* ---- slots ---- */
+
+static view slot_node(unsigned slot, int64_t first, int64_t second)
+{
+    const struct slot_node nodes[] = { { VIEW(NODE1), first }, { VIEW(NODE2), second } };
+    return nodes[slot_owner(slot, nodes, 2)].name;
+}
+
+static view chosen_for(struct cluster *c, const char *name, int64_t uid)
+{
+    struct owner o;
+    assert_int_equal(lookup_choose(c->h->d, c->session, &c->h->a, view_of(name), VIEW_NONE, uid, &o, NULL),
+                     RC_OK);
+    return o.name;
+}
+
+/* How many of 1.1 names and of 1.5 numbers, `n` each, get a node that is not their slot's. */
+static int elsewhere(struct cluster *c, int n, int64_t first, int64_t second)
+{
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "%c%cx%d", 'a' + i % 26, 'a' + i / 3 % 26, i);
+        count += !view_eq(chosen_for(c, name, 7 + i), slot_node(slot_of_name(view_of(name)), first, second));
+        snprintf(name, sizeof(name), "%x@example.net", i);
+        count += !view_eq(chosen_for(c, name, 7 + i), slot_node(slot_of_uid((uint64_t)i + 7), first, second));
+    }
+    return count;
+}
+
+static void a_new_user_gets_the_node_of_his_slot(void **state)
+{
+    (void)state;
+    struct cluster c;
+    open_cluster(&c);
+    c.h->conf.assign_slots = true;
+    add_node(&c, NODE1, 1000);
+    add_node(&c, NODE2, 3000);
+    assert_int_equal(elsewhere(&c, 100, 1000, 3000), 0);
+    c.h->conf.assign_slots = false;
+    assert_in_range(elsewhere(&c, 100, 1000, 3000), 20, 180);
+    close_cluster(&c);
+}
+
+static void whose_slots_node_takes_nobody_goes_elsewhere_and_no_other_slot_moves(void **state)
+{
+    (void)state;
+    struct cluster c;
+    open_cluster(&c);
+    c.h->conf.assign_slots = true;
+    add_node(&c, NODE1, 1000);
+    add_node(&c, NODE2, 1000);
+    tell(&c, "admin", "PUT", "nodes/" NODE1, "{\"state\":\"draining\"}", 200);
+    for (int i = 0; i < 40; i++)
+        assert_true(view_eq(chosen_for(&c, "x@y", 100 + i), VIEW(NODE2)));
+    tell(&c, "admin", "PUT", "nodes/" NODE1, "{\"state\":\"open\"}", 200);
+    assert_int_equal(elsewhere(&c, 40, 1000, 1000), 0);
+    close_cluster(&c);
+}
+
+static void a_slots_node_without_a_seat_gives_its_new_users_to_the_others(void **state)
+{
+    (void)state;
+    struct cluster c;
+    int his = 0, others = 0;
+    open_cluster(&c);
+    c.h->conf.assign_slots = true;
+    add_node(&c, NODE1, 1000);
+    add_node(&c, NODE2, 1000);
+    tell(&c, "admin", "PUT", "nodes/" NODE1, "{\"seats\":5}", 200);
+    for (int i = 0; i < 60; i++) {
+        bool wanted = view_eq(slot_node(slot_of_uid((uint64_t)i + 1), 1000, 1000), VIEW(NODE1));
+        bool got = view_eq(chosen_for(&c, "x@y", 1 + i), VIEW(NODE1));
+        assert_true(wanted || !got);
+        his += got;
+        others += wanted && !got;
+    }
+    assert_int_equal(his, 5);
+    assert_true(others > 5);
+    assert_int_equal(seats_of(&c, NODE1), 0);
+    assert_int_equal(seats_of(&c, NODE2), 1000 - 55);
+    close_cluster(&c);
+}
+
+static void a_slot_leads_nobody_out_of_his_pool(void **state)
+{
+    (void)state;
+    struct cluster c;
+    open_cluster(&c);
+    c.h->conf.assign_slots = true;
+    add_node(&c, NODE1, 1000);
+    add_node(&c, NODE2, 1000);
+    tell(&c, "admin", "PUT", "nodes/" NODE2, "{\"pools\":\"staff\"}", 200);
+    for (int i = 0; i < 40; i++)
+        assert_true(view_eq(chosen_for(&c, "x@y", 1 + i), VIEW(NODE1)));
+    close_cluster(&c);
+}
+
 static void a_seat_that_nobody_sits_on_is_given_back(void **state)
 {
     (void)state;
@@ -319,6 +418,10 @@ int main(void)
         cmocka_unit_test(users_go_to_the_nodes_of_their_pool_alone),
         cmocka_unit_test(it_is_explained_where_somebody_is_and_where_he_would_go),
         cmocka_unit_test(where_balancers_route_by_slots_the_explanation_names_the_node_of_the_slot),
+        cmocka_unit_test(a_new_user_gets_the_node_of_his_slot),
+        cmocka_unit_test(whose_slots_node_takes_nobody_goes_elsewhere_and_no_other_slot_moves),
+        cmocka_unit_test(a_slots_node_without_a_seat_gives_its_new_users_to_the_others),
+        cmocka_unit_test(a_slot_leads_nobody_out_of_his_pool),
         cmocka_unit_test(a_seat_that_nobody_sits_on_is_given_back),
         cmocka_unit_test(parallel_sign_ups_over_two_directories_fill_every_seat_and_none_twice),
     };

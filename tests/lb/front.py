@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import time
+import zlib
 
 from lib import hawk
 from lib.balancer import Balancer, Follower
@@ -17,6 +18,7 @@ from lib.wire import Connection
 from tap import Tap
 
 KINDS = ("haproxy", "nginx")
+SHARDS = 64  # LB_SHARDS in admin/lb.h
 
 
 class Behind:
@@ -119,6 +121,15 @@ class Front(Cluster):
         code, out, err = run(*self.lb_words(), "lb", *words, program="heddle-admin")
         assert expect is None or code == expect, f"lb {words}: {code}\n{out}{err}"
         return out
+
+    def row_file(self, key):
+        """Where the row of a user stands, who is "15:<uid>" or "11:<name>"."""
+        name = f"users-{zlib.crc32(key.encode()) % SHARDS:02d}.map" if self.kind == "haproxy" else "users.map"
+        return self.folder / "lb" / "maps" / name
+
+    def rows(self):
+        """All lines of users with a row of their own, in the files."""
+        return sorted(line for path in (self.folder / "lb" / "maps").glob("users*.map") for line in path.read_text().splitlines())
 
     def mover(self, *words):
         """A verb that moves users, with the balancer's settings: it holds who is in cut-over."""

@@ -89,9 +89,11 @@ def design(kind, rows):
         front.balancer.stop()
         maps = front.folder / "lb" / "maps"
         end = " 'gone_1';\n" if kind == "nginx" else " gone_1\n"
-        with open(maps / "users15.map", "w") as f:
-            f.writelines(f"{FIRST + i}{end}" for i in range(rows))
-            f.write(f"9999999999{end}")
+        files = {}
+        for uid in [*range(FIRST, FIRST + rows), 9999999999]:
+            files.setdefault(front.row_file(f"15:{uid}"), []).append(f"15:{uid}{end}")
+        for path, lines in files.items():
+            path.write_text("".join(lines))
         conf = front.folder / "lb" / ("nginx.conf" if kind == "nginx" else "haproxy.cfg")
         if kind == "nginx":
             text = conf.read_text()
@@ -112,7 +114,8 @@ def design(kind, rows):
                 busy.times.clear()
                 began = time.perf_counter()
                 if kind == "haproxy":
-                    front.balancer.runtime(f"set map {maps / 'users15.map'} {FIRST + rows - 1 - i if rows else 9999999999} gone_1")
+                    key = f"15:{FIRST + rows - 1 - i if rows else 9999999999}"
+                    front.balancer.runtime(f"set map {front.row_file(key)} {key} gone_1")
                 else:
                     (maps / "digests.conf").write_text((maps / "digests.conf").read_text().rsplit("location = /generation", 1)[0] +
                                                        f"location = /generation {{ return 200 '{i}x'; }}\n")

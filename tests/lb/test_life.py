@@ -190,14 +190,13 @@ def test_a_balancer_restarted_from_its_last_maps_needs_no_directory(own_front):
     for u in users:
         wait_until(lambda: u.get("/info/collections", expect=None).status == 200, "his route is known", 10, every_s=0.1)
     wait_until(lambda: json_same(front), "as the directory says", 10, every_s=0.3)
-    time_of = front.folder / "lb" / "maps" / "users15.map"
-    rows = wait_until(lambda: time_of.read_text(), "rows are in the files", 5)
+    rows = wait_until(front.rows, "rows are in the files", 5)
     front.directory.kill()
     front.follower.stop()
     front.balancer.stop()
     front.balancer.start()
     front.await_well()
-    assert time_of.read_text() == rows
+    assert front.rows() == rows
     for u in users[:8]:
         u.close()
         u.get("/info/collections")
