@@ -47,6 +47,9 @@ rc ldap_backend_make(const struct backend_conf *c, struct ldap_backend **out, st
     b->base.driver = &backend_ldap;
     b->conf = c->ldap;
     b->clock = c->clock;
+    b->opened_us = now_us();
+    b->walks = ldap_walks_new();
+    pthread_mutex_init(&b->started_lock, NULL);
     b->cost = c->cost;
     b->scheme = scheme;
     b->guest = ldap_conf_is_guest(c->ldap);
@@ -74,6 +77,8 @@ void ldap_backend_free(struct ldap_backend *b)
     if (!b)
         return;
     arena_done(&b->names);
+    ldap_walks_free(b->walks);
+    pthread_mutex_destroy(&b->started_lock);
     free(b);
 }
 
@@ -159,7 +164,8 @@ static bool changed_lately(struct ldap_session *s, view name)
 static size_t sources(struct ldap_session *s, enum ldap_freshness how, view name, struct ldap_conn *out[2])
 {
     bool replicas = s->backend->replicas.n > 0 && how != LDAP_READ_TRUTH;
-    bool replica_first = replicas && how == LDAP_READ_ANY && !changed_lately(s, name);
+    bool replica_first =
+        replicas && how == LDAP_READ_ANY && !changed_lately(s, name) && ldap_replica_caught_up(s);
     out[0] = replica_first ? &s->replica : &s->provider;
     out[1] = replica_first ? &s->provider : &s->replica;
     return replicas ? 2 : 1;
@@ -175,6 +181,8 @@ rc ldap_read(struct ldap_session *s, const struct ldap_reading *r, size_t *out_n
         r->begin(r->arg);
         got = ldap_conn_search(from[i], &r->query, r->visit, r->arg, out_n, e);
         *out_secondhand = from[i] == &s->replica;
+        if (i == 0 && *out_secondhand && got != RC_AWAY && !ldap_replica_caught_up(s))
+            got = RC_AWAY; /* it was another replica that answered in its place, and an older one */
     }
     return got;
 }

@@ -1,11 +1,14 @@
 /* Inside of the LDAP driver: a worker's connections, which server is asked what, and walking over many entries.
  *
  * Whatever decides something reads and writes the provider. Looking an account or a node up by its name may be answered by a replica,
- * with two exceptions that keep a replica's lag from being seen: what this process changed, or lost a race for, is read from the provider
- * for ldap.replica_lag; and that something does not exist is never taken from a replica. While the provider is away replicas answer for
+ * with three exceptions that keep a replica's lag from being seen: what this process changed, or lost a race for, is read from the provider
+ * for ldap.replica_lag; a replica that lacks what was changed before our start is not asked (ldap_caught_up.c); and that something does
+ * not exist is never taken from a replica. While the provider is away replicas answer for
  * it, except for that last question. */
 #ifndef HEDDLE_BACKEND_LDAP_SESSION_H
 #define HEDDLE_BACKEND_LDAP_SESSION_H
+
+#include <pthread.h>
 
 #include "directory/backend/backend.h"
 #include "directory/backend/ldap_conf.h"
@@ -13,6 +16,16 @@
 #include "directory/backend/ldap_password.h"
 
 #define LDAP_CHANGED_SLOTS 4096
+#define LDAP_CSNS_MAX      16
+#define LDAP_CSN_BYTES     64
+
+/* Change numbers of a server: one for each provider that it has changes of. */
+struct ldap_csns {
+    size_t n;
+    char items[LDAP_CSNS_MAX][LDAP_CSN_BYTES];
+};
+
+struct ldap_walks;
 
 struct ldap_backend {
     struct backend base; /* first */
@@ -24,6 +37,10 @@ struct ldap_backend {
     struct ldap_servers provider, replicas, logins, people; /* logins: for checking passwords */
     struct arena names;                                     /* of the DNs below */
     view users, nodes, erase, counters, invites;
+    struct ldap_walks *walks;     /* ldap_walk.c: those that were stopped                            */
+    int64_t opened_us;            /* steady clock                                              */
+    pthread_mutex_t started_lock; /* of started: what the provider had after our start; n 0: not known yet */
+    struct ldap_csns started;
     _Atomic size_t sessions; /* ever opened: spreads them over the replicas */
     _Atomic int64_t changed_until_us
         [LDAP_CHANGED_SLOTS]; /* by hash of a name; names that share one read the provider more often */
@@ -56,8 +73,14 @@ view ldap_counter_dn(const struct ldap_session *s, struct arena *a, const char *
 /* Remembers that what is called so was changed a moment ago, perhaps by somebody else. */
 void ldap_changed(struct ldap_session *s, view name);
 
+/* ldap_caught_up.c: may the replica in use (or to be tried first) be asked before the provider? */
+bool ldap_replica_caught_up(struct ldap_session *s);
+/* Has somebody with this number, or one of these, all that is behind the other? Numbers of different providers do not compare. */
+bool ldap_csn_reached(view has, view wanted);
+bool ldap_csns_reached(const struct ldap_csns *have, const struct ldap_csns *wanted);
+
 enum ldap_freshness {
-    LDAP_READ_ANY,    /* a replica, if there is one and `name` was not changed lately */
+    LDAP_READ_ANY,    /* a replica, if one is as new as we are and `name` was not changed lately */
     LDAP_READ_NEWEST, /* the provider; a replica while it is away                     */
     LDAP_READ_TRUTH   /* the provider                                                 */
 };
@@ -89,7 +112,8 @@ MUST_USE rc ldap_write_to(struct ldap_session *s, view name, const struct ldap_w
                           struct err *e);
 
 /* Entries in the order of their names, however many: in memory are WALK_BYTES of names at a time, and a tree with more is gone through
- * several times; the entries are read some at a time. One that changes its name or goes meanwhile is left out. Without
+ * several times; the entries are read some at a time. One that changes its name or goes meanwhile is left out, and one that comes after the
+ * names were read may be: who stops and goes on (`after`) within a minute goes on with the names of then. Without
  * `unpack` nothing is read but names, and the item is a view. */
 struct ldap_walk {
     const char *base, *filter, *attr;
@@ -101,6 +125,8 @@ struct ldap_walk {
     view (*name_of)(const void *item, struct arena *a);
     size_t item_bytes;
 };
+struct ldap_walks *ldap_walks_new(void);
+void ldap_walks_free(struct ldap_walks *k); /* NULL is fine */
 /* The visitor must not use the session; the item lives during the call. */
 typedef rc ldap_walk_visitor(void *arg, const void *item, bool *out_on, struct err *e);
 MUST_USE rc ldap_walk_each(struct ldap_session *s, const struct ldap_walk *w, ldap_walk_visitor *visit,
