@@ -1,13 +1,16 @@
 #!/usr/bin/python3
-"""./bootstrap bench directory: looking up where a known user lives, beside the search in LDAP alone that it stands on.
+"""./bootstrap bench directory: telling where a known user lives, beside the least work for it.
 
-In one run, in turn, several rounds: the search (tests/load/ldap_floor.c), node/weave and the token endpoint with a valid access token,
-each from the same number of connections. What carries over to other machines are the ratios.
+In one run, in turn, several rounds, from the same number of connections: the search in LDAP alone (tests/load/ldap_search.c), the least-work
+directory (tests/load/lookup_floor.c: HTTP and one search; for a token also the access token's signature, and making the token), and Heddle's
+node/weave and token endpoint: asking LDAP each time (directory.remember = 0), for users asked for again, and on SQLite. What carries
+over to other machines are the ratios to the least-work directory.
 """
 import argparse
 import json
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -18,37 +21,63 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 os.environ.setdefault("HEDDLE_BUILD", "build/release")
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: E402
+
 from lib import slapd  # noqa: E402
 from lib.cluster import Cluster  # noqa: E402
 from lib.heddle import build_folder  # noqa: E402
-from lib.processes import make_temp_folder  # noqa: E402
+from lib.processes import free_port, make_temp_folder, wait_until  # noqa: E402
 from lib.storage11 import Storage11  # noqa: E402
 from lib.synccrypto import username_of  # noqa: E402
 
 ACCOUNTS = 1000
-MEASURED = ("LDAP search alone", "GET node/weave", "GET 1.0/sync/1.5")
+NODE = "http://127.0.0.1:1"  # nobody serves there
+WEAVE, TOKEN = "GET node/weave", "GET 1.0/sync/1.5"
 
 
 class BenchCluster(Cluster):
-    """One directory without replicas, and a node's entry; nobody serves there. Many accounts beside the one that is asked for."""
+    """Without replicas, and with a node's entry. The second directory remembers nobody."""
+
+    workers = 16
 
     def ldap_settings(self):
         return super().ldap_settings() | ({"ldap.replicas": None} if self.provider else {})
 
     def directory_settings(self, folder):
-        return super().directory_settings(folder) | {"log.file": str(folder / "requests.log"), "public.workers": self.workers}
+        values = super().directory_settings(folder) | {"log.file": str(folder / "requests.log"), "public.workers": self.workers}
+        return values | ({"directory.remember": 0} if folder.name == "d1" else {})
 
-    workers = 16
+
+def is_open(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Floor:
+    """The least-work directory beside those of a cluster."""
+
+    def __init__(self, cluster):
+        self.port = free_port()
+        pem = cluster.folder / "issuer.pem"
+        pem.write_bytes(cluster.issuer.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        self.process = subprocess.Popen([str(build_folder() / "bench" / "lookup_floor"), cluster.provider.url, slapd.SERVICE_DN,
+                                         slapd.SERVICE_PASSWORD, f"ou=users,{cluster.base}", str(self.port), str(pem), cluster.secret, NODE])
+        self.pid = self.process.pid
+        wait_until(lambda: is_open(self.port), "the floor listens", 10)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
 
 
 class Subject:
-    """A directory on one backend, and the account that is asked for."""
+    """Directories on one backend, and the account that is asked for."""
 
     def __init__(self, folder, accounts, connections):
         BenchCluster.workers = connections
-        self.cluster = BenchCluster(folder, None, [], 1, accounts)
+        self.cluster = BenchCluster(folder, None, [], 2 if accounts == "ldap" else 1, accounts)
         self.cluster.start()
-        self.cluster.admin("node", "add", "http://127.0.0.1:1", f"capacity={10 * ACCOUNTS}")
+        self.cluster.admin("node", "add", NODE, f"capacity={10 * ACCOUNTS}")
         email = "asked@example.com"
         self.user = Storage11(self.cluster.directory, username_of(email), "correct horse battery", email)
         for i in range(ACCOUNTS - 1):
@@ -57,30 +86,46 @@ class Subject:
         self.user.register()
         self.user.node()
         self.access = self.cluster.issuer.access_token("f" * 32)
-        self.label, self.connections = accounts, connections
+        self.token_headers = ["Authorization: Bearer " + self.access, "X-KeyID: 1234-qqo"]
+        self.connections = connections
+        self.load(self.cluster.directory, "/1.0/sync/1.5", self.token_headers, 1)  # makes his account
+        self.floor = Floor(self.cluster) if accounts == "ldap" else None
 
-    def pids(self):
-        out = {"directory": self.cluster.directory.pid}
-        return out | ({"slapd": self.cluster.provider.pid} if self.cluster.provider else {})
-
-    def load(self, path, headers, seconds):
-        command = [str(build_folder() / "bench" / "load"), "--host", "127.0.0.1", "--port", str(self.cluster.directory.port), "--scenario", "X",
+    def load(self, server, path, headers, seconds):
+        pids = {"server": server.pid} | ({"slapd": self.cluster.provider.pid} if self.cluster.provider else {})
+        command = [str(build_folder() / "bench" / "load"), "--host", "127.0.0.1", "--port", str(server.port), "--scenario", "X",
                    "--path", path, *(a for h in headers for a in ("--header", h)), "--connections", str(self.connections),
-                   "--seconds", str(seconds), "--warm", "0.3", *(a for n, p in self.pids().items() for a in ("--pid", f"{n}={p}"))]
+                   "--seconds", str(seconds), "--warm", "0.3", *(a for n, p in pids.items() for a in ("--pid", f"{n}={p}"))]
         return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=seconds + 60).stdout)
 
     def search(self, seconds):
-        dn = f"uid={self.user.name},ou=users,{self.cluster.base}"
-        command = [str(build_folder() / "bench" / "ldap_floor"), self.cluster.provider.url, slapd.SERVICE_DN, slapd.SERVICE_PASSWORD, dn,
-                   str(self.connections), str(seconds), f"slapd={self.cluster.provider.pid}"]
+        command = [str(build_folder() / "bench" / "ldap_search"), self.cluster.provider.url, slapd.SERVICE_DN, slapd.SERVICE_PASSWORD,
+                   f"ou=users,{self.cluster.base}", self.user.name, str(self.connections), str(seconds), str(self.cluster.provider.pid)]
         return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=seconds + 60).stdout)
 
-    def measure(self, what, seconds):
-        if what == MEASURED[0]:
-            return self.search(seconds)
-        if what == MEASURED[1]:
-            return self.load(f"/user/1.0/{self.user.name}/node/weave", [], seconds)
-        return self.load("/1.0/sync/1.5", ["Authorization: Bearer " + self.access, "X-KeyID: 1234-qqo"], seconds)
+    def weave(self, server, seconds):
+        return self.load(server, f"/user/1.0/{self.user.name}/node/weave", [], seconds)
+
+    def token(self, server, seconds):
+        return self.load(server, "/1.0/sync/1.5", self.token_headers, seconds)
+
+    def plan(self):
+        """(what, how, which floor's row it is held against, run)."""
+        first, *more = self.cluster.directories
+        if not self.floor:
+            return [(WEAVE, "SQLite", WEAVE, lambda s: self.weave(first, s)), (TOKEN, "SQLite", TOKEN, lambda s: self.token(first, s))]
+        return [("LDAP search alone", "", None, self.search),
+                (WEAVE, "floor", None, lambda s: self.load(self.floor, f"/weave/{self.user.name}", [], s)),
+                (TOKEN, "floor", None, lambda s: self.load(self.floor, "/token", self.token_headers, s)),
+                (WEAVE, "LDAP, nothing remembered", WEAVE, lambda s: self.weave(more[0], s)),
+                (TOKEN, "LDAP, nothing remembered", TOKEN, lambda s: self.token(more[0], s)),
+                (WEAVE, "LDAP, asked for again", WEAVE, lambda s: self.weave(first, s)),
+                (TOKEN, "LDAP, asked for again", TOKEN, lambda s: self.token(first, s))]
+
+    def stop(self):
+        if self.floor:
+            self.floor.stop()
+        return self.cluster.stop()
 
 
 def say(text):
@@ -91,16 +136,19 @@ def spread(values):
     return f"{statistics.median(values):.2f} [{min(values):.2f}–{max(values):.2f}]"
 
 
-def table(runs):
-    lines = ["| | on | req/s | **to the search alone** | p50 ms | p99 ms | CPU/request, µs: directory | slapd |",
+def table(rows, runs):
+    """rows: (what, how, floor), in their order; runs: by (what, how)."""
+    lines = ["| | | req/s | **to the floor** | p50 ms | p99 ms | CPU/request, µs: server | slapd |",
              "| --- | --- | ---: | --- | ---: | ---: | ---: | ---: |"]
-    floor = [r["rps"] for r in runs[("ldap", MEASURED[0])]]
-    for (label, what), of in runs.items():
+    for what, how, floor in rows:
+        of = runs[(what, how)]
+
         def middle(get):
             return statistics.median(get(r) for r in of)
-        cpu = [f"{middle(lambda r: r['cpu_us'].get(n, 0)):.0f}" if any(n in r["cpu_us"] for r in of) else "" for n in ("directory", "slapd")]
-        ratio = spread([r["rps"] / f for r, f in zip(of, floor)])
-        lines.append(f"| {what} | {label} | {middle(lambda r: r['rps']):,.0f} | **{ratio}** | {middle(lambda r: r['latency_us']['p50']) / 1000:.2f} | "
+
+        cpu = [f"{middle(lambda r: r['cpu_us'].get(n, 0)):.0f}" if any(n in r["cpu_us"] for r in of) else "" for n in ("server", "slapd")]
+        ratio = f"**{spread([r['rps'] / f['rps'] for r, f in zip(of, runs[(floor, 'floor')])])}**" if floor else ""
+        lines.append(f"| {what} | {how} | {middle(lambda r: r['rps']):,.0f} | {ratio} | {middle(lambda r: r['latency_us']['p50']) / 1000:.2f} | "
                      f"{middle(lambda r: r['latency_us']['p99']) / 1000:.2f} | {cpu[0]} | {cpu[1]} |")
     return "\n".join(lines)
 
@@ -112,21 +160,20 @@ def compare(o):
         for accounts in ("ldap", "sqlite"):
             say(f"setting up {ACCOUNTS} accounts in {accounts}")
             subjects.append(Subject(folder / accounts[:1], accounts, o.connections))
-        plan = [(s, what) for s in subjects for what in MEASURED if s.label == "ldap" or what != MEASURED[0]]
+        plan = [row for s in subjects for row in s.plan()]
         for number in range(o.rounds):
             turn = number % len(plan)
-            for s, what in plan[turn:] + plan[:turn]:
-                run = s.measure(what, o.seconds)
-                runs.setdefault((s.label, what), []).append(run)
-                say(f"round {number + 1} {s.label:<7} {what:<18} {run['rps']:>9,.0f}/s  p99 {run['latency_us']['p99'] / 1000:.2f} ms")
+            for what, how, _, measure in plan[turn:] + plan[:turn]:
+                run = measure(o.seconds)
+                runs.setdefault((what, how), []).append(run)
+                say(f"round {number + 1} {what:<18} {how:<25} {run['rps']:>9,.0f}/s  p99 {run['latency_us']['p99'] / 1000:.2f} ms")
                 if run["good"] != run["requests"]:
-                    raise RuntimeError(f"{what}: {run}")
+                    raise RuntimeError(f"{what}, {how}: {run}")
     finally:
-        bad = [line for s in subjects for line in s.cluster.stop()]
+        bad = [line for s in subjects for line in s.stop()]
         shutil.rmtree(folder, ignore_errors=True)
-    runs = {key: runs[key] for key in ((s.label, w) for s, w in plan)}
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d')}, {o.connections} connections, "
-          f"{o.rounds} rounds of {o.seconds} s\n\n{table(runs)}")
+          f"{o.rounds} rounds of {o.seconds} s\n\n{table([row[:3] for row in plan], runs)}")
     for line in bad:
         say(line)
     return 1 if bad else 0
