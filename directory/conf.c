@@ -13,6 +13,9 @@ const struct conf_key directory_conf_keys[] = {
       "node_type in the token server's answers." },
     { "directory.fallback_node", CONF_TEXT, AT(fallback_node), "", 0, 0, 0, "",
       "What node/weave answers when no node can be assigned; empty: null." },
+    { "directory.remember", CONF_SECONDS, AT(remember_s), "5s", 0, 300, 0, "s",
+      "How long where somebody lives may be told from memory; what changes through this process, or is told to it, is known at "
+      "once; 0: the backend is asked each time." },
     { "directory.groups", CONF_LIST, AT(groups), "", 0, 0, 0, "",
       "Members of groups, \"GROUP NAME\" each; beside the groups in LDAP, if there are any." },
     { "assign.ramp", CONF_SECONDS, AT(assign_ramp_s), "1h", 0, 2592000, 0, "s",

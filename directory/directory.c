@@ -18,6 +18,12 @@ enum {
 };
 enum { SIGNUP_WINDOW_S = 3600, WRONG_PASSWORD_WINDOW_S = 600, WRONG_INVITE_WINDOW_S = 3600 };
 
+int64_t directory_tokens_last_s(const struct directory *d)
+{
+    const struct directory_conf *c = d->conf;
+    return c->token_life_s + c->token_late_s + c->remember_s;
+}
+
 int64_t directory_now_ms(const struct directory *d)
 {
     return clock_now_us(d->clock) / 1000;
@@ -104,7 +110,8 @@ static rc open_backend(struct directory *d, const struct directory_options *o, s
                                                 .cost = { .kib = (uint32_t)c->argon2_kib,
                                                           .passes = (uint32_t)c->argon2_passes,
                                                           .lanes = (uint32_t)c->argon2_lanes },
-                                                .clock = o->clock },
+                                                .clock = o->clock,
+                                                .remember_s = c->remember_s },
                         &d->backend, e);
     free(path);
     return r;
@@ -166,6 +173,7 @@ static rc open_oauth(struct directory *d, const struct directory_conf *c, struct
                                          .issuer = c->oauth_issuer,
                                          .scope = c->oauth_scope,
                                          .timeout_s = c->oauth_timeout_s,
+                                         .remember = c->remember_s > 0,
                                          .clock = d->clock },
                    &d->oauth, e));
     read_key_files(d);
@@ -401,7 +409,7 @@ rc directory_uid(struct directory *d, struct backend_session *s, int64_t *out, s
 
 void directory_forget(struct directory *d, view name, int64_t uid)
 {
-    int64_t until_s = clock_now_s(d->clock) + d->conf->token_life_s + d->conf->token_late_s;
+    int64_t until_s = clock_now_s(d->clock) + directory_tokens_last_s(d);
     if (d->on_forget)
         d->on_forget(d->on_forget_arg, name, uid, until_s);
     if (d->internal && name.n > 0 && name.n <= ACCOUNT_NAME_MAX)
@@ -460,6 +468,10 @@ rc directory_verify_in(struct directory *d, struct backend_session *s, view name
     if (password.n > VERIFY_PASSWORD_MOST)
         return fail(e, RC_DENIED, RESP_GENERIC, "a password of %zu bytes", password.n);
     TRY(account_check_password(s, name, password, &a, &acc, e));
+    /* A person of somebody else's tree whose entry here was made by this very question: whoever asks is a node that he does not know
+     * from us. So the node of a deleted account refuses him, and he is somebody new when he asks where he lives. */
+    if (!acc.placed.p && acc.password_since_ms == 0 && !d->has_sole)
+        return fail(e, RC_DENIED, RESP_GENERIC, "nobody has told this person where he lives");
     TRY(lookup_place(d, s, &a, &acc, &owner, e));
     if (a.spent || owner.url.n >= sizeof(out->node))
         return fail(e, RC_BROKEN, RESP_GENERIC, "the entry of account %lld is too large", (long long)acc.uid);

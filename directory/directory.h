@@ -30,6 +30,7 @@ struct directory_conf {
     struct conf_list assign_pools; /* assign.pools */
     struct conf_list groups;       /* directory.groups: "GROUP NAME" */
     char *fallback_node;           /* node/weave answers this instead of null; ""               */
+    int64_t remember_s;            /* directory.remember; 0: never */
     int64_t argon2_kib, argon2_passes, argon2_lanes;
     int64_t signups_per_hour; /* of one address; 0: no limit                               */
     int64_t wrong_invites;    /* of one address in an hour; 0: no limit                    */

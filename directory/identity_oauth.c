@@ -1,16 +1,25 @@
 #include "directory/identity_oauth.h"
 
+#include "common/auth/secrets.h"
 #include "common/base/encode.h"
 #include "common/base/mem.h"
+#include "common/base/recall.h"
 #include "directory/jwks.h"
 
-enum { TOKEN_BYTES_MAX = 16 * 1024, ANSWER_BYTES_MAX = 64 * 1024, KID_BYTES_MAX = 256, SUB_BYTES_MAX = 64 };
+enum {
+    TOKEN_BYTES_MAX = 16 * 1024,
+    ANSWER_BYTES_MAX = 64 * 1024,
+    KID_BYTES_MAX = 256,
+    SUB_BYTES_MAX = 64,
+    PROVEN_MOST = 16384
+};
 
 struct oauth {
     struct oauth_conf conf;
     char *verify_url; /* NULL: none */
     const char *jwks_url;
     struct jwks *keys;
+    struct recall *proven; /* NULL: none are remembered */
 };
 
 /* A token cut into its parts; only its form is known to be good. */
@@ -54,6 +63,7 @@ rc oauth_open(const struct oauth_conf *c, struct oauth **out, struct err *e)
     o->verify_url = verifier_url(c->verify_url);
     o->jwks_url = nothing ? OAUTH_MOZILLA_JWKS : c->jwks_url;
     o->keys = jwks_new(c->jwks_file, o->jwks_url, c->timeout_s, c->clock);
+    o->proven = c->remember ? recall_new(PROVEN_MOST) : NULL;
     *out = o;
     return RC_OK;
 }
@@ -62,6 +72,7 @@ void oauth_close(struct oauth *o)
 {
     if (!o)
         return;
+    recall_free(o->proven);
     jwks_free(o->keys);
     free(o->verify_url);
     free(o);
@@ -254,6 +265,61 @@ static rc remote(const struct oauth *o, const struct oauth_http *http, view toke
     return r;
 }
 
+/* ---- what was proven before ---- */
+
+/* Behind it the texts. The token itself is not kept, only its hash. */
+struct proven {
+    uint64_t edition; /* of the keys */
+    int64_t generation;
+    bool generation_bad, has_client;
+    size_t sub_bytes, client_bytes;
+};
+
+static view token_hash(view token, uint8_t out[SHA256_BYTES])
+{
+    sha256(token, out);
+    return (view){ .p = (const char *)out, .n = SHA256_BYTES };
+}
+
+static void remember(struct oauth *o, view token, uint64_t edition, double expires_s,
+                     const struct oauth_user *u)
+{
+    SCOPED(buf_done) struct buf b = { 0 };
+    const struct proven p = { .edition = edition,
+                              .generation = u->generation,
+                              .generation_bad = u->generation_bad,
+                              .has_client = u->client_id.p != NULL,
+                              .sub_bytes = u->sub.n,
+                              .client_bytes = u->client_id.n };
+    uint8_t hash[SHA256_BYTES];
+    int64_t until_us = clock_now_us(o->conf.clock) + OAUTH_REMEMBERED_S * INT64_C(1000000);
+    view key = token_hash(token, hash);
+    if (expires_s * 1e6 < (double)until_us)
+        until_us = (int64_t)(expires_s * 1e6);
+    buf_add(&b, (view){ .p = (const char *)&p, .n = sizeof(p) });
+    buf_add(&b, u->sub);
+    buf_add(&b, u->client_id);
+    recall_keep(o->proven, key, recall_mark(o->proven, key), buf_view(&b), until_us);
+}
+
+bool oauth_remembered(struct oauth *o, view token, struct arena *a, struct oauth_user *out)
+{
+    struct proven p;
+    uint8_t hash[SHA256_BYTES];
+    view got;
+    if (!o->proven || token.n == 0 || token.n > TOKEN_BYTES_MAX ||
+        !recall_find(o->proven, token_hash(token, hash), clock_now_us(o->conf.clock), a, &got))
+        return false;
+    memcpy(&p, got.p, sizeof(p));
+    const char *texts = got.p + sizeof(p);
+    *out = (struct oauth_user){ .sub = { .p = texts, .n = p.sub_bytes },
+                                .generation = p.generation,
+                                .generation_bad = p.generation_bad };
+    if (p.has_client)
+        out->client_id = (view){ .p = texts + p.sub_bytes, .n = p.client_bytes };
+    return p.edition == jwks_edition(o->keys);
+}
+
 /* ---- the decision ---- */
 
 /* RC_AWAY, RC_NOT_FOUND: the keys cannot tell. */
@@ -264,12 +330,16 @@ static rc verify_jwt(struct oauth *o, const struct oauth_http *http, view token,
         return DENY("the access token is not signed with RS256");
     if (!is_access_token(t->typ))
         return DENY("a token of another type");
+    uint64_t edition = jwks_edition(o->keys);
     rc r = jwks_prove(o->keys, http, token, t->kid, e);
     if (r == RC_DENIED && e)
         e->words = &denied;
     if (r != RC_OK)
         return r;
-    return claims_read(o, t->claims, a, out, e);
+    TRY(claims_read(o, t->claims, a, out, e));
+    if (o->proven)
+        remember(o, token, edition, json_number_value(json_object_get(t->claims, "exp")), out);
+    return RC_OK;
 }
 
 rc oauth_verify(struct oauth *o, const struct oauth_http *http, view token, struct arena *a,
@@ -279,6 +349,8 @@ rc oauth_verify(struct oauth *o, const struct oauth_http *http, view token, stru
     rc r;
     if (token.n == 0 || token.n > TOKEN_BYTES_MAX)
         return DENY("an access token of %zu bytes", token.n);
+    if (oauth_remembered(o, token, a, out))
+        return RC_OK;
     bool is_jwt = jwt_cut(token, a, &t);
     if (is_jwt)
         r = verify_jwt(o, http, token, &t, a, out, e);

@@ -17,8 +17,11 @@ struct oauth_conf {
     const char *issuer;                            /* "": not pinned                      */
     const char *scope;
     int64_t timeout_s;
+    bool
+        remember; /* JWTs whose signature was found good, for OAUTH_REMEMBERED_S and while the keys stay the same */
     const struct clock *clock;
 };
+#define OAUTH_REMEMBERED_S 300
 
 /* Outgoing calls, made by the thread that asks. failed: tells the log that keys could not be fetched. */
 struct oauth_http {
@@ -44,6 +47,9 @@ MUST_USE rc oauth_reload(struct oauth *o, struct err *e);
  * "Resource is not available"). */
 MUST_USE rc oauth_verify(struct oauth *o, const struct oauth_http *http, view token, struct arena *a,
                          struct oauth_user *out, struct err *e);
+
+/* The same from memory alone: a JWT that our keys have proven before, and that has not expired since. false: not known. */
+bool oauth_remembered(struct oauth *o, view token, struct arena *a, struct oauth_user *out);
 
 /* A security event token: signed by the same keys, for this audience, from the pinned issuer. *out: its claims, owned by the caller.
  * RC_DENIED for all that is wrong with it, no keys included. Protocol: Token server, "Webhook" (7.2). */

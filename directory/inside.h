@@ -88,6 +88,8 @@ typedef void refusal_visitor(void *arg, int64_t uid, int64_t until_s);
 MUST_USE rc directory_refusals(struct directory *d, struct backend_session *s, refusal_visitor *visit,
                                void *arg, struct err *e);
 int64_t directory_now_ms(const struct directory *d);
+/* From a change on it takes so long until no token of before is good any more: another process may still give one from memory. */
+int64_t directory_tokens_last_s(const struct directory *d);
 /* Who may have an account, as of now: one answer for a whole request. */
 struct registration directory_registration(struct directory *d);
 /* Outgoing calls of a worker, for oauth. */
@@ -105,6 +107,9 @@ MUST_USE rc lookup_choose(struct directory *d, struct backend_session *s, struct
                           view mail, int64_t uid, struct owner *out, struct err *e);
 /* The seat that lookup_choose took was not used. */
 void lookup_give_back(struct directory *d, struct backend_session *s, view node);
+/* The account of that name and its owner from memory alone. false: they are not both remembered. Any thread. */
+bool lookup_remembered(struct directory *d, struct arena *a, view name, struct account *acc,
+                       struct owner *out);
 view placed_text(struct arena *a, int64_t now_ms, const char *why);
 
 /* ---- identity_password.c ---- */
@@ -138,6 +143,7 @@ extern const size_t directory_routes_n, directory_routes_box_n;
 
 /* JSON description for programs, the page for people. */
 handler_fn home_page, token_get, webhook_post, version_refused, error_on_purpose;
+warm_fn user_api_node_warm, token_get_warm;
 handler_fn user_api_exists, user_api_create, user_api_delete, user_api_node, user_api_password,
     user_api_email, user_api_reset;
 

@@ -42,6 +42,7 @@ struct jwks {
     pthread_mutex_t fetching;
     int64_t tried_us; /* monotonic, under `fetching`; INT64_MIN: never */
     _Atomic int64_t fetched_us;
+    _Atomic uint64_t edition;
 };
 
 /* ---- a set of keys ---- */
@@ -129,8 +130,14 @@ static void set_swap(struct jwks *k, struct key_set *fresh)
     pthread_rwlock_wrlock(&k->lock);
     struct key_set *old = k->set;
     k->set = fresh;
+    k->edition++;
     pthread_rwlock_unlock(&k->lock);
     set_free(old);
+}
+
+uint64_t jwks_edition(const struct jwks *k)
+{
+    return k->edition;
 }
 
 static rc file_read(const char *path, struct buf *out, struct err *e)

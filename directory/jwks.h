@@ -17,6 +17,9 @@ void jwks_free(struct jwks *k);
 /* Reads the file (again). On a failure the keys at hand stay. RC_OK without a file. */
 MUST_USE rc jwks_reload(struct jwks *k, struct err *e);
 
+/* Changes whenever the keys at hand do. */
+uint64_t jwks_edition(const struct jwks *k);
+
 /* Does one of the keys prove this compact JWS (RS256)? The key named by kid is tried first. RC_DENIED: none does.
  * RC_AWAY: no keys at hand. RC_NOT_FOUND: there is neither file nor URL. */
 MUST_USE rc jwks_prove(struct jwks *k, const struct oauth_http *http, view compact, view kid, struct err *e);

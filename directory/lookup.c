@@ -33,9 +33,26 @@ static rc find_owner(struct directory *d, struct backend_session *s, struct aren
         *out = d->sole;
         return RC_OK;
     }
-    TRY(node_get(s, node, a, &n, e));
+    if (!node_remembered(d->backend, node, a, &n))
+        TRY(node_get(s, node, a, &n, e));
     *out = owner_of(d, &n);
     return RC_OK;
+}
+
+bool lookup_remembered(struct directory *d, struct arena *a, view name, struct account *acc,
+                       struct owner *out)
+{
+    struct node_entry n;
+    if (!account_remembered(d->backend, name, a, acc) || !acc->node.p)
+        return false;
+    if (d->has_sole) {
+        *out = d->sole;
+        return view_eq(acc->node, d->sole.name);
+    }
+    if (!node_remembered(d->backend, acc->node, a, &n))
+        return false;
+    *out = owner_of(d, &n);
+    return true;
 }
 
 /* The one box was given another address: its data are where they were, so uid and epoch stay. */
@@ -109,6 +126,18 @@ static void put_address(struct request *rq, view address)
     buf_add(b, address);
     if (address.n == 0 || address.p[address.n - 1] != '/')
         buf_addc(b, '/');
+}
+
+/* Only good news: who is not remembered, or has no node, is looked for. */
+bool user_api_node_warm(struct request *rq)
+{
+    struct account acc;
+    struct owner owner;
+    if (!lookup_remembered(rq->app, rq->arena, user_api_name(rq), &acc, &owner))
+        return false;
+    reply_type(rq, "text/plain");
+    put_address(rq, owner.address);
+    return true;
 }
 
 /* Protocol: User API 1.0, "GET /user/1.0/<user>/node/weave": plain text, not JSON; `null`: none now. */

@@ -32,7 +32,7 @@ rc directory_refusals(struct directory *d, struct backend_session *s, refusal_vi
 {
     struct walk w = { .visit = visit,
                       .arg = arg,
-                      .life_ms = (d->conf->token_life_s + d->conf->token_late_s) * 1000,
+                      .life_ms = directory_tokens_last_s(d) * 1000,
                       .now_ms = directory_now_ms(d) };
     const struct account_filter disabled = { .disabled_since_ms =
                                                  w.now_ms > w.life_ms ? w.now_ms - w.life_ms : 1 };

@@ -24,6 +24,7 @@ struct cluster {
 
 /* For the next open_cluster. */
 static struct conf_list testing_pools, testing_groups;
+static int64_t testing_remember_s;
 
 static inline void open_cluster(struct cluster *c)
 {
@@ -37,6 +38,7 @@ static inline void open_cluster(struct cluster *c)
     c->h->options.internal_keys = &c->key_list;
     c->h->conf.assign_pools = testing_pools;
     c->h->conf.groups = testing_groups;
+    c->h->conf.remember_s = testing_remember_s;
     house_open(c->h);
     snprintf(c->socket, sizeof(c->socket), "%s/internal.sock", c->h->folder);
     directory_internal_mount(c->h->d, &c->mount);

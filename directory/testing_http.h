@@ -34,6 +34,8 @@ struct house {
     struct mount mount;
     void *worker;
     struct forgotten forgotten;
+    bool warm;        /* answers from memory are tried first, as on an io thread */
+    int warm_answers; /* … so many were given                                    */
 };
 
 struct said {
@@ -176,7 +178,10 @@ static inline struct said ask_as(struct house *h, void *worker, struct arena *a,
         reply_fail(rq, RC_NOT_FOUND, NULL);
     else if (found == ROUTE_NO_METHOD)
         reply_refuse(rq, 405, allow);
+    else if (h->warm && rq->route->warm && !(rq->worker = NULL) && rq->route->warm(rq))
+        h->warm_answers++;
     else {
+        rq->worker = worker;
         rc r = rq->route->handler(rq, &e);
         if (r != RC_OK)
             reply_fail(rq, r, &e);

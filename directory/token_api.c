@@ -135,25 +135,46 @@ static int64_t duration_of(const struct request *rq, int64_t most)
     return most;
 }
 
-/* In the order that the answer to several mistakes follows. */
-static rc read_request(struct request *rq, struct asked *out, struct err *e)
+/* In the order that the answer to several mistakes follows: this, then who is behind the access token, then read_rest. */
+static rc read_begin(struct request *rq, struct asked *out, view *out_token, struct err *e)
 {
-    struct directory_worker *w = rq->worker;
-    struct oauth_http http = directory_http(w);
-    view token;
-    *out = (struct asked){ .duration_s = duration_of(rq, w->d->conf->token_life_s) };
+    const struct directory *d = rq->app;
+    *out = (struct asked){ .duration_s = duration_of(rq, d->conf->token_life_s) };
     TRY(check_application(rq, e));
     if (!accept_takes(request_header(rq, "Accept"), VIEW("application/json")))
         return fail(e, RC_NOT_ACCEPTABLE, RESP_GENERIC, "Accept without application/json");
-    TRY(read_bearer(rq, &token, e));
-    TRY(oauth_verify(w->d->oauth, &http, token, rq->arena, &out->user, e));
+    return read_bearer(rq, out_token, e);
+}
+
+static rc read_rest(struct request *rq, struct asked *out, struct err *e)
+{
+    const struct directory *d = rq->app;
     TRY(read_key_id(rq, &out->facts, e));
     TRY(check_client_state(rq, out->facts.client_state, e));
     if (out->user.generation_bad)
         return fail_words(e, RC_DENIED, &w_generation, "the generation is no number");
     out->facts.generation = out->user.generation;
-    out->name = arena_text(rq->arena, "%.*s@%s", VIEW_ARG(out->user.sub), w->d->conf->domain);
+    out->name = arena_text(rq->arena, "%.*s@%s", VIEW_ARG(out->user.sub), d->conf->domain);
     return RC_OK;
+}
+
+static rc read_request(struct request *rq, struct asked *out, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    struct oauth_http http = directory_http(w);
+    view token;
+    TRY(read_begin(rq, out, &token, e));
+    TRY(oauth_verify(w->d->oauth, &http, token, rq->arena, &out->user, e));
+    return read_rest(rq, out, e);
+}
+
+/* With an access token that was found good before. */
+static bool read_remembered(struct request *rq, struct asked *out)
+{
+    const struct directory *d = rq->app;
+    view token;
+    return read_begin(rq, out, &token, NULL) == RC_OK &&
+           oauth_remembered(d->oauth, token, rq->arena, &out->user) && read_rest(rq, out, NULL) == RC_OK;
 }
 
 /* ---- the record ---- */
@@ -276,12 +297,17 @@ static const view *old_states(struct request *rq, const struct account *acc)
     return out;
 }
 
-static rc record_apply(struct request *rq, struct account *acc, const struct asked *q, struct err *e)
+static struct token_outcome judge(struct request *rq, const struct account *acc, const struct asked *q)
 {
     const struct token_facts stored = { .generation = acc->generation,
                                         .keys_changed = acc->keys_changed,
                                         .client_state = acc->client_state };
-    struct token_outcome o = token_rules(&stored, old_states(rq, acc), acc->n_old_states, &q->facts);
+    return token_rules(&stored, old_states(rq, acc), acc->n_old_states, &q->facts);
+}
+
+static rc record_apply(struct request *rq, struct account *acc, const struct asked *q, struct err *e)
+{
+    struct token_outcome o = judge(rq, acc, q);
     if (o.verdict != TOKEN_PASS)
         return fail_words(e, RC_DENIED, &w_rules[o.verdict],
                           "the rules of records refuse it (uid %" PRId64 ")", acc->uid);
@@ -323,6 +349,17 @@ static rc record_settle(struct request *rq, const struct asked *q, struct accoun
     return r;
 }
 
+/* As it was read a moment ago: only if it says yes, and nothing is to be written. */
+static bool record_remembered(struct request *rq, const struct asked *q, struct account *acc,
+                              struct owner *owner)
+{
+    if (!lookup_remembered(rq->app, rq->arena, q->name, acc, owner) || !acc->enabled ||
+        acc->generation == GENERATION_RETIRED)
+        return false;
+    struct token_outcome o = judge(rq, acc, q);
+    return o.verdict == TOKEN_PASS && !o.new_record && !o.write;
+}
+
 /* ---- the answer ---- */
 
 /* First 32 hex digits of an HMAC. Protocol: Token server, "Metrics identifiers". */
@@ -351,7 +388,7 @@ static rc mint(struct request *rq, const struct asked *q, const struct account *
                const struct owner *owner, view hashed_uid, view *out_id, char out_key[TOKEN_KEY_TEXT],
                struct err *e)
 {
-    struct directory *d = ((struct directory_worker *)rq->worker)->d;
+    const struct directory *d = rq->app;
     struct arena *a = rq->arena;
     view kid;
     TRY(fxa_kid(a, acc, &kid, e));
@@ -377,7 +414,7 @@ static rc mint(struct request *rq, const struct asked *q, const struct account *
 static rc answer(struct request *rq, const struct asked *q, const struct account *acc,
                  const struct owner *owner, struct err *e)
 {
-    struct directory *d = ((struct directory_worker *)rq->worker)->d;
+    const struct directory *d = rq->app;
     view hashed_uid = hashed(rq->arena, view_of(d->metrics_key), q->user.sub), id;
     char key[TOKEN_KEY_TEXT];
     TRY(mint(rq, q, acc, owner, hashed_uid, &id, key, e));
@@ -401,4 +438,13 @@ rc token_get(struct request *rq, struct err *e)
     TRY(read_request(rq, &q, e));
     TRY(record_settle(rq, &q, &acc, &owner, e));
     return answer(rq, &q, &acc, &owner, e);
+}
+
+bool token_get_warm(struct request *rq)
+{
+    struct asked q;
+    struct account acc;
+    struct owner owner;
+    return read_remembered(rq, &q) && record_remembered(rq, &q, &acc, &owner) &&
+           answer(rq, &q, &acc, &owner, NULL) == RC_OK;
 }

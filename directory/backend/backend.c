@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "common/base/encode.h"
+#include "directory/backend/recent.h"
 
 static const char *const attr_names[ATTR_N] = {
     [ATTR_UID_NUMBER] = "uidNumber",        [ATTR_MAIL] = "mail",
@@ -113,18 +114,28 @@ static rc password_possible(view password, struct err *e)
 rc backend_open(const struct backend_driver *d, const struct backend_conf *c, struct backend **out,
                 struct err *e)
 {
-    return d->open(c, out, e);
+    struct backend *b;
+    TRY(d->open(c, &b, e));
+    b->recent = recent_new(c->clock, c->remember_s);
+    *out = b;
+    return RC_OK;
 }
 
 void backend_close(struct backend *b)
 {
-    if (b)
-        b->driver->close(b);
+    if (!b)
+        return;
+    recent_free(b->recent);
+    b->driver->close(b);
 }
 
 rc backend_session_open(struct backend *b, struct backend_session **out, struct err *e)
 {
-    return b->driver->session_open(b, out, e);
+    struct backend_session *s;
+    TRY(b->driver->session_open(b, &s, e));
+    s->recent = b->recent;
+    *out = s;
+    return RC_OK;
 }
 
 void backend_session_close(struct backend_session *s)
@@ -143,7 +154,12 @@ rc account_get(struct backend_session *s, enum account_key by, view key, struct 
 {
     if (key.n == 0 || key.n > ACCOUNT_NAME_MAX || memchr(key.p, '\0', key.n))
         return fail(e, RC_NOT_FOUND, RESP_USERNAME, "no account has such a key");
-    return s->driver->account_get(s, by, key, a, out, e);
+    if (by != ACCOUNT_BY_NAME)
+        return s->driver->account_get(s, by, key, a, out, e);
+    struct recall_mark before = recent_account_mark(s->recent, key);
+    TRY(s->driver->account_get(s, by, key, a, out, e));
+    recent_account_keep(s->recent, key, before, out);
+    return RC_OK;
 }
 
 rc account_truth(struct backend_session *s, enum account_key by, view key, struct arena *a,
@@ -157,6 +173,14 @@ rc account_truth(struct backend_session *s, enum account_key by, view key, struc
 void account_changed(struct backend_session *s, view name)
 {
     s->driver->account_changed(s, name);
+    recent_account_drop(s->recent, name);
+}
+
+/* After a change, whatever came of it: it may have happened. */
+static rc changed(struct backend_session *s, view name, rc r)
+{
+    recent_account_drop(s->recent, name);
+    return r;
 }
 
 rc account_in_group(struct backend_session *s, view name, view group, struct arena *a, bool *out,
@@ -175,13 +199,13 @@ rc account_add(struct backend_session *s, const struct account_new *n, struct er
         return fail(e, RC_BROKEN, RESP_GENERIC, "uid %" PRId64 ", epoch %" PRId64, n->uid, n->epoch);
     if (n->password.p)
         TRY(password_possible(n->password, e));
-    return s->driver->account_add(s, n, e);
+    return changed(s, n->name, s->driver->account_add(s, n, e));
 }
 
 rc account_delete(struct backend_session *s, view name, int64_t uid, int64_t since_ms, struct err *e)
 {
     TRY(name_check(name, e));
-    return s->driver->account_delete(s, name, uid, since_ms, e);
+    return changed(s, name, s->driver->account_delete(s, name, uid, since_ms, e));
 }
 
 rc account_check_password(struct backend_session *s, view name, view password, struct arena *a,
@@ -197,7 +221,7 @@ rc account_set_password(struct backend_session *s, view name, view password, str
 {
     TRY(name_check(name, e));
     TRY(password_possible(password, e));
-    return s->driver->account_set_password(s, name, password, e);
+    return changed(s, name, s->driver->account_set_password(s, name, password, e));
 }
 
 rc account_cas(struct backend_session *s, view name, const struct change *changes, size_t n, struct err *e)
@@ -211,7 +235,7 @@ rc account_cas(struct backend_session *s, view name, const struct change *change
             (account_attr_many(c->attr) && !c->expected.p == !c->wanted.p))
             return fail(e, RC_BAD_INPUT, RESP_GENERIC, "an impossible change of %s", attr_names[c->attr]);
     }
-    return s->driver->account_cas(s, name, changes, n, e);
+    return changed(s, name, s->driver->account_cas(s, name, changes, n, e));
 }
 
 rc accounts_each(struct backend_session *s, const struct account_filter *f, account_visitor *visit, void *arg,
@@ -246,7 +270,10 @@ rc erase_done(struct backend_session *s, int64_t uid, struct err *e)
 
 rc node_get(struct backend_session *s, view name, struct arena *a, struct node_entry *out, struct err *e)
 {
-    return s->driver->node_get(s, name, a, out, e);
+    struct recall_mark before = recent_node_mark(s->recent, name);
+    TRY(s->driver->node_get(s, name, a, out, e));
+    recent_node_keep(s->recent, name, before, out);
+    return RC_OK;
 }
 
 rc nodes_each(struct backend_session *s, node_visitor *visit, void *arg, struct err *e)
@@ -270,12 +297,16 @@ rc node_put(struct backend_session *s, const struct node_entry *n, struct err *e
     if (n->capacity < 0 || n->seats < SEATS_KEPT || n->seats > n->capacity)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "%" PRId64 " seats on a node for %" PRId64, n->seats,
                     n->capacity);
-    return s->driver->node_put(s, n, e);
+    rc r = s->driver->node_put(s, n, e);
+    recent_node_drop(s->recent, n->name);
+    return r;
 }
 
 rc node_delete(struct backend_session *s, view name, struct err *e)
 {
-    return s->driver->node_delete(s, name, e);
+    rc r = s->driver->node_delete(s, name, e);
+    recent_node_drop(s->recent, name);
+    return r;
 }
 
 rc seats_take(struct backend_session *s, view node, int64_t want, int64_t *out_got, struct err *e)
@@ -351,4 +382,16 @@ rc invite_delete(struct backend_session *s, view id, struct err *e)
 rc invites_each(struct backend_session *s, invite_visitor *visit, void *arg, struct err *e)
 {
     return s->driver->invites_each(s, visit, arg, e);
+}
+
+/* ---- a moment ago ---- */
+
+bool account_remembered(struct backend *b, view name, struct arena *a, struct account *out)
+{
+    return recent_account(b->recent, name, a, out);
+}
+
+bool node_remembered(struct backend *b, view name, struct arena *a, struct node_entry *out)
+{
+    return recent_node(b->recent, name, a, out);
 }

@@ -145,14 +145,18 @@ struct backend_conf {
     const struct ldap_conf *ldap; /* LDAP: must live as long as the backend   */
     struct password_cost cost;
     const struct clock *clock;
+    int64_t remember_s; /* for account_remembered; 0: nobody is */
 };
 
 struct backend_driver;
+struct recent;
 struct backend {
     const struct backend_driver *driver;
+    struct recent *recent; /* the wrappers' own, as in sessions */
 };
 struct backend_session {
     const struct backend_driver *driver;
+    struct recent *recent;
 };
 
 struct backend_driver {
@@ -217,7 +221,7 @@ MUST_USE rc account_get(struct backend_session *s, enum account_key by, view key
 /* The same from where it is decided, never from a copy that may lag: RC_AWAY while that is away. Meets nobody for the first time. */
 MUST_USE rc account_truth(struct backend_session *s, enum account_key by, view key, struct arena *a,
                           struct account *out, struct err *e);
-/* Somebody else changed this account a moment ago: for a while account_get asks where it is decided. */
+/* Somebody else changed this account a moment ago: for a while account_get asks where it is decided, and nothing older is remembered. */
 void account_changed(struct backend_session *s, view name);
 /* Is the account in the group of the backend that is called so? One that the backend does not have, or has no groups at all: false. */
 MUST_USE rc account_in_group(struct backend_session *s, view name, view group, struct arena *a, bool *out,
@@ -272,6 +276,18 @@ MUST_USE rc invite_cas(struct backend_session *s, view id, const struct invite_c
 MUST_USE rc invite_delete(struct backend_session *s, view id, struct err *e); /* RC_NOT_FOUND */
 /* In the order of ids. The visitor must not use the session; views live during the call. */
 MUST_USE rc invites_each(struct backend_session *s, invite_visitor *visit, void *arg, struct err *e);
+
+/* ---- a moment ago (recent.c) ----
+ *
+ * For telling where somebody lives, which may be out of date for a moment: the node that is named refuses whom it does not own. What is
+ * changed through this process, or is said to have been changed (account_changed), is never answered as it was before. Any thread. */
+
+#define NODE_LATELY_US INT64_C(1000000)
+
+/* What account_get found by this name at most remember_s ago. false: not remembered. */
+bool account_remembered(struct backend *b, view name, struct arena *a, struct account *out);
+/* What node_get found at most NODE_LATELY_US ago; for its addresses: seats are never that young. */
+bool node_remembered(struct backend *b, view name, struct arena *a, struct node_entry *out);
 
 DEFINE_SCOPED(struct backend_session *, backend_session_close);
 
