@@ -144,9 +144,10 @@ static rc append_locked(int fd, int64_t time_ms, const char *host, const char *w
         buf_addc(&whole, '\n');
     buf_add(&whole, buf_view(&line));
     ssize_t n = write(fd, whole.p, whole.n);
+    if (n >= 0 && (size_t)n != whole.n)
+        errno = ENOSPC;
     if (n < 0 || (size_t)n != whole.n || fsync(fd) != 0)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "the audit log cannot be written: %s",
-                    strerror(n < 0 ? errno : ENOSPC));
+        return fail(e, RC_BROKEN, RESP_GENERIC, "the audit log cannot be written: %s", strerror(errno));
     return RC_OK;
 }
 

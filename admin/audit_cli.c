@@ -79,7 +79,7 @@ static bool word_is(const json_t *o, const char *text)
     const json_t *words = json_object_get(o, "words"), *word;
     size_t i;
     json_array_foreach (words, i, word)
-        if (strcmp(json_string_value(word), text) == 0)
+        if (view_eq(json_text(word), view_of(text)))
             return true;
     return false;
 }
@@ -138,17 +138,16 @@ static void tell(json_t *o)
     const char *member;
     size_t i;
     static const char *const texts[] = { "user", "node", "to", "text" };
-    if (json_object_get(o, "command"))
-        buf_addf(&b, "%s", json_string_value(json_object_get(o, "command")));
+    buf_add(&b, json_text(json_object_get(o, "command")));
     json_array_foreach (words, i, word)
-        buf_addf(&b, " %s", json_string_value(word));
+        buf_addf(&b, " %.*s", VIEW_ARG(json_is_string(word) ? json_text(word) : VIEW("?")));
     for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if ((member = json_string_value(json_object_get(o, texts[i]))))
             buf_addf(&b, "%s%s %s", b.n ? ", " : "", texts[i], member);
-    if (json_object_get(o, "before") || json_object_get(o, "after"))
-        buf_addf(&b, ", %.12s → %.12s",
-                 json_object_get(o, "before") ? json_string_value(json_object_get(o, "before")) : "nothing",
-                 json_object_get(o, "after") ? json_string_value(json_object_get(o, "after")) : "nothing");
+    const char *before = json_string_value(json_object_get(o, "before")),
+               *after = json_string_value(json_object_get(o, "after"));
+    if (before || after)
+        buf_addf(&b, ", %.12s → %.12s", before ? before : "nothing", after ? after : "nothing");
     if (json_object_get(o, "status"))
         buf_addf(&b, "exit status %" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(o, "status")));
     json_object_set_new(o, "told", json_string(buf_text(&b)));

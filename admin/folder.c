@@ -67,7 +67,10 @@ static rc sync_folder(const char *path)
 {
     SCOPED(buf_done) struct buf folder = { 0 };
     const char *slash = strrchr(path, '/');
-    buf_add(&folder, slash ? (view){ .p = path, .n = (size_t)(slash - path) } : VIEW("."));
+    if (!slash)
+        buf_addc(&folder, '.');
+    else /* with its slash: that of the root is all there is */
+        buf_add(&folder, (view){ .p = path, .n = (size_t)(slash - path) + 1 });
     int fd = open(buf_text(&folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return RC_BROKEN;

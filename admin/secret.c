@@ -5,7 +5,7 @@
 #include "common/base/encode.h"
 #include "common/base/rand.h"
 
-#define SECRET_BYTES_MAX 1024
+enum { SECRET_BYTES_MAX = 1024, INPUT_MAX = 65536, MASTERS_MAX = 64 };
 
 static void print_secret(const struct admin *a, view secret)
 {
@@ -31,27 +31,62 @@ static int secret_new(struct admin *a)
     return EXIT_DONE;
 }
 
+/* Standard input, whole: a secret that is cut off would be another one. */
+static rc read_input(struct buf *out, struct err *e)
+{
+    size_t n;
+    buf_reserve(out, INPUT_MAX + 1);
+    while ((n = fread(out->p + out->n, 1, INPUT_MAX + 1 - out->n, stdin)) > 0)
+        out->n += n;
+    if (ferror(stdin))
+        return fail(e, RC_BROKEN, RESP_GENERIC, "standard input cannot be read");
+    if (out->n > INPUT_MAX)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "more than %d bytes on standard input", INPUT_MAX);
+    return RC_OK;
+}
+
+/* One a line, as in the file that tokens.secrets names. */
+static rc read_masters(struct buf *text, struct secrets **out, struct err *e)
+{
+    char *items[MASTERS_MAX];
+    struct conf_list list = { .items = items };
+    TRY(read_input(text, e));
+    buf_addc(text, '\n'); /* so that something can end each */
+    view rest = buf_view(text), line;
+    while (view_cut(&rest, '\n', &line)) {
+        if (line.n > 0 && line.p[line.n - 1] == '\r')
+            line.n--;
+        line = view_trim(line);
+        if (line.n == 0)
+            continue;
+        if (memchr(line.p, '\0', line.n))
+            return fail(e, RC_BAD_INPUT, RESP_GENERIC, "there is a NUL byte on standard input");
+        if (list.n == MASTERS_MAX)
+            return fail(e, RC_BAD_INPUT, RESP_GENERIC, "more than %d secrets on standard input", MASTERS_MAX);
+        items[list.n] = text->p + (line.p - text->p);
+        items[list.n++][line.n] = '\0';
+    }
+    if (list.n == 0)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "no master secret on standard input");
+    return secrets_new(&list, 1, out, e);
+}
+
 /* Protocol: mozservices, the helper "mozsvc-secrets derive". The master comes from standard input: an argument would show in the
- * list of processes. */
+ * list of processes. Of several, as there are while they are changed, each gives one. */
 static int secret_derive(struct admin *a)
 {
-    char line[4096];
-    if (!fgets(line, sizeof(line), stdin))
-        return admin_wrong("secret derive: no master secret on standard input");
-    line[strcspn(line, "\r\n")] = '\0';
-
-    char *items[] = { line };
-    struct conf_list list = { .items = items, .n = 1 };
+    SCOPED(buf_done) struct buf text = { 0 };
     SCOPED(secrets_free) struct secrets *masters = NULL;
     SCOPED(secrets_free) struct secrets *derived = NULL;
     struct err e = ERR_NONE;
-    rc r = secrets_new(&list, 1, &masters, &e);
+    rc r = read_masters(&text, &masters, &e);
     if (r == RC_OK)
         r = secrets_derive(masters, view_of(a->argv[0]), &derived, &e);
-    secret_wipe(line, sizeof(line));
+    secret_wipe(text.p, text.n);
     if (r != RC_OK)
-        return admin_wrong("%s", e.text);
-    print_secret(a, derived->items[0]);
+        return admin_wrong("secret derive: %s", e.text);
+    for (size_t i = 0; i < derived->n; i++)
+        print_secret(a, derived->items[i]);
     return EXIT_DONE;
 }
 
@@ -66,7 +101,7 @@ const struct command secret_commands[] = {
       .arguments = "NODE-URL",
       .least = 1,
       .most = 1,
-      .help = "read a master secret from standard input, print the secret of that node",
+      .help = "read master secrets from standard input, one a line, print the secret of that node for each",
       .about =
           "Give it to the node as tokens.secrets, with tokens.derived = no: so the node can open tokens for itself alone, and the "
           "master stays with the directories.",

@@ -340,6 +340,7 @@ struct deletion {
     struct admin *a;
     struct subject s;
     json_t *receipt;
+    bool deleted; /* the account; its data perhaps not yet */
 };
 
 static void deletion_done_scoped(struct deletion *d)
@@ -348,7 +349,7 @@ static void deletion_done_scoped(struct deletion *d)
     json_decref(d->receipt);
 }
 
-/* What there was: counted while it is there. */
+/* What there was: counted while it is there. A node that is away keeps nobody from being deleted; the receipt says so. */
 static rc count_up(struct deletion *d, struct err *e)
 {
     SCOPED(json_decref) json_t *usage = NULL;
@@ -358,7 +359,12 @@ static rc count_up(struct deletion *d, struct err *e)
     json_int_t items = 0, bytes = 0;
     if (d->s.node.n == 0)
         return RC_OK;
-    TRY(ask_his_node(d->a, &d->s, "usage", &usage, e));
+    rc r = ask_his_node(d->a, &d->s, "usage", &usage, e);
+    if (r == RC_AWAY || r == RC_NOT_FOUND) {
+        json_object_set_new(d->receipt, "not_counted", json_string(e->text));
+        return RC_OK;
+    }
+    TRY(r);
     json_array_foreach (json_object_get(usage, "colls"), i, coll) {
         items += json_integer_value(json_object_get(coll, "items"));
         bytes += json_integer_value(json_object_get(coll, "bytes"));
@@ -414,6 +420,8 @@ static rc erase_data(struct deletion *d, struct err *e)
     const struct settle_rules rules = { .grace_s = 0 };
     enum settle_act act;
     TRY(settle_erase_of(&reach, &rules, d->s.uid, &act, e));
+    if (act == SETTLE_WAITS)
+        return fail(e, RC_BUSY, RESP_GENERIC, "the clock here is behind the directory's");
     json_object_set_new(d->receipt, "erased_ms", json_integer(clock_now_us(clock_system()) / 1000));
     return RC_OK;
 }
@@ -426,12 +434,15 @@ static rc delete_account(struct deletion *d, struct err *e)
                                     "epoch", (json_int_t)d->s.epoch));
     TRY(count_up(d, e));
     TRY(post(d->a, d->s.uid, "delete", &none, e));
+    d->deleted = true;
     json_object_set_new(d->receipt, "deleted_ms", json_integer(clock_now_us(clock_system()) / 1000));
     spread(d->a, d->s.uid, d->s.name);
     TRY(note(d->a, &d->s, d->s.entry, NULL, "account deleted", e));
     rc r = erase_data(d, e);
     if (r != RC_OK) {
         struct err why = *e;
+        json_object_set_new(d->receipt, "not_erased", json_string(why.text));
+        TRY(keep_receipt(d, e));
         return fail(e, r, RESP_GENERIC,
                     "the account is deleted, its data not yet (heddle-admin settle will): %.160s", why.text);
     }
@@ -460,9 +471,10 @@ static int user_delete(struct admin *a)
     if (asked != EXIT_DONE)
         return asked;
     r = delete_account(&d, &e);
-    if (r == RC_OK)
+    if (r == RC_OK || d.deleted)
         show_object(a, d.receipt, receipt_columns);
-    return admin_status(r, &e);
+    int status = admin_status(r, &e);
+    return status != EXIT_DONE && d.deleted ? EXIT_PARTLY : status;
 }
 
 /* ---- the table ---- */
@@ -513,7 +525,7 @@ const struct command user_commands[] = {
     { .name = "user delete", .arguments = "USER", .least = 1, .most = 1, .help = "delete an account and all its data, with a receipt",
       .about = ABOUT_USER " The directory notes what is to be erased and forgets the account; then his node (and every other that a move had brought his data "
                "to) erases it, cache included; then both are asked what they have. The receipt is printed and kept in admin.dir/receipts. If a node does not "
-               "answer, the account is gone and \"settle\" erases the rest.",
+               "answer, the account is gone, the receipt says what is not erased yet, and \"settle\" erases it; the exit status is 7 then.",
       .danger = "an account and all its data are deleted, for ever.", .asks_itself = true,
       .examples = { "heddle-admin user delete mallory --yes --json > receipt.json" }, .changes = true, .run = user_delete },
     COMMANDS_END,

@@ -182,3 +182,17 @@ def test_fish_completes():
 
 def test_a_shell_that_is_none():
     assert admin("completion", "tcsh")[0] == 2
+
+
+def test_a_secret_is_derived_from_each_master_and_none_is_cut_off():
+    def derive(text):
+        return subprocess.run([str(PROGRAM), "secret", "derive", "https://node7.example.net"], input=text, capture_output=True, text=True, timeout=60)
+
+    one, other = derive("0123456789abcdef0123456789abcdef\n"), derive("  fedcba9876543210fedcba9876543210")
+    assert one.returncode == other.returncode == 0 and one.stdout != other.stdout and len(one.stdout.split()) == len(other.stdout.split()) == 1
+    both = derive("\n0123456789abcdef0123456789abcdef\r\n\nfedcba9876543210fedcba9876543210\n")
+    assert both.stdout == one.stdout + other.stdout
+    assert derive("x" * 5000 + "y").stdout != derive("x" * 5000).stdout
+    for wrong, told in (("", "no master"), ("\n \n", "no master"), ("x" * 70000, "65536"), ("x\n" * 65, "64"), ("0123\x00456789", "NUL")):
+        done = derive(wrong)
+        assert done.returncode == 2 and told in done.stderr and not done.stdout

@@ -1,4 +1,5 @@
 """heddle-admin node and user: what is drained, removed, recovered, limited, disabled, deleted is so, on nodes and directories that are there."""
+import hashlib
 import json
 
 import pytest
@@ -191,6 +192,36 @@ def test_a_deleted_user_is_gone_everywhere_and_there_is_a_receipt(cluster, numbe
     wait_until(lambda: at.get("/info/collections", expect=(200, 401)).status == 401, "refused", 10)
     acts = [r for r in ask(cluster, "audit", "--user", receipt["uid"]) if r["what"] == "change"]
     assert [r["text"] for r in acts] == ["account deleted", "data erased"]
+
+
+def test_a_user_of_a_dead_node_is_deleted_and_his_data_go_when_it_is_back(cluster):
+    node = cluster.nodes[0]
+    user = cluster.user11(node)
+    at = save(user, node)
+    uid = ask(cluster, "user", "show", user.name)[0]["uid"]
+    node.kill()
+    code, out, err = run("--set", f"admin.directory={cluster.directory.socket}", "--set", f"admin.key={cluster.admin_key}",
+                         "--set", f"admin.dir={cluster.folder / 'admin'}", "user", "delete", user.name, "--yes", "--json", program="heddle-admin")
+    assert code == 7 and "settle" in err, (code, err)
+    receipt = json.loads(out)
+    assert receipt["not_counted"] and receipt["not_erased"] and receipt["deleted_ms"] and "erased_ms" not in receipt
+    with open(receipt["file"]) as f:
+        assert json.load(f)["uid"] == uid
+    cluster.admin("user", "show", user.name, expect=3)
+    node.start()
+    cluster.await_heard()
+    assert at.get("/info/collections", expect=(200, 401)).status == 401
+    assert any(uid == r.get("uid") for r in ask(cluster, "settle", "--grace", "0")), "what was left is erased now"
+
+
+def test_a_record_of_the_audit_log_that_nobody_of_us_wrote_is_told_as_it_is(cluster, tmp_path):
+    """Its hash is good: whoever may write the file knows how."""
+    body = '{"n":1,"time":1767225600000,"host":"h","who":"w","command":7,"words":[1,null,{"a":"b"}],"before":3,"after":[],"prev":"' + "0" * 64 + '"'
+    log = tmp_path / "h.log"
+    log.write_text(body + ',"hash":"' + hashlib.sha256(body.encode()).hexdigest() + '"}\n')
+    for asked in ([], ["--user", "b"], ["--node", "b"]):
+        cluster.admin("audit", *asked, str(log))
+    assert "null" not in cluster.admin("audit", str(log))
 
 
 def test_every_change_is_in_the_audit_log_and_tampering_shows(cluster):
