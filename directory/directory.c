@@ -227,7 +227,10 @@ static rc open_mail(struct directory *d, const struct directory_options *o, stru
     rc r = mailer_open(o->mail, dir, buf_text(&from), d->clock, &d->mailer, e);
     free(dir);
     TRY(r);
-    return resets_open(d, &d->resets, e);
+    dir = in_data_dir(o->data_dir, "resets");
+    r = resets_open(d, dir, &d->resets, e);
+    free(dir);
+    return r;
 }
 
 static rc open_all(struct directory *d, const struct directory_options *o, struct err *e)

@@ -15,9 +15,7 @@ enum {
     SEED_BYTES = 16,
     GROUPS_LEAST = 4,
     HOUR_S = 3600,
-    CAS_TRIES = 10,
-    QUEUE_MAX = 1000,
-    JOB_ARENA = 256 * 1024
+    CAS_TRIES = 10
 };
 
 /* ---- states and codes: pure ---- */
@@ -258,105 +256,4 @@ rc reset_finish(struct directory_worker *w, struct arena *a, view name, view cod
     LOG(LOG_INFO, "password reset", LOG_I("uid", acc.uid));
     notice_tell(w->d, a, NOTICE_CHANGED, acc.mail, &(struct notice_facts){ .name = name }, words);
     return RC_OK;
-}
-
-/* ---- in the background ---- */
-
-struct job {
-    char name[ACCOUNT_NAME_MAX + 1];
-    const struct words *words;
-};
-
-struct resets {
-    struct directory *d;
-    struct directory_worker worker;
-    pthread_t thread;
-    pthread_mutex_t lock; /* of all below */
-    pthread_cond_t wake;
-    bool stop;
-    size_t first, n;
-    struct job jobs[QUEUE_MAX];
-};
-
-static void do_job(struct resets *r, const struct job *j)
-{
-    SCOPED(arena_done) struct arena a;
-    struct err e = ERR_NONE;
-    arena_init(&a, JOB_ARENA);
-    rc got = r->worker.session ? RC_OK : backend_session_open(r->d->backend, &r->worker.session, &e);
-    if (got == RC_OK)
-        got = reset_ask(&r->worker, &a, view_of(j->name), j->words, false, &e);
-    if (got == RC_AWAY || got == RC_BROKEN || got == RC_UNSURE)
-        LOG(LOG_ERROR, "a password reset was asked for and cannot be mailed", LOG_S("why", e.text));
-}
-
-static void *run(void *arg)
-{
-    struct resets *r = arg;
-    pthread_mutex_lock(&r->lock);
-    while (!r->stop || r->n > 0) {
-        if (r->n == 0) {
-            pthread_cond_wait(&r->wake, &r->lock);
-            continue;
-        }
-        struct job j = r->jobs[r->first];
-        r->first = (r->first + 1) % QUEUE_MAX;
-        r->n--;
-        pthread_mutex_unlock(&r->lock);
-        do_job(r, &j);
-        pthread_mutex_lock(&r->lock);
-    }
-    pthread_mutex_unlock(&r->lock);
-    return NULL;
-}
-
-rc resets_open(struct directory *d, struct resets **out, struct err *e)
-{
-    struct resets *r = mem_need(calloc(1, sizeof(*r)));
-    r->d = d;
-    r->worker.d = d;
-    pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->wake, NULL);
-    if (pthread_create(&r->thread, NULL, run, r) != 0) {
-        pthread_cond_destroy(&r->wake);
-        pthread_mutex_destroy(&r->lock);
-        free(r);
-        return fail(e, RC_BROKEN, RESP_GENERIC, "no thread for password resets");
-    }
-    *out = r;
-    return RC_OK;
-}
-
-void resets_close(struct resets *r)
-{
-    if (!r)
-        return;
-    pthread_mutex_lock(&r->lock);
-    r->stop = true;
-    pthread_cond_signal(&r->wake);
-    pthread_mutex_unlock(&r->lock);
-    pthread_join(r->thread, NULL);
-    backend_session_close(r->worker.session);
-    pthread_cond_destroy(&r->wake);
-    pthread_mutex_destroy(&r->lock);
-    free(r);
-}
-
-rc resets_queue(struct resets *r, view name, const struct words *words, struct err *e)
-{
-    rc got = RC_OK;
-    if (name.n > ACCOUNT_NAME_MAX)
-        return RC_OK; /* nobody's */
-    pthread_mutex_lock(&r->lock);
-    if (r->n == QUEUE_MAX) {
-        got = fail(e, RC_BUSY, RESP_GENERIC, "%d password resets wait already", QUEUE_MAX);
-    } else {
-        struct job *j = &r->jobs[(r->first + r->n++) % QUEUE_MAX];
-        memcpy(j->name, name.p, name.n);
-        j->name[name.n] = '\0';
-        j->words = words;
-        pthread_cond_signal(&r->wake);
-    }
-    pthread_mutex_unlock(&r->lock);
-    return got;
 }

@@ -10,8 +10,8 @@
 #ifndef HEDDLE_DIRECTORY_RESET_H
 #define HEDDLE_DIRECTORY_RESET_H
 
-#include "directory/inside.h"
 #include "common/page/words.h"
+#include "directory/inside.h"
 
 #define RESET_GROUPS    7                      /* of four: 144 bits */
 #define RESET_CODE_TEXT (RESET_GROUPS * 5 - 1) /* XK3P-…-A7TT       */
@@ -42,12 +42,17 @@ MUST_USE rc reset_cancel(struct directory_worker *w, struct arena *a, view name,
 MUST_USE rc reset_finish(struct directory_worker *w, struct arena *a, view name, view code, view password,
                          const struct words *words, struct err *e);
 
-/* ---- asking in the background: the same answer in the same time, whether there is such an account or not ---- */
+/* ---- reset_queue.c: asking in the background ----
+ *
+ * The answer comes in the same time, whether there is such an account or not, and what was answered is not lost: who asked stands in a folder, on
+ * the disk, before the page says that a mail is on its way, and until the mail is in the mails' own queue. A backend that is away is
+ * asked again, until the code would have ended. */
 
 struct resets;
-MUST_USE rc resets_open(struct directory *d, struct resets **out, struct err *e);
-void resets_close(struct resets *r); /* after what is queued is done; NULL is fine */
-/* Whatever comes of it is logged. RC_BUSY: very many wait. Any thread. */
+/* dir: of the waiting ones; copied. Several processes may share it: all write, the one that holds its lock works. RC_BROKEN. */
+MUST_USE rc resets_open(struct directory *d, const char *dir, struct resets **out, struct err *e);
+void resets_close(struct resets *r); /* after what can be done now is done; the rest stays; NULL is fine */
+/* RC_OK: it is on the disk; whatever comes of it is logged. RC_BUSY: very many wait; RC_AWAY: the disk. Any thread. */
 MUST_USE rc resets_queue(struct resets *r, view name, const struct words *words, struct err *e);
 
 #endif

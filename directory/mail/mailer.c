@@ -10,11 +10,10 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/metrics.h"
-#include "common/base/rand.h"
 #include "common/base/scope.h"
 #include "directory/mail/inside.h"
 
-enum { LOOK_S = 1, DOWN_LONGEST_S = 60, WAIT_FIRST_S = 30, WAIT_LONGEST_S = 900, RANDOM_BYTES = 8 };
+enum { LOOK_S = 1, DOWN_LONGEST_S = 60, WAIT_FIRST_S = 30, WAIT_LONGEST_S = 900 };
 
 /* A mail that has to wait by itself. */
 struct waiting {
@@ -305,13 +304,9 @@ rc mailer_send(struct mailer *m, const struct mail *mail, struct err *e)
 {
     SCOPED(buf_done) struct buf message = { 0 };
     SCOPED(buf_done) struct buf head = { 0 };
-    uint8_t bytes[RANDOM_BYTES];
     char id[SPOOL_NAME], name[SPOOL_NAME];
     int64_t now_us = clock_now_us(m->clock);
-    rand_bytes(bytes, sizeof(bytes));
-    snprintf(id, sizeof(id), "%013lld-", (long long)(now_us / 1000));
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(id + strlen(id), sizeof(id) - strlen(id), "%02x", bytes[i]);
+    spool_name(now_us, "", id);
     TRY(mail_compose(mail, view_of(m->from), view_of(id), now_us / 1000000, &message, e));
     if (m->to_folder) {
         snprintf(name, sizeof(name), "%.40s.eml", id);

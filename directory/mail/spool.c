@@ -1,4 +1,5 @@
-/* Files of mails: whole or not there, on the disk before anybody hears of them. */
+#include "directory/mail/spool.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -6,30 +7,31 @@
 #include <unistd.h>
 
 #include "common/base/mem.h"
+#include "common/base/rand.h"
 #include "common/base/scope.h"
-#include "directory/mail/inside.h"
+
+enum { RANDOM_BYTES = 8 };
 
 static rc trouble(struct err *e, rc r, const char *what, const char *dir, const char *name)
 {
     return fail(e, r, RESP_GENERIC, "cannot %s %.120s/%.64s: %s", what, dir, name, strerror(errno));
 }
 
-static rc make_folder(const char *path, struct err *e)
+rc spool_folder(const char *path, struct err *e)
 {
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "mail.dir: cannot make the folder %.150s: %s", path,
-                    strerror(errno));
+        return fail(e, RC_BROKEN, RESP_GENERIC, "cannot make the folder %.150s: %s", path, strerror(errno));
     return RC_OK;
 }
 
 rc spool_prepare(const char *dir, struct err *e)
 {
     static const char *const folders[] = { "queue", "failed" };
-    TRY(make_folder(dir, e));
+    TRY(spool_folder(dir, e));
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
         SCOPED(buf_done) struct buf path = { 0 };
         buf_addf(&path, "%s/%s", dir, folders[i]);
-        TRY(make_folder(buf_text(&path), e));
+        TRY(spool_folder(buf_text(&path), e));
     }
     return RC_OK;
 }
@@ -78,6 +80,16 @@ rc spool_put(const char *dir, const char *name, view head, view body, struct err
     rc r = put_in(folder, dir, name, head, body, e);
     close(folder);
     return r;
+}
+
+void spool_name(int64_t now_us, const char *kind, char out[SPOOL_NAME])
+{
+    uint8_t bytes[RANDOM_BYTES];
+    rand_bytes(bytes, sizeof(bytes));
+    int n = snprintf(out, SPOOL_NAME, "%013lld-", (long long)(now_us / 1000));
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        n += snprintf(out + n, SPOOL_NAME - (size_t)n, "%02x", bytes[i]);
+    snprintf(out + n, SPOOL_NAME - (size_t)n, "%s%.8s", kind[0] ? "." : "", kind);
 }
 
 int64_t spool_name_ms(const char *name)
