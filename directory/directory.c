@@ -1,13 +1,13 @@
 /* The context of the directory: opening, workers' sessions, closing, and what nodes ask. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/page/seal.h"
 #include "directory/choice.h"
 #include "directory/internal.h"
 #include "directory/mail/mail.h"
 #include "directory/pools.h"
 #include "directory/reset.h"
 #include "directory/screens/screens.h"
-#include "common/page/seal.h"
 
 enum {
     UID_BLOCK = 16,

@@ -15,6 +15,7 @@ import pytest
 
 from lib.mails import html_of, key_in, link_in, text_of
 from lib.pages import Page, Visitor, mails_of
+from lib.processes import wait_until
 from lib.storage11 import Storage11
 from lib.synccrypto import username_of
 
@@ -327,6 +328,39 @@ def test_FP_23_a_lost_key_is_explained_wherever_a_reset_is(stack, user11, visito
     for text in (visitor.get("/weave-password-reset").text, visitor.ask_reset(user11.name).text,
                  visitor.get(f"/weave-password-reset?username=x&key={key}").text, text_of(mails_of(stack).all(user11.email)[-1])):
         assert "does not bring back data that were encrypted with a sync key which is lost" in text and "begin anew" in text
+
+
+# ---- what was answered is not lost ----
+
+def test_what_was_asked_for_on_the_page_is_mailed_after_a_crash(own_stack):
+    stack = own_stack()
+    users = [stack.user11() for _ in range(3)]
+    with sqlite3.connect(stack.heddle.folder / "data" / "directory.sqlite", isolation_level=None) as db:
+        db.execute("BEGIN IMMEDIATE")  # nobody else can write: the mails have to wait
+        for user in users:
+            assert Visitor(stack.url, "de").ask_reset(user.name).heading == "Sehen Sie in Ihre Mail"
+        assert len(list((stack.heddle.folder / "data" / "resets").glob("*.ask"))) == 3
+        stack.heddle.kill()
+        db.execute("ROLLBACK")
+    assert not mails_of(stack).all()
+    stack.heddle.start()
+    for user in users:
+        mail = mails_of(stack).wait(user.email)
+        assert mail["Subject"] == "Ihr Sync-Passwort zurücksetzen"  # in the language of the page
+        use(user, key_in(link_in(mail)))
+    wait_until(lambda: not list((stack.heddle.folder / "data" / "resets").glob("*.ask")), "nothing waits any more", 30)
+
+
+def test_resets_that_cannot_be_mailed_now_are_mailed_later(own_stack):
+    stack = own_stack()
+    user = stack.user11()
+    with sqlite3.connect(stack.heddle.folder / "data" / "directory.sqlite", isolation_level=None) as db:
+        db.execute("BEGIN IMMEDIATE")
+        Visitor(stack.url).ask_reset(user.name)
+        wait_until(lambda: "is mailed later" in stack.heddle.log_text(), "it was tried", 60)
+        db.execute("ROLLBACK")
+    mails_of(stack).wait(user.email)
+    assert len(mails_of(stack).all(user.email)) == 1
 
 
 # ---- what older servers answered ----
