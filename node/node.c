@@ -373,7 +373,7 @@ static rc open_parts(struct node *n, const struct node_options *o, struct err *e
 
     TRY(store_open(o->store, o->clock, &n->store, e));
     TRY(cache_open(&x->cache, o->clock, &n->cache, e));
-    bool alone = strcmp(cache_driver_name(n->cache), cache_memory.name) == 0;
+    bool alone = cache_alone(n->cache);
     TRY(alone_lock(o->store, store_driver_name(n->store), alone, &x->store_lock, e));
 
     n->sync =

@@ -1,7 +1,6 @@
 #include "node/step.h"
 
-/* The mark stands before the step takes the head's lock. That is early enough: whoever reads the old head from then on cannot put it
- * over the mark, and what a writer puts there, still before the step, is dropped after it. */
+/* Before the step takes the head's lock: what the mark says does not matter, since no value is put after it. */
 rc node_step(const struct sync_worker *w, const struct move *m, enum head_step step,
              const struct manifest_sum *sum, struct arena *a, struct head_info *out, struct err *e)
 {

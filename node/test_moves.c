@@ -386,7 +386,7 @@ static void a_step_drops_the_cached_head(void **state)
     struct both *b = *state;
     struct cache_handle *h = NULL;
     SCOPED(buf_done) struct buf got = { 0 };
-    struct cache_mark mark = { .id = "" };
+    struct cache_mark mark;
     assert_int_equal(cache_handle_open(b->s.s.node->cache, &h, &b->e), RC_OK);
     assert_false(cache_get(h, UID, &got, &mark));
     cache_fill(h, UID, &mark, VIEW("what somebody read"));

@@ -1,22 +1,17 @@
 #include "node/cache/cache.h"
 
-#include <assert.h>
-
+#include "common/base/mem.h"
 #include "common/base/metrics.h"
-#include "common/base/rand.h"
 #include "common/base/scope.h"
-#include "node/cache/era.h"
+#include "node/cache/memory.h"
+#include "node/cache/redis.h"
 
-/* A mark must outlive a transaction, no more: one left behind by a process that died keeps its user out of the cache for so long. */
-#define MARK_TTL_S 30
-#define PREFIX_MAX 512
-#define KEY_MAX    (PREFIX_MAX + 20)
-#define SCOPE_MAX  255
+#define SCOPE_MAX 255
 
 const struct conf_key cache_conf_keys[] = {
     { "cache.driver", CONF_TEXT, offsetof(struct cache_conf, driver), "auto", 0, 0, 0, "",
-      "Where heads are cached: memory (a node of one process), redis (several processes of one machine), none, or auto: redis "
-      "where cache.redis_socket or cache.redis_host is set, else memory." },
+      "Where heads are cached: memory (a node of one process), redis (memory, and a Redis behind it: several processes of "
+      "one machine), none, or auto: redis where cache.redis_socket or cache.redis_host is set, else memory." },
     { "cache.redis_socket", CONF_TEXT, offsetof(struct cache_conf, redis_socket), "", 0, 0, 0, "",
       "Unix socket of Redis; wins over cache.redis_host." },
     { "cache.redis_host", CONF_TEXT, offsetof(struct cache_conf, redis_host), "", 0, 0, 0, "",
@@ -30,51 +25,51 @@ const struct conf_key cache_conf_keys[] = {
     { "cache.ttl", CONF_SECONDS, offsetof(struct cache_conf, ttl_s), "1h", 1, 604800, 0, "s",
       "Life of a cached head; bounds memory alone, since a head that changes leaves the cache at once." },
     { "cache.memory", CONF_SIZE, offsetof(struct cache_conf, memory_bytes), "32m", 65536, INT64_C(1) << 40, 0,
-      "bytes", "Ceiling of the memory driver; the heads used least recently go first." },
+      "bytes",
+      "Ceiling of the heads in a process' own memory, with memory and redis; those used least recently go first." },
     { "cache.scope", CONF_TEXT, offsetof(struct cache_conf, scope), "", 0, 0, 0, "",
       "Keeps nodes apart that share one Redis; the same for all processes of a node; empty: the node's name." },
 };
 const size_t cache_conf_keys_n = sizeof(cache_conf_keys) / sizeof(cache_conf_keys[0]);
 
+struct kind {
+    const char *name;
+    bool keeps, shared;
+};
+
 struct cache {
-    const struct cache_driver *driver;
-    void *shared; /* the driver's */
-    struct era *era;
-    char *scope;
-    unsigned ttl_s, mark_ttl_s;
-    metric hits, misses, trips;
+    const struct kind *kind;
+    struct versions *versions;
+    struct memory *memory; /* NULL: nothing is kept */
+    struct redis *redis;   /* NULL: not shared      */
+    unsigned ttl_s;
+    metric hits, misses;
 };
 
 struct cache_handle {
     struct cache *cache;
-    void *h; /* the driver's */
-    /* The key's beginning, made anew when the page, the era or the run is another. */
-    char key[KEY_MAX];
-    size_t prefix_n;
-    uint64_t page, era;
-    char run[64];
-    struct buf scratch; /* a value with its tag */
+    struct redis_handle *redis; /* NULL: not shared           */
+    struct buf scratch;         /* a value with its version   */
 };
-
-/* What stands in the cache ends with a tag. */
-enum tag { TAG_MARK = 'm', TAG_VALUE = 'v' };
 
 /* ---- life ---- */
 
-static const struct cache_driver *driver_of(const struct cache_conf *c)
+static const struct kind *kind_of(const struct cache_conf *c)
 {
-    static const struct cache_driver *const all[] = { &cache_memory, &cache_redis, &cache_none };
+    static const struct kind kinds[] = { { "memory", true, false },
+                                         { "redis", true, true },
+                                         { "none", false, false } };
     if (strcmp(c->driver, "auto") == 0)
-        return c->redis_socket[0] || c->redis_host[0] ? &cache_redis : &cache_memory;
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        if (strcmp(all[i]->name, c->driver) == 0)
-            return all[i];
+        return &kinds[c->redis_socket[0] || c->redis_host[0] ? 1 : 0];
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(kinds[i].name, c->driver) == 0)
+            return &kinds[i];
     return NULL;
 }
 
 rc cache_check(const struct cache_conf *c, struct err *e)
 {
-    if (!driver_of(c))
+    if (!kind_of(c))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "cache.driver is \"%s\": must be auto, memory, redis or none", c->driver);
     if (strlen(c->scope) > SCOPE_MAX)
@@ -82,39 +77,33 @@ rc cache_check(const struct cache_conf *c, struct err *e)
     return RC_OK;
 }
 
-rc cache_open(const struct cache_conf *c, const struct clock *clock, struct cache **out, struct err *e)
+static rc open_redis(struct cache *c, const struct cache_conf *conf, const struct clock *clock, struct err *e)
 {
-    TRY(cache_check(c, e));
-    const struct cache_driver *driver = driver_of(c);
-    struct era *era = NULL;
-    TRY(era_open(driver->shared ? c->scope : NULL, clock, &era, e));
-    uint64_t page;
-    era_now(era, &page);
-    void *shared = NULL;
-    rc r = driver->open(c, clock, page, &shared, e);
+    struct version now;
+
+    if (!version_now(c->versions, 0, &now))
+        return fail(e, RC_BROKEN, RESP_GENERIC, "shared memory is gone");
+    return redis_open(conf, clock, now.page, &c->redis, e);
+}
+
+rc cache_open(const struct cache_conf *conf, const struct clock *clock, struct cache **out, struct err *e)
+{
+    TRY(cache_check(conf, e));
+    const struct kind *kind = kind_of(conf);
+    struct cache *c = mem_need(calloc(1, sizeof(*c)));
+    rc r = versions_open(kind->shared ? conf->scope : NULL, clock, &c->versions, e);
+    if (r == RC_OK && kind->shared)
+        r = open_redis(c, conf, clock, e);
     if (r != RC_OK) {
-        era_close(era);
+        cache_close(c);
         return r;
     }
-    struct cache *cache = calloc(1, sizeof(*cache));
-    char *scope = strdup(c->scope);
-    if (!cache || !scope)
-        abort();
-    unsigned ttl_s = (unsigned)c->ttl_s;
-    *cache = (struct cache){
-        .driver = driver,
-        .shared = shared,
-        .era = era,
-        .scope = scope,
-        .ttl_s = ttl_s,
-        .mark_ttl_s = ttl_s < MARK_TTL_S ? ttl_s : MARK_TTL_S,
-        .hits = metric_counter("heddle_cache_gets_total", "result=\"hit\"", "Heads asked of the cache."),
-        .misses = metric_counter("heddle_cache_gets_total", "result=\"miss\"", "Heads asked of the cache."),
-        .trips =
-            metric_counter("heddle_cache_breaks_total", NULL,
-                           "Times that everything cached was given up because a write of the cache failed."),
-    };
-    *out = cache;
+    c->kind = kind;
+    c->memory = kind->keeps ? memory_new((size_t)conf->memory_bytes, clock) : NULL;
+    c->ttl_s = (unsigned)conf->ttl_s;
+    c->hits = metric_counter("heddle_cache_gets_total", "result=\"hit\"", "Heads asked of the cache.");
+    c->misses = metric_counter("heddle_cache_gets_total", "result=\"miss\"", "Heads asked of the cache.");
+    *out = c;
     return RC_OK;
 }
 
@@ -122,22 +111,19 @@ void cache_close(struct cache *c)
 {
     if (!c)
         return;
-    c->driver->close(c->shared);
-    era_close(c->era);
-    free(c->scope);
+    redis_close(c->redis);
+    memory_free(c->memory);
+    versions_close(c->versions);
     free(c);
 }
 
 rc cache_handle_open(struct cache *c, struct cache_handle **out, struct err *e)
 {
-    void *h = NULL;
-    TRY(c->driver->handle_open(c->shared, &h, e));
-    struct cache_handle *handle = calloc(1, sizeof(*handle));
-    if (!handle)
-        abort();
-    handle->cache = c;
-    handle->h = h;
-    *out = handle;
+    (void)e;
+    struct cache_handle *h = mem_need(calloc(1, sizeof(*h)));
+    h->cache = c;
+    h->redis = c->redis ? redis_handle_open(c->redis) : NULL;
+    *out = h;
     return RC_OK;
 }
 
@@ -145,186 +131,149 @@ void cache_handle_close(struct cache_handle *h)
 {
     if (!h)
         return;
-    h->cache->driver->handle_close(h->h);
+    redis_handle_close(h->redis);
     buf_done(&h->scratch);
     free(h);
 }
 
 const char *cache_driver_name(const struct cache *c)
 {
-    return c->driver->name;
+    return c->kind->name;
 }
 
-bool cache_in_memory(const struct cache *c)
+bool cache_alone(const struct cache *c)
 {
-    return !c->driver->shared;
-}
-
-/* ---- keys ---- */
-
-static void prefix_make(struct cache_handle *h, uint64_t page, uint64_t era, const char *run)
-{
-    int n = snprintf(h->key, PREFIX_MAX, "h:%016llx:%016llx:%.63s:%s:", (unsigned long long)page,
-                     (unsigned long long)era, run, h->cache->scope);
-    assert(n > 0 && n < PREFIX_MAX);
-    h->prefix_n = (size_t)n;
-    h->page = page;
-    h->era = era;
-    snprintf(h->run, sizeof(h->run), "%s", run);
-}
-
-static view key_of(struct cache_handle *h, int64_t uid)
-{
-    char digits[20], *p = digits + sizeof(digits);
-    uint64_t rest = (uint64_t)uid;
-    do
-        *--p = (char)('0' + rest % 10);
-    while ((rest /= 10) > 0);
-    size_t n = (size_t)(digits + sizeof(digits) - p);
-    memcpy(h->key + h->prefix_n, p, n);
-    return (view){ .p = h->key, .n = h->prefix_n + n };
-}
-
-/* The user's key in the present era of a server that can be reached. The era is read before the run is compared with it, so a key
- * never joins the one of now with the other of then. false: no server. */
-static bool key_now(struct cache_handle *h, int64_t uid, view *out)
-{
-    struct cache *c = h->cache;
-
-    era_refresh(c->era);
-    bool fresh = false;
-    uint64_t page, era = era_now(c->era, &page);
-    const char *run = c->driver->run(h->h, page, &fresh);
-    if (run && !fresh && !era_is_of(era, run)) {
-        /* Somebody met another server. Whether that or ours is the one of now, only a new connection can tell. */
-        c->driver->hang_up(h->h);
-        run = c->driver->run(h->h, page, &fresh);
-    }
-    if (!run)
-        return false;
-    if (fresh) {
-        era_meet(c->era, run);
-        era = era_now(c->era, &page);
-        if (!era_is_of(era, run))
-            return false;
-    }
-    if (h->prefix_n == 0 || era != h->era || page != h->page || strcmp(run, h->run) != 0)
-        prefix_make(h, page, era, run);
-    *out = key_of(h, uid);
-    return true;
+    return c->kind->keeps && !c->kind->shared;
 }
 
 /* Asks for something, whatever: a connection that survives it is one. */
 bool cache_healthy(struct cache_handle *h)
 {
-    struct cache *c = h->cache;
-    view key;
-    bool fresh = false;
+    struct version now;
 
-    if (!key_now(h, 0, &key))
+    if (!h->redis)
+        return true;
+    versions_refresh(h->cache->versions);
+    if (!version_now(h->cache->versions, 0, &now) || !redis_ready(h->redis, now.page))
         return false;
     buf_clear(&h->scratch);
-    (void)c->driver->get(h->h, key, &h->scratch);
-    return c->driver->run(h->h, h->page, &fresh) && !fresh;
+    (void)redis_get(h->redis, 0, &h->scratch);
+    return redis_connected(h->redis);
+}
+
+/* ---- values with their versions ---- */
+
+/* Whether out is a value of that version, which is cut off. */
+static bool is_of(struct buf *out, const struct version *now)
+{
+    struct version v;
+
+    if (out->n < sizeof(v))
+        return false;
+    memcpy(&v, out->p + out->n - sizeof(v), sizeof(v));
+    if (!version_eq(&v, now))
+        return false;
+    out->n -= sizeof(v);
+    return true;
+}
+
+static view with_version(struct cache_handle *h, view value, const struct version *v)
+{
+    buf_clear(&h->scratch);
+    buf_add(&h->scratch, value);
+    buf_add(&h->scratch, (view){ .p = (const char *)v, .n = sizeof(*v) });
+    return buf_view(&h->scratch);
+}
+
+/* The present version, where heads may be kept at all. */
+static bool version_of(const struct cache_handle *h, int64_t uid, struct version *out)
+{
+    struct cache *c = h->cache;
+
+    *out = (struct version){ .page = 0 };
+    if (!c->memory)
+        return false;
+    versions_refresh(c->versions);
+    return version_now(c->versions, uid, out);
+}
+
+static bool in_memory(const struct cache_handle *h, int64_t uid, const struct version *now, struct buf *out)
+{
+    struct cache *c = h->cache;
+
+    return (!c->redis || redis_claimed(c->redis, now->page)) && memory_get(c->memory, uid, out) &&
+           is_of(out, now);
+}
+
+static bool in_redis(struct cache_handle *h, int64_t uid, const struct version *now, struct buf *out)
+{
+    buf_clear(out);
+    if (!redis_get(h->redis, uid, out) || !is_of(out, now))
+        return false;
+    memory_put(h->cache->memory, uid, with_version(h, buf_view(out), now), h->cache->ttl_s);
+    return true;
 }
 
 /* ---- the rule ---- */
 
-static view tagged(struct cache_handle *h, view value, enum tag tag)
+bool cache_peek(struct cache_handle *h, int64_t uid, struct buf *out)
 {
-    buf_clear(&h->scratch);
-    buf_add(&h->scratch, value);
-    buf_addc(&h->scratch, (char)tag);
-    return buf_view(&h->scratch);
-}
+    struct version now;
 
-static void mark_make(struct cache_mark *mark, uint64_t era)
-{
-    static const char hex[] = "0123456789abcdef";
-    uint8_t bytes[16];
-    rand_bytes(bytes, sizeof(bytes));
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        mark->id[2 * i] = hex[bytes[i] >> 4];
-        mark->id[2 * i + 1] = hex[bytes[i] & 15];
-    }
-    mark->id[32] = (char)TAG_MARK;
-    mark->id[33] = '\0';
-    mark->era = era;
+    buf_clear(out);
+    if (!version_of(h, uid, &now) || !in_memory(h, uid, &now, out))
+        return false;
+    metric_add(h->cache->hits, 1);
+    return true;
 }
 
 bool cache_get(struct cache_handle *h, int64_t uid, struct buf *out, struct cache_mark *mark)
 {
-    struct cache *c = h->cache;
-    view key;
+    struct version now;
+    bool usable = version_of(h, uid, &now);
 
     if (mark)
-        *mark = (struct cache_mark){ .id = "" };
+        *mark = (struct cache_mark){ .good = false };
     buf_clear(out);
-    if (!key_now(h, uid, &key))
-        return false;
-    bool there = c->driver->get(h->h, key, out);
-    if (there && out->n > 0 && out->p[out->n - 1] == TAG_VALUE) {
-        out->n--;
-        metric_add(c->hits, 1);
+    if (usable && in_memory(h, uid, &now, out)) {
+        metric_add(h->cache->hits, 1);
+        return true;
+    }
+    usable = usable && (!h->redis || redis_ready(h->redis, now.page));
+    if (usable && h->redis && in_redis(h, uid, &now, out)) {
+        metric_add(h->cache->hits, 1);
         return true;
     }
     buf_clear(out);
-    metric_add(c->misses, 1);
-    if (!mark || there) /* somebody's mark: he will fill it */
-        return false;
-    mark_make(mark, h->era);
-    if (!c->driver->add(h->h, key, view_of(mark->id), c->mark_ttl_s))
-        mark->id[0] = '\0';
+    metric_add(h->cache->misses, 1);
+    if (mark)
+        *mark = (struct cache_mark){ .good = usable, .seen = now };
     return false;
-}
-
-/* Puts the value where the mark stands, in the mark's own era. */
-static bool swap_mark(struct cache_handle *h, view key, const struct cache_mark *mark, view value)
-{
-    struct cache *c = h->cache;
-    return mark->id[0] != '\0' && mark->era == h->era &&
-           c->driver->swap(h->h, key, view_of(mark->id), tagged(h, value, TAG_VALUE), c->ttl_s);
 }
 
 void cache_fill(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value)
 {
-    view key;
-    if (mark->id[0] != '\0' && key_now(h, uid, &key))
-        (void)swap_mark(h, key, mark, value); /* else somebody was faster, or the cache is away */
-}
+    struct version now;
 
-static void trip(struct cache *c)
-{
-    era_trip(c->era);
-    metric_add(c->trips, 1);
+    if (!mark->good || !version_of(h, uid, &now) || !version_eq(&now, &mark->seen))
+        return; /* looking again spares work, no more: the version tells */
+    view kept = with_version(h, value, &mark->seen);
+    memory_put(h->cache->memory, uid, kept, h->cache->ttl_s);
+    if (h->redis && redis_ready(h->redis, now.page))
+        redis_put(h->redis, uid, kept, h->cache->ttl_s);
 }
 
 void cache_before(struct cache_handle *h, int64_t uid, struct cache_mark *mark)
 {
-    struct cache *c = h->cache;
-    view key;
-
-    *mark = (struct cache_mark){ .id = "" };
-    if (key_now(h, uid, &key)) {
-        mark_make(mark, h->era);
-        if (c->driver->put(h->h, key, view_of(mark->id), c->mark_ttl_s))
-            return;
-        mark->id[0] = '\0';
-    }
-    /* What was there may still be, and we may die between commit and cache_after. */
-    trip(c);
+    *mark = (struct cache_mark){ .good = false };
+    mark->good = version_of(h, uid, &mark->seen);
 }
 
 void cache_after(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value)
 {
     struct cache *c = h->cache;
-    view key;
+    struct version next;
 
-    if (key_now(h, uid, &key)) {
-        if (value.p && swap_mark(h, key, mark, value))
-            return;
-        if (c->driver->drop(h->h, key))
-            return;
-    }
-    trip(c);
+    if (version_next(c->versions, uid, &mark->seen, &next) && mark->good && value.p && c->memory)
+        memory_put(c->memory, uid, with_version(h, value, &next), c->ttl_s);
 }

@@ -133,7 +133,7 @@ bool collection_get_warm(struct request *rq)
     if (precondition_read(rq, &p, NULL) != RC_OK || p.has_modified || p.has_unmodified ||
         listing_of(rq, &l, &format, NULL) != RC_OK || !head_suffices(&l))
         return false;
-    if (!sync_head_warm(rq, &h) || !head_selects_nothing(&h, &l.q))
+    if (!sync_head_cached(rq, &h) || !head_selects_nothing(&h, &l.q))
         return false;
     put_nothing(rq, &l, format, &h);
     return true;

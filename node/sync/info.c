@@ -55,7 +55,7 @@ bool info_collections_warm(struct request *rq)
 
     if (precondition_read(rq, &p, NULL) != RC_OK || p.has_modified || p.has_unmodified)
         return false;
-    if (!sync_head_warm(rq, &h))
+    if (!sync_head_cached(rq, &h))
         return false;
     put_collections(rq, &h);
     return true;

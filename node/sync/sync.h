@@ -69,7 +69,7 @@ struct sync_txn {
 
 /* Fence and lock. uid and epoch from rq->who. rq->store_us counts the time until the end of the transaction. */
 MUST_USE rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e);
-/* The cache's mark right before the commit, still under the lock; the new head, or nothing, right after. */
+/* Tells the cache of the new head after the commit and before the answer. */
 MUST_USE rc sync_commit(struct sync_txn *t, struct err *e);
 void sync_abort(struct sync_txn *t); /* does nothing after a commit; for SCOPED */
 static inline void sync_abort_scoped(struct sync_txn *t)
@@ -79,9 +79,8 @@ static inline void sync_abort_scoped(struct sync_txn *t)
 
 /* The head for a read: cache, else store (and fills the cache). The fence is checked. *out lives in the request's arena. */
 MUST_USE rc sync_head(struct request *rq, struct head *out, struct err *e);
-/* The same from the cache alone, of whatever kind: false where it does not know. */
+/* The same from this process's memory alone, for warm functions too. false: not there, or the fence says no (the way over the store
+ * tells why). */
 bool sync_head_cached(struct request *rq, struct head *out);
-/* The same from process memory alone, for warm functions. false: not there, or the fence says no (the parked way tells why). */
-bool sync_head_warm(struct request *rq, struct head *out);
 
 #endif

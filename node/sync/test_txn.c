@@ -33,7 +33,7 @@ static void a_refused_write_leaves_the_cache_alone(void **state)
 static void a_reader_fills_the_cache_for_the_next(void **state)
 {
     struct bench *b = *state;
-    struct cache_mark mark = { .id = "" };
+    struct cache_mark mark;
 
     expect(b, "PUT", ITEM, NULL, "{}", 200, NULL);
     cache_before(b->worker.cache, b->uid, &mark);

@@ -1,7 +1,5 @@
-/* Transactions with the rule of the cache around them (node/cache/cache.h).
- *
- * The mark is put right before the commit, which is still under the head lock: a write that ends in 412 or 400 thus leaves
- * what is cached alone, and readers miss it for as short as can be. */
+/* Transactions with the rule of the cache around them (node/cache/cache.h). A write that ends in 412 or 400 leaves what is cached
+ * alone. */
 #include "node/sync/sync.h"
 
 static void count_time(struct sync_txn *t)
@@ -57,30 +55,34 @@ void sync_abort(struct sync_txn *t)
 }
 
 /* What the cache says, if it may speak: a head that refuses is asked for again in the store, which knows why. */
-static bool head_cached(struct request *rq, struct cache_mark *mark, struct head *out)
+static bool speaks(struct request *rq, view packed, struct head *out)
 {
-    struct sync_worker *w = rq->worker;
-    SCOPED(buf_done) struct buf packed = { 0 };
     struct head h;
 
-    if (!cache_get(w->cache, rq->who.uid, &packed, mark))
-        return false;
-    if (!head_unpack(buf_view(&packed), rq->arena, &h) || h.uid != rq->who.uid)
-        return false;
-    if (head_admits(&h, rq->who.epoch, NULL) != RC_OK)
+    if (!head_unpack(packed, rq->arena, &h) || h.uid != rq->who.uid ||
+        head_admits(&h, rq->who.epoch, NULL) != RC_OK)
         return false;
     *out = h;
     return true;
 }
 
+bool sync_head_cached(struct request *rq, struct head *out)
+{
+    struct sync_worker *w = rq->worker;
+    SCOPED(buf_done) struct buf packed = { 0 };
+
+    return w->cache && cache_peek(w->cache, rq->who.uid, &packed) && speaks(rq, buf_view(&packed), out);
+}
+
 rc sync_head(struct request *rq, struct head *out, struct err *e)
 {
     struct sync_worker *w = rq->worker;
-    struct cache_mark mark = { .id = "" };
+    SCOPED(buf_done) struct buf packed = { 0 };
+    struct cache_mark mark;
     int64_t begun_us;
     rc r;
 
-    if (head_cached(rq, &mark, out))
+    if (cache_get(w->cache, rq->who.uid, &packed, &mark) && speaks(rq, buf_view(&packed), out))
         return RC_OK;
     begun_us = clock_mono_us(rq->clock);
     r = store_head_read(w->store, rq->who.uid, rq->arena, out, e);
@@ -88,23 +90,10 @@ rc sync_head(struct request *rq, struct head *out, struct err *e)
     if (r != RC_OK)
         return r;
     /* "No row" is not remembered: the row may be made by a write that is then refused and so touches no cache. */
-    if (out->state != HEAD_NONE && mark.id[0]) {
-        SCOPED(buf_done) struct buf packed = { 0 };
-
+    if (out->state != HEAD_NONE && mark.good) {
+        buf_clear(&packed);
         head_pack(out, &packed);
         cache_fill(w->cache, rq->who.uid, &mark, buf_view(&packed));
     }
     return head_admits(out, rq->who.epoch, e);
-}
-
-bool sync_head_cached(struct request *rq, struct head *out)
-{
-    return head_cached(rq, NULL, out);
-}
-
-bool sync_head_warm(struct request *rq, struct head *out)
-{
-    struct sync_worker *w = rq->worker;
-
-    return w->cache && cache_in_memory(w->sync->cache) && head_cached(rq, NULL, out);
 }

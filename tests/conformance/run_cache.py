@@ -90,9 +90,6 @@ class Storm:
         self.redis.ask("EVAL", "for _, k in ipairs(redis.call('KEYS', 'h:*')) do "
                                "redis.call('DEL', k) redis.call('RPUSH', k, 'x') end", "0")
 
-    def forget_scripts(self):
-        self.redis.ask("SCRIPT", "FLUSH")
-
     def cut_connections(self):
         self.redis.ask("CLIENT", "KILL", "TYPE", "normal")
 
@@ -103,7 +100,7 @@ class Storm:
 
     def rage(self, program, seconds, seed):
         worst = [self.flush, self.pause_briefly, self.pause, self.kill_and_restart, self.take_snapshot,
-                 self.restore_snapshot, self.plant_wrong_types, self.forget_scripts, self.cut_connections,
+                 self.restore_snapshot, self.plant_wrong_types, self.cut_connections,
                  self.refuse_writes]
         storm = subprocess.Popen([program, "storm", self.redis.socket, str(seconds), str(seed)],
                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -147,49 +144,55 @@ class Talk:
         self.process.wait(10)
 
 
-def an_old_snapshot_is_an_empty_cache(redis, a, b):
+def an_old_snapshot_is_an_empty_cache(redis, a, b, c):
     a("fill old")
     assert b("read") == "old"
     redis.ask("SAVE")
     snapshot = os.path.join(redis.folder, "dump.rdb")
     shutil.copy(snapshot, snapshot + ".old")
     a("write new")
-    assert b("read") == "new"
+    assert b("read") == "-"
     redis.kill()
     shutil.copy(snapshot + ".old", snapshot)
     redis.start()
-    for process in (a, b):
+    for process in (a, b, c):
         process.wait_until_healthy()
-        assert process("read") == "-"
-    a("fill newer")
-    assert b("read") == "newer"
+    assert redis.ask("KEYS", "h:*")  # it is there again …
+    assert b("read") == "-" and c("read") == "-" and a("read") == "new"
+    b("fill new")
+    assert c("read") == "new"
 
 
-def a_command_that_was_given_up_does_no_harm_when_it_runs_at_last(redis, a, b):
-    a("write one")
-    assert b("read") == "one"
+def a_command_that_was_given_up_does_no_harm_when_it_runs_at_last(redis, a, b, c):
+    for process in (a, b, c):
+        process.wait_until_healthy()
+    assert b("note") == "-"
     redis.process.send_signal(signal.SIGSTOP)
-    a("write two")  # its commands wait in the socket of a Redis that stands still
+    b("put old")  # waits in the socket of a Redis that stands still
+    a("write new")
     redis.process.send_signal(signal.SIGCONT)
-    b.wait_until_healthy()
-    assert b("read") == "-"
-    b("fill two")
-    a.wait_until_healthy()
-    assert a("read") == "two"
+    for process in (b, c):
+        process.wait_until_healthy()
+    assert redis.ask("KEYS", "h:*")
+    assert c("read") == "-" and b("read") == "-" and a("read") == "new"
+    c("fill new")
+    assert b("read") == "new"
 
 
-def a_redis_that_is_away_is_no_trouble(redis, a, b):
+def a_redis_that_is_away_is_no_trouble(redis, a, b, c):
     a("write one")
     redis.kill()
-    assert a("read") == "-" and a("healthy") == "no"
+    assert a("read") == "one" and a("healthy") == "no"
     a("write two")
-    a("fill two")
+    assert a("read") == "two" and b("read") == "-"
+    b("fill two")
+    b("write three")
     assert a("read") == "-"
     redis.start()
-    b.wait_until_healthy()
-    b("fill two")
-    a.wait_until_healthy()
-    assert a("read") == "two"
+    for process in (a, b, c):
+        process.wait_until_healthy()
+    a("fill three")
+    assert c("read") == "three"
 
 
 TALKS = [an_old_snapshot_is_an_empty_cache, a_command_that_was_given_up_does_no_harm_when_it_runs_at_last,
@@ -199,15 +202,17 @@ TALKS = [an_old_snapshot_is_an_empty_cache, a_command_that_was_given_up_does_no_
 def run_talks(program, redis, totals):
     for talk in TALKS:
         redis.ask("FLUSHALL")
-        a, b = Talk(program, redis), Talk(program, redis)
+        processes = [Talk(program, redis) for _ in range(3)]
+        for process in processes:
+            process.wait_until_healthy()  # all have begun
         try:
-            talk(redis, a, b)
+            talk(redis, *processes)
             good = True
         except AssertionError:
             traceback.print_exc(file=sys.stdout)
             good = False
-        a.close()
-        b.close()
+        for process in processes:
+            process.close()
         print(f"{'ok  ' if good else 'FAIL'} {talk.__name__}", flush=True)
         totals[0 if good else 1] += 1
 

@@ -1,136 +1,124 @@
 #!/usr/bin/env python3
 """An exhaustive model of the cache's rule (node/cache/cache.h).
 
-Writers of one user, who follow each other under the head lock; readers; a cache that may lose everything at any moment (`flushes`
-times) and fail to do or to confirm what it is asked (`failures` times). Walks through every interleaving. After each step the cell that
-a new reader would find holds no value older than the last write that was answered, and no reader returns a value older than
-what had been answered when he began.
+Writers of one user, who follow each other under the head lock, some of whom roll back; readers; a process of a node that starts anew
+(`starts` times), and writers that may die anywhere (`deaths`). Versions are counted where nothing fails. The cache itself (a process's
+memory, or Redis) may do anything that a cache may do: whatever was ever put there, late or early, can stand there at any moment, or
+nothing. After each step the walk asks what a new reader could take: a value ever put whose version is the present one. None of those is
+older than the last write that was answered, and no reader returns a value older than what had been answered when he began.
 
-  writer  load the era; put a mark (failed: new era); commit; load the era;
-          same era and his mark there: swap it for the value; else drop the key (failed: new era); answer
-  reader  load the era; a value is used; where nothing is, add a mark, read the database,
-          swap that mark for what was read
+  writer  take the head lock; note the version; commit (or roll back); count on;
+          nobody else counted on in between: put the value under the new version; answer
+  reader  note the version; a value of that version is used; else read the database, put what was read under the version noted
 
-  cache_model.py              no violation; all interleavings within the small bound, ten seconds
+  cache_model.py              no violation; all interleavings within the small bound, some seconds
   cache_model.py --full       the same within a larger bound, minutes
-  cache_model.py --nodrop     a writer who lost his mark leaves the key alone: a flush lets an old value in
-  cache_model.py --notrip     a failed put or drop begins no new era: an old value stays
-  cache_model.py --noreload   a writer does not look at the era again after his commit: a value is filled into the new one
+  cache_model.py --early      a writer counts on before his commit instead of after it: a reader in between fills in the old value
+  cache_model.py --late       a reader notes the version after he read: a write in between makes his old value a new one
+  cache_model.py --always     a writer puts his value although others counted on meanwhile: it replaces a later one's
 The exit status is 1 when a violation was found.
 """
 import argparse
 import sys
 from collections import deque, namedtuple
 
-State = namedtuple("State", "db cells lock writers readers answered flushes failures")
-Writer = namedtuple("Writer", "pc era marked version")
-Reader = namedtuple("Reader", "pc era value floor")
+State = namedtuple("State", "db start count puts lock writers readers answered starts deaths")
+Writer = namedtuple("Writer", "pc seen next value")
+Reader = namedtuple("Reader", "pc seen value floor")
 
-NOTHING = None
 # Program counters.
-W_START, W_PUT, W_COMMIT, W_LOAD, W_SWAP, W_DROP, W_ANSWER, W_DONE = range(8)
-R_START, R_GET, R_READ, R_SWAP, R_DONE = range(5)
+W_BEGIN, W_NOTE, W_COMMIT, W_COUNT, W_PUT, W_ANSWER, W_DONE = range(7)
+R_BEGIN, R_LOOK, R_READ, R_NOTE, R_PUT, R_DONE = range(6)
 
 
 def replaced(items, i, item):
     return items[:i] + (item,) + items[i + 1:]
 
 
-def with_cell(state, era, cell):
-    return state._replace(cells=replaced(state.cells, era, cell))
+def present(state):
+    return (state.start, state.count)
 
 
-def new_era(state, options):
-    """Everything cached so far is out of reach; the last cell is the present era's."""
-    return state if options.notrip else state._replace(cells=state.cells + (NOTHING,))
-
-
-def now(state):
-    return len(state.cells) - 1
-
-
-def effects(state, era, cell):
-    """What asking the cache to change a cell may lead to: (confirmed, state)."""
-    yield True, with_cell(state, era, cell)
-    if state.failures:
-        failed = state._replace(failures=state.failures - 1)
-        yield False, failed                       # not done
-        yield False, with_cell(failed, era, cell)  # done, but the answer was lost
+def with_put(state, version, value):
+    """Kept for ever: a cache may bring back whatever it was given (an old snapshot, a command that arrives late). What can never be
+    taken again is left out, so that the walk ends."""
+    puts = {p for p in state.puts if p[0] >= present(state)} | ({(version, value)} if version >= present(state) else set())
+    return state._replace(puts=frozenset(puts))
 
 
 def writer_steps(state, i, options):
     w = state.writers[i]
-    mark = ("mark", "writer", i)
 
     def moved(base, **changes):
         return base._replace(writers=replaced(base.writers, i, w._replace(**changes)))
 
-    if w.pc == W_START and state.lock is None:
-        yield moved(state._replace(lock=i), pc=W_PUT, era=now(state))
-    elif w.pc == W_PUT:
-        for confirmed, after in effects(state, w.era, mark):
-            yield moved(after if confirmed else new_era(after, options), pc=W_COMMIT, marked=confirmed)
+    def counted(base, pc):
+        following = (base.start, base.count + 1)
+        return moved(base._replace(count=base.count + 1), pc=pc, next=following if present(base) == w.seen or options.always else None)
+
+    def done(base):
+        return moved(base, pc=W_DONE, seen=None, next=None, value=0)
+
+    if w.pc == W_BEGIN and state.lock is None:
+        yield moved(state._replace(lock=i), pc=W_NOTE)
+    elif w.pc == W_NOTE:
+        yield moved(state, pc=W_COMMIT, seen=present(state))
+    elif w.pc == W_COMMIT and options.early and w.next is None:
+        yield counted(state, W_COMMIT)
     elif w.pc == W_COMMIT:
-        yield moved(state._replace(db=state.db + 1, lock=None), pc=W_LOAD, version=state.db + 1)
-    elif w.pc == W_LOAD:
-        era = w.era if options.noreload else now(state)
-        yield moved(state, pc=W_SWAP if w.marked and era == w.era else W_DROP, era=era)
-    elif w.pc == W_SWAP:
-        if state.cells[w.era] == mark:
-            for confirmed, after in effects(state, w.era, ("value", w.version)):
-                yield moved(after, pc=W_ANSWER if confirmed else W_DROP)
-        else:
-            yield moved(state, pc=W_ANSWER if options.nodrop else W_DROP)
-    elif w.pc == W_DROP:
-        for confirmed, after in effects(state, w.era, NOTHING):
-            yield moved(after if confirmed else new_era(after, options), pc=W_ANSWER)
+        after = W_PUT if options.early else W_COUNT
+        yield moved(state._replace(db=state.db + 1, lock=None), pc=after, value=state.db + 1)
+        yield done(state._replace(lock=None, count=state.count + 1))  # rolled back: counts on, puts nothing, told nobody of anything
+    elif w.pc == W_COUNT:
+        yield counted(state, W_PUT)
+    elif w.pc == W_PUT:
+        yield moved(with_put(state, w.next, w.value) if w.next else state, pc=W_ANSWER)
     elif w.pc == W_ANSWER:
-        yield moved(state._replace(answered=max(state.answered, w.version)), pc=W_DONE)
+        yield done(state._replace(answered=max(state.answered, w.value)))
+    if state.deaths and w.pc not in (W_BEGIN, W_DONE):  # the database gives the lock free
+        yield done(state._replace(deaths=state.deaths - 1, lock=None if state.lock == i else state.lock))
 
 
-def reader_steps(state, i):
+def takeable(state, version):
+    return {value for v, value in state.puts if v == version}
+
+
+def reader_steps(state, i, options):
     """Yields (state, stale): stale is a value that must not have been used."""
     r = state.readers[i]
-    mark = ("mark", "reader", i)
 
     def moved(base, **changes):
         return base._replace(readers=replaced(base.readers, i, r._replace(**changes)))
 
     def done(base):
-        return moved(base, pc=R_DONE, era=0, value=0, floor=0)
+        return moved(base, pc=R_DONE, seen=None, value=0, floor=0)
 
-    if r.pc == R_START:
-        yield moved(state, pc=R_GET, era=now(state), floor=state.answered), False
-    elif r.pc == R_GET:
-        cell = state.cells[r.era]
-        if cell is NOTHING:
-            for confirmed, after in effects(state, r.era, mark):
-                yield (moved(after, pc=R_READ) if confirmed else done(after)), False
-        else:
-            yield done(state), cell[0] == "value" and cell[1] < r.floor
+    if r.pc == R_BEGIN:
+        yield moved(state, pc=R_LOOK, seen=present(state), floor=state.answered), False
+    elif r.pc == R_LOOK:
+        for value in takeable(state, r.seen):
+            yield done(state), value < r.floor
+        yield moved(state, pc=R_READ), False  # or the cache has nothing
     elif r.pc == R_READ:
-        yield moved(state, pc=R_SWAP, value=state.db), False
-    elif r.pc == R_SWAP:
-        if state.cells[r.era] == mark:  # looking at the era first spares work, no more
-            for _, after in effects(state, r.era, ("value", r.value)):
-                yield done(after), False
-        else:
-            yield done(state), False
+        yield moved(state, pc=R_NOTE if options.late else R_PUT, value=state.db), False
+    elif r.pc == R_NOTE:
+        yield moved(state, pc=R_PUT, seen=present(state)), False
+    elif r.pc == R_PUT:
+        yield done(with_put(state, r.seen, r.value)), False
 
 
 def steps(state, options):
-    if state.flushes and any(state.cells):
-        yield state._replace(cells=(NOTHING,) * len(state.cells), flushes=state.flushes - 1), False
+    if state.starts:
+        yield state._replace(starts=state.starts - 1, start=state.start + 1), False
     for i in range(len(state.writers)):
         for after in writer_steps(state, i, options):
             yield after, False
     for i in range(len(state.readers)):
-        yield from reader_steps(state, i)
+        yield from reader_steps(state, i, options)
 
 
 def stale_for_the_next(state):
-    cell = state.cells[now(state)]
-    return cell is not NOTHING and cell[0] == "value" and cell[1] < state.answered
+    return any(value < state.answered for value in takeable(state, present(state)))
 
 
 def trace(seen, state):
@@ -159,22 +147,22 @@ def explore(first, options):
 
 
 def bounds(options):
-    """(writers, readers, flushes, failures): several small worlds walk faster than a large one, and find the same."""
+    """(writers, readers, starts, deaths): several small worlds walk faster than a large one, and find the same."""
     if options.full:
-        return [(3, 2, 2, 0), (2, 3, 1, 0), (2, 2, 1, 2)]
-    return [(2, 2, 1, 0), (3, 1, 2, 0), (2, 1, 0, 2), (1, 2, 0, 2), (2, 1, 1, 1), (2, 2, 0, 1)]
+        return [(3, 2, 1, 0), (2, 3, 0, 1), (3, 1, 1, 1), (2, 2, 1, 1)]
+    return [(2, 2, 0, 0), (3, 1, 0, 0), (2, 1, 1, 0), (2, 1, 0, 1), (1, 2, 1, 1)]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for flag in ("full", "nodrop", "notrip", "noreload"):
+    for flag in ("full", "early", "late", "always"):
         parser.add_argument("--" + flag, action="store_true")
     options = parser.parse_args()
-    for writers, readers, flushes, failures in bounds(options):
-        first = State(0, (NOTHING,), None, (Writer(W_START, 0, False, 0),) * writers,
-                      (Reader(R_START, 0, 0, 0),) * readers, 0, flushes, failures)
+    for writers, readers, starts, deaths in bounds(options):
+        first = State(0, 0, 0, frozenset(), None, (Writer(W_BEGIN, None, None, 0),) * writers,
+                      (Reader(R_BEGIN, None, 0, 0),) * readers, 0, starts, deaths)
         states, violation = explore(first, options)
-        print(f"{writers} writers, {readers} readers, {flushes} flushes, {failures} failures: {states} states")
+        print(f"{writers} writers, {readers} readers, {starts} starts, {deaths} deaths: {states} states")
         if violation:
             print("VIOLATION:", violation[0])
             for state in violation[1]:

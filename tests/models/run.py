@@ -14,9 +14,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # (program, options, whether a violation must be found)
 CASES = [
     ("cache_model.py", [], False),
-    ("cache_model.py", ["--nodrop"], True),
-    ("cache_model.py", ["--notrip"], True),
-    ("cache_model.py", ["--noreload"], True),
+    ("cache_model.py", ["--early"], True),
+    ("cache_model.py", ["--late"], True),
+    ("cache_model.py", ["--always"], True),
     ("move_model.py", [], False),
     ("move_model.py", ["--nodrop"], True),
     ("move_model.py", ["--nofence"], True),

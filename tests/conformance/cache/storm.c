@@ -12,7 +12,6 @@
 
 #include "common/base/scope.h"
 #include "conformance.h"
-#include "node/cache/era.h"
 
 #define PROCESSES     3
 #define THREADS       4
@@ -180,7 +179,7 @@ int storm_run(const char *socket, unsigned seconds, unsigned seed)
         waitpid(pids[i], &status, 0);
         good &= WIFEXITED(status) && WEXITSTATUS(status) == 0;
     }
-    era_unlink(scope);
+    versions_unlink(scope);
     printf("reads=%llu hits=%llu writes=%llu stale=%llu\n", (unsigned long long)page->reads,
            (unsigned long long)page->hits, (unsigned long long)page->writes, (unsigned long long)page->stale);
     return good && page->stale == 0 ? 0 : 1;

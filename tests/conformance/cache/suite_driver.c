@@ -1,107 +1,82 @@
-/* A driver by itself. */
+/* What keeps the values, by itself. */
 #include "conformance.h"
+#include "node/cache/memory.h"
+#include "node/cache/redis.h"
 #include "world.h"
 
 struct raw {
-    const struct cache_driver *d;
     struct clock_fake clock;
-    void *shared, *h;
+    struct memory *memory;
+    struct redis *redis;
+    struct redis_handle *h;
     struct buf out;
 };
-
-static const struct cache_driver *driver(void)
-{
-    if (strcmp(driver_name, "memory") == 0)
-        return &cache_memory;
-    return strcmp(driver_name, "redis") == 0 ? &cache_redis : &cache_none;
-}
 
 static void raw_open(struct raw *r)
 {
     struct cache_conf c = conformance_conf(driver_name, redis_socket, scope);
-    bool fresh;
-    *r = (struct raw){ .d = driver() };
+    *r = (struct raw){ .memory = NULL };
     clock_fake_init(&r->clock, 1767225600000000);
-    assert_int_equal(r->d->open(&c, &r->clock.clock, 1, &r->shared, NULL), RC_OK);
-    assert_int_equal(r->d->handle_open(r->shared, &r->h, NULL), RC_OK);
-    assert_non_null(r->d->run(r->h, 1, &fresh));
+    if (!redis_socket) {
+        r->memory = memory_new((size_t)c.memory_bytes, &r->clock.clock);
+        return;
+    }
+    assert_int_equal(redis_open(&c, &r->clock.clock, 1, &r->redis, NULL), RC_OK);
+    r->h = redis_handle_open(r->redis);
+    assert_true(redis_ready(r->h, 1));
 }
 
 static void raw_close(struct raw *r)
 {
-    r->d->handle_close(r->h);
-    r->d->close(r->shared);
+    redis_handle_close(r->h);
+    redis_close(r->redis);
+    memory_free(r->memory);
     buf_done(&r->out);
 }
 
-static bool raw_holds(struct raw *r, view key, view value)
+static void raw_put(struct raw *r, int64_t uid, view value, unsigned ttl_s)
+{
+    if (r->memory)
+        memory_put(r->memory, uid, value, ttl_s);
+    else
+        redis_put(r->h, uid, value, ttl_s);
+}
+
+static bool raw_get(struct raw *r, int64_t uid)
 {
     buf_clear(&r->out);
-    return r->d->get(r->h, key, &r->out) && view_eq(buf_view(&r->out), value);
+    return r->memory ? memory_get(r->memory, uid, &r->out) : redis_get(r->h, uid, &r->out);
 }
 
-static bool raw_empty(struct raw *r, view key)
+static bool raw_holds(struct raw *r, int64_t uid, view value)
 {
-    buf_clear(&r->out);
-    return !r->d->get(r->h, key, &r->out);
+    return raw_get(r, uid) && view_eq(buf_view(&r->out), value);
 }
 
-#define KEY VIEW("key")
-
-static void what_is_put_is_there_until_it_is_dropped(void **state)
+static void what_is_put_is_there_until_it_is_replaced(void **state)
 {
     (void)state;
     struct raw r;
     raw_open(&r);
-    assert_true(raw_empty(&r, KEY));
-    assert_true(r.d->put(r.h, KEY, VIEW("one"), 60));
-    assert_true(raw_holds(&r, KEY, VIEW("one")));
-    assert_true(r.d->put(r.h, KEY, VIEW("two"), 60));
-    assert_true(raw_holds(&r, KEY, VIEW("two")));
-    assert_true(r.d->drop(r.h, KEY));
-    assert_true(raw_empty(&r, KEY));
-    assert_true(r.d->drop(r.h, KEY)); /* gone is gone */
+    assert_false(raw_get(&r, USER));
+    raw_put(&r, USER, VIEW("one"), 60);
+    assert_true(raw_holds(&r, USER, VIEW("one")));
+    raw_put(&r, USER, VIEW("two"), 60);
+    assert_true(raw_holds(&r, USER, VIEW("two")));
     raw_close(&r);
 }
 
-static void add_takes_only_an_empty_place(void **state)
-{
-    (void)state;
-    struct raw r;
-    raw_open(&r);
-    assert_true(r.d->add(r.h, KEY, VIEW("one"), 60));
-    assert_false(r.d->add(r.h, KEY, VIEW("two"), 60));
-    assert_true(raw_holds(&r, KEY, VIEW("one")));
-    raw_close(&r);
-}
-
-static void swap_takes_only_the_place_of_its_mark(void **state)
-{
-    (void)state;
-    struct raw r;
-    raw_open(&r);
-    assert_false(r.d->swap(r.h, KEY, VIEW("mine"), VIEW("value"), 60));
-    assert_true(raw_empty(&r, KEY));
-    assert_true(r.d->put(r.h, KEY, VIEW("theirs"), 60));
-    assert_false(r.d->swap(r.h, KEY, VIEW("mine"), VIEW("value"), 60));
-    assert_true(raw_holds(&r, KEY, VIEW("theirs")));
-    assert_true(r.d->swap(r.h, KEY, VIEW("theirs"), VIEW("value"), 60));
-    assert_true(raw_holds(&r, KEY, VIEW("value")));
-    raw_close(&r);
-}
-
-static void keys_and_values_are_any_bytes(void **state)
+static void values_are_any_bytes_and_users_any_number(void **state)
 {
     (void)state;
     struct raw r;
     raw_open(&r);
     const view values[] = { VIEW(""), VIEW("\0"), VIEW("a\0b"), VIEW("\r\n$3\r\n"), VIEW("\xff\xfe %s %b") };
-    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-        assert_true(r.d->put(r.h, VIEW("k\0\r\n"), values[i], 60));
-        assert_true(raw_holds(&r, VIEW("k\0\r\n"), values[i]));
-        assert_true(r.d->swap(r.h, VIEW("k\0\r\n"), values[i], VIEW("x"), 60));
-    }
-    assert_true(raw_empty(&r, VIEW("k")));
+    const int64_t users[] = { 0, 1, -1, INT64_MAX, INT64_MIN };
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+        raw_put(&r, users[i], values[i], 60);
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+        assert_true(raw_holds(&r, users[i], values[i]));
     raw_close(&r);
 }
 
@@ -113,9 +88,9 @@ static void a_large_value_comes_back_or_is_not_there(void **state)
     raw_open(&r);
     for (int i = 0; i < 200000; i++)
         buf_addf(&big, "%d,", i);
-    assert_true(r.d->put(r.h, KEY, VIEW("before"), 60));
-    assert_true(r.d->put(r.h, KEY, buf_view(&big), 60));
-    assert_true(raw_empty(&r, KEY) || raw_holds(&r, KEY, buf_view(&big)));
+    raw_put(&r, USER, VIEW("before"), 60);
+    raw_put(&r, USER, buf_view(&big), 60);
+    assert_true(!raw_get(&r, USER) || raw_holds(&r, USER, buf_view(&big)));
     buf_done(&big);
     raw_close(&r);
 }
@@ -124,16 +99,14 @@ static void two_handles_see_the_same(void **state)
 {
     (void)state;
     struct raw r;
-    void *other;
-    bool fresh;
     raw_open(&r);
-    assert_int_equal(r.d->handle_open(r.shared, &other, NULL), RC_OK);
-    assert_non_null(r.d->run(other, 1, &fresh));
-    assert_true(r.d->put(r.h, KEY, VIEW("one"), 60));
-    assert_false(r.d->add(other, KEY, VIEW("two"), 60));
-    assert_true(r.d->swap(other, KEY, VIEW("one"), VIEW("three"), 60));
-    assert_true(raw_holds(&r, KEY, VIEW("three")));
-    r.d->handle_close(other);
+    struct redis_handle *other = redis_handle_open(r.redis), *mine = r.h;
+    assert_true(redis_ready(other, 1));
+    raw_put(&r, USER, VIEW("one"), 60);
+    r.h = other;
+    assert_true(raw_holds(&r, USER, VIEW("one")));
+    r.h = mine;
+    redis_handle_close(other);
     raw_close(&r);
 }
 
@@ -142,12 +115,13 @@ static void nothing_lives_longer_in_memory_than_its_time(void **state)
     (void)state;
     struct raw r;
     raw_open(&r);
-    assert_true(r.d->put(r.h, KEY, VIEW("one"), 10));
+    raw_put(&r, USER, VIEW("one"), 10);
     r.clock.steady_us += 9999999;
-    assert_true(raw_holds(&r, KEY, VIEW("one")));
+    assert_true(raw_holds(&r, USER, VIEW("one")));
     r.clock.steady_us += 1;
-    assert_true(raw_empty(&r, KEY));
-    assert_true(r.d->add(r.h, KEY, VIEW("two"), 10));
+    assert_false(raw_get(&r, USER));
+    raw_put(&r, USER, VIEW("two"), 10);
+    assert_true(raw_holds(&r, USER, VIEW("two")));
     raw_close(&r);
 }
 
@@ -155,20 +129,17 @@ static void memory_stays_under_its_ceiling_and_keeps_what_is_used(void **state)
 {
     (void)state;
     struct raw r;
-    char key[32], value[200];
+    char value[200];
     int found = 0;
     raw_open(&r);
     memset(value, 'v', sizeof(value));
-    assert_true(r.d->put(r.h, KEY, VIEW("used"), 60));
+    raw_put(&r, -1, VIEW("used"), 60);
     for (int i = 0; i < 100000; i++) {
-        snprintf(key, sizeof(key), "key-%d", i);
-        assert_true(r.d->put(r.h, view_of(key), (view){ .p = value, .n = sizeof(value) }, 60));
-        assert_true(raw_holds(&r, KEY, VIEW("used")));
+        raw_put(&r, i, (view){ .p = value, .n = sizeof(value) }, 60);
+        assert_true(raw_holds(&r, -1, VIEW("used")));
     }
-    for (int i = 0; i < 100000; i++) {
-        snprintf(key, sizeof(key), "key-%d", i);
-        found += !raw_empty(&r, view_of(key));
-    }
+    for (int i = 0; i < 100000; i++)
+        found += raw_get(&r, i);
     assert_in_range(found, 2000, (1 << 20) / 200);
     raw_close(&r);
 }
@@ -178,20 +149,17 @@ static void nothing_lives_longer_in_redis_than_its_time(void **state)
     (void)state;
     struct raw r;
     raw_open(&r);
-    assert_true(r.d->put(r.h, KEY, VIEW("for long"), 3600));
-    assert_true(r.d->put(r.h, VIEW("put"), VIEW("one"), 1));
-    assert_true(r.d->add(r.h, VIEW("added"), VIEW("one"), 1));
-    assert_true(r.d->put(r.h, VIEW("swapped"), VIEW("mine"), 3600));
-    assert_true(r.d->swap(r.h, VIEW("swapped"), VIEW("mine"), VIEW("one"), 1));
-    WAIT_UNTIL(raw_empty(&r, VIEW("put")) && raw_empty(&r, VIEW("added")) && raw_empty(&r, VIEW("swapped")));
-    assert_true(raw_holds(&r, KEY, VIEW("for long")));
+    raw_put(&r, USER, VIEW("for long"), 3600);
+    raw_put(&r, 1, VIEW("one"), 1);
+    WAIT_UNTIL(!raw_get(&r, 1));
+    assert_true(raw_holds(&r, USER, VIEW("for long")));
     raw_close(&r);
 }
 
 static const struct CMUnitTest driver_tests[] = {
-    TEST(what_is_put_is_there_until_it_is_dropped), TEST(add_takes_only_an_empty_place),
-    TEST(swap_takes_only_the_place_of_its_mark),    TEST(keys_and_values_are_any_bytes),
-    TEST(a_large_value_comes_back_or_is_not_there), TEST(two_handles_see_the_same),
+    TEST(what_is_put_is_there_until_it_is_replaced),
+    TEST(values_are_any_bytes_and_users_any_number),
+    TEST(a_large_value_comes_back_or_is_not_there),
 };
 const struct group driver_group = GROUP(driver);
 
@@ -203,5 +171,6 @@ const struct group memory_group = GROUP(memory);
 
 static const struct CMUnitTest redis_tests[] = {
     TEST(nothing_lives_longer_in_redis_than_its_time),
+    TEST(two_handles_see_the_same),
 };
 const struct group redis_group = GROUP(redis);

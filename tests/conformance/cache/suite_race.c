@@ -28,6 +28,7 @@ struct race {
     struct cache_handle *handles[ACTORS];
     struct actor actors[ACTORS];
     struct shadow users[USERS];
+    redisReply *kept[USERS];
     unsigned hits, stale;
 };
 
@@ -94,11 +95,23 @@ static void writer_step(struct race *r, struct actor *a, struct cache_handle *h)
     a->pc++;
 }
 
+/* Puts back what a user's key held some time ago. */
+static void bring_back(struct race *r, int user)
+{
+    redisReply *now = redisCommand(control, "GET h:%s:%d", scope, user), *was = r->kept[user];
+    r->kept[user] = now;
+    if (was && was->type == REDIS_REPLY_STRING)
+        freeReplyObject(redisCommand(control, "SET h:%s:%d %b", scope, user, was->str, was->len));
+    freeReplyObject(was);
+}
+
 static void trouble(struct race *r)
 {
+    struct world other;
+
     if (!control)
         return;
-    switch (rand_below(6)) {
+    switch (rand_below(7)) {
     case 0:
         order("FLUSHALL");
         break;
@@ -109,7 +122,11 @@ static void trouble(struct race *r)
         plant_wrong_types();
         break;
     case 3:
-        order("SCRIPT FLUSH");
+        bring_back(r, (int)rand_below(USERS));
+        break;
+    case 4: /* a process begins, and ends again */
+        world_open(&other);
+        world_close(&other);
         break;
     default: /* somebody may dial again */
         r->processes[rand_below((uint32_t)r->n_processes)].clock.steady_us += 1000001;
@@ -146,6 +163,8 @@ static void no_interleaving_gives_an_old_value(void **state)
         assert_true(r.hits > STEPS / 50);
     else
         assert_int_equal(r.hits, 0);
+    for (size_t i = 0; i < USERS; i++)
+        freeReplyObject(r.kept[i]);
     for (size_t i = 0; i < ACTORS; i++)
         cache_handle_close(r.handles[i]);
     for (size_t i = 0; i < r.n_processes; i++)

@@ -1,4 +1,4 @@
-/* What the rule above the drivers promises: a value enters only by swap against a mark of one's own. */
+/* What the rule above what keeps the values promises: a value counts only with the present version of its user's head. */
 #include "world.h"
 
 static void a_reader_fills_and_the_next_one_reads(void **state)
@@ -24,21 +24,47 @@ static void a_writer_leaves_his_value(void **state)
     world_close(&w);
 }
 
-static void between_mark_and_commit_nothing_is_read_or_filled(void **state)
+static void what_was_read_before_a_commit_is_worth_nothing_after_it(void **state)
 {
     (void)state;
     struct world w;
-    struct cache_mark reader, writer, late;
+    struct cache_mark early, late, writer;
     world_open(&w);
-    assert_false(cache_get(w.h, USER, &w.out, &reader));
-    cache_before(w.h, USER, &writer);
+    assert_false(cache_get(w.h, USER, &w.out, &early));
     assert_false(cache_get(w.h, USER, &w.out, &late));
-    assert_string_equal(late.id, "");
-    cache_fill(w.h, USER, &reader, VIEW("old"));
-    assert_true(reads_nothing(&w));
+    cache_before(w.h, USER, &writer);
+    cache_fill(w.h, USER, &early, VIEW("old")); /* still true: nothing was answered */
+    assert_true(reads(&w, "old"));
     cache_after(w.h, USER, &writer, VIEW("new"));
-    cache_fill(w.h, USER, &reader, VIEW("old"));
     assert_true(reads(&w, "new"));
+    cache_fill(w.h, USER, &late, VIEW("old"));
+    assert_true(reads(&w, "new"));
+    world_close(&w);
+}
+
+static void a_mark_that_was_not_given_fills_nothing(void **state)
+{
+    (void)state;
+    struct world w;
+    struct cache_mark mark;
+    world_open(&w);
+    fill(&w, "one");
+    assert_true(cache_get(w.h, USER, &w.out, &mark)); /* there: nothing is to be filled */
+    cache_fill(w.h, USER, &mark, VIEW("other"));
+    assert_true(reads(&w, "one"));
+    world_close(&w);
+}
+
+static void process_memory_can_be_asked_alone(void **state)
+{
+    (void)state;
+    struct world w;
+    world_open(&w);
+    assert_false(cache_peek(w.h, USER, &w.out));
+    fill(&w, "one");
+    assert_true(cache_peek(w.h, USER, &w.out) && view_eq(buf_view(&w.out), VIEW("one")));
+    write_value(&w, "two");
+    assert_true(cache_peek(w.h, USER, &w.out) && view_eq(buf_view(&w.out), VIEW("two")));
     world_close(&w);
 }
 
@@ -100,7 +126,9 @@ static void nothing_is_ever_there(void **state)
 static const struct CMUnitTest rule_tests[] = {
     TEST(a_reader_fills_and_the_next_one_reads),
     TEST(a_writer_leaves_his_value),
-    TEST(between_mark_and_commit_nothing_is_read_or_filled),
+    TEST(what_was_read_before_a_commit_is_worth_nothing_after_it),
+    TEST(a_mark_that_was_not_given_fills_nothing),
+    TEST(process_memory_can_be_asked_alone),
     TEST(a_write_that_was_rolled_back_or_unsure_leaves_nothing),
     TEST(a_slow_writer_does_not_overwrite_a_later_one),
     TEST(users_do_not_meet),

@@ -1,12 +1,13 @@
 /* One process's cache, moved by lines on standard input, for tests that must do something to Redis between two steps:
  *   fill VALUE    read; where nothing is, fill in the value as read from a store
  *   write VALUE   a whole write
+ *   note          answers as read does; where nothing is, what was read from a store from now on may be …
+ *   put VALUE     … filled in
  *   read          answers with the value, or "-"
  *   healthy       answers "yes" or "no"
- * Each line is answered with one; fill and write with "ok". */
+ * Each line is answered with one; fill, put and write with "ok". */
 #include "common/base/scope.h"
 #include "conformance.h"
-#include "node/cache/era.h"
 
 #define USER 1
 
@@ -18,9 +19,15 @@ static void say(view v)
 
 static void obey(struct cache_handle *h, view order, view value, struct buf *out)
 {
+    static struct cache_mark noted;
     struct cache_mark mark;
 
-    if (view_eq(order, VIEW("fill"))) {
+    if (view_eq(order, VIEW("note"))) {
+        say(cache_get(h, USER, out, &noted) ? buf_view(out) : VIEW("-"));
+    } else if (view_eq(order, VIEW("put"))) {
+        cache_fill(h, USER, &noted, value);
+        say(VIEW("ok"));
+    } else if (view_eq(order, VIEW("fill"))) {
         if (!cache_get(h, USER, out, &mark))
             cache_fill(h, USER, &mark, value);
         say(VIEW("ok"));
@@ -55,6 +62,6 @@ int talk_run(const char *socket, const char *scope)
     }
     cache_handle_close(h);
     cache_close(cache);
-    era_unlink(scope);
+    versions_unlink(scope);
     return 0;
 }

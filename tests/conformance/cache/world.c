@@ -4,7 +4,6 @@
 
 #include "common/base/rand.h"
 #include "conformance.h"
-#include "node/cache/era.h"
 
 const char *driver_name, *redis_socket;
 redisContext *control;
@@ -45,7 +44,7 @@ int fresh(void **state)
 int leave(void **state)
 {
     (void)state;
-    era_unlink(scope);
+    versions_unlink(scope);
     return 0;
 }
 

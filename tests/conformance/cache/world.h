@@ -53,7 +53,7 @@ struct group {
 #g, g##_tests, sizeof g##_tests / sizeof g##_tests[0]                                                \
     }
 
-/* driver and rule: of every driver that keeps anything; memory: of that alone; shared: of Redis; race: of all; nothing: of none. */
+/* driver and rule: of every kind that keeps anything; memory: of that alone; redis, shared: of Redis; race: of all; nothing: of none. */
 extern const struct group driver_group, memory_group, redis_group, rule_group, shared_group, race_group,
     nothing_group;
 

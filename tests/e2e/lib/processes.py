@@ -127,7 +127,7 @@ class Process:
             self.kill()
             raise
         if self.ours:
-            self.shared_memory |= set(re.findall(r"/dev/shm/heddle-(?:era|store)-\S+", "\n".join(self._open_files())))
+            self.shared_memory |= set(re.findall(r"/dev/shm/heddle-(?:cache|store)-\S+", "\n".join(self._open_files())))
         return self
 
     def _open_files(self):
