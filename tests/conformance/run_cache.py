@@ -125,7 +125,7 @@ class Storm:
 class Talk:
     """One process with a cache, told what to do."""
 
-    def __init__(self, program, redis, scope="talk"):
+    def __init__(self, program, redis, scope):
         self.process = subprocess.Popen([program, "talk", redis.socket, scope], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, bufsize=1)
 
@@ -202,7 +202,8 @@ TALKS = [an_old_snapshot_is_an_empty_cache, a_command_that_was_given_up_does_no_
 def run_talks(program, redis, totals):
     for talk in TALKS:
         redis.ask("FLUSHALL")
-        processes = [Talk(program, redis) for _ in range(3)]
+        # A scope for each: the machine's claim of one may come back out of a snapshot.
+        processes = [Talk(program, redis, talk.__name__) for _ in range(3)]
         for process in processes:
             process.wait_until_healthy()  # all have begun
         try:
