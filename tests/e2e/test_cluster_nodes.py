@@ -234,8 +234,15 @@ def user15_at(cluster, node):
     return user
 
 
+def await_confirmed(node):
+    """Since its last start it has asked about all whom it held then. An earlier test may have started it without a directory, and whoever
+    leaves before it has heard of the rest would be found by that start's questions."""
+    wait_until(lambda: "the directory has confirmed" in node.log_text().rpartition('"event":"node open"')[2], "all heads confirmed", 20)
+
+
 def test_an_old_owner_revived_refuses_all_who_left_and_serves_all_others(cluster, node):
     gone, stayed = [user15_at(cluster, node) for _ in range(4)], [user15_at(cluster, node) for _ in range(4)]
+    await_confirmed(node)
     for user in gone:
         give_away(cluster, user.uid, other_than(cluster, node))
     assert gone[0].get("/storage/bookmarks/abc").status == 200, "so far it cannot know"
