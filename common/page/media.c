@@ -81,7 +81,13 @@ static rc read_own(struct media *m, const char *folder, const char *name, struct
                     strerror(errno));
     char *bytes = mem_need(malloc(FILE_MOST));
     size_t n = fread(bytes, 1, FILE_MOST, f);
+    int why = ferror(f) ? errno : 0;
     fclose(f);
+    if (why != 0) {
+        free(bytes);
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "screens.folder: %.150s: %s", buf_text(&path),
+                    strerror(why));
+    }
     m->all += n;
     if (n < FILE_MOST && m->all <= ALL_MOST && file_add(m, name, (view){ .p = bytes, .n = n }, bytes))
         return RC_OK;

@@ -261,7 +261,11 @@ static rc delete_old(struct page *p, struct err *e)
         return RC_OK;
     }
     TRY(r);
-    buf_add(p->b, delete_all(p, &acc, e) == RC_OK ? T("Account removed.") : T("Deletion failed."));
+    r = delete_all(p, &acc, e);
+    if (r != RC_OK)
+        LOG(LOG_ERROR, "an account was not deleted", LOG_I("uid", acc.uid), LOG_S("why", e->text),
+            LOG_V("id", p->rq->id));
+    buf_add(p->b, r == RC_OK ? T("Account removed.") : T("Deletion failed."));
     return RC_OK;
 }
 

@@ -282,6 +282,13 @@ def test_a_broken_catalogue_is_told_at_the_start(own_stack, tmp_path, bytes_):
         stack.heddle.start()
 
 
+def test_a_file_that_cannot_be_read_is_told_at_the_start(own_stack, tmp_path):
+    (tmp_path / "own.css").mkdir()
+    stack = own_stack({"screens.folder": str(tmp_path)}, start=False)
+    with pytest.raises(RuntimeError, match="screens.folder: .*own.css"):
+        stack.heddle.start()
+
+
 # ---- what it costs ----
 
 def test_the_home_page_is_small_and_pages_are_cheap(stack, mine):

@@ -4,11 +4,13 @@ cases U5 to U13, U22 and U26).
 FP-20: test_screens_cluster.py, where an admin can ask; FP-18 over the network too."""
 import http.client
 import json
+import os
 import re
 import sqlite3
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from lib.synccrypto import username_of
 
 pytestmark = pytest.mark.one_engine("sqlite+memory")
 
+LDAP = os.environ.get("HEDDLE_DIRECTORY") == "ldap"
 OLD, NEW = "correct horse battery", "a new staple of hay"
 SENTENCE = "Key does not match with username, or it is too old, or we are unable to locate your account. Ask for a new link."
 
@@ -417,3 +420,15 @@ def test_the_old_form_deletes_an_account_and_its_data(stack, user11, visitor):
     assert not signs_in(user11)
     user11.register()
     assert user11.info() == {}
+
+
+@pytest.mark.skipif(LDAP, reason="locks the SQLite file")
+def test_a_deletion_that_fails_says_so_and_stands_in_the_log(own_stack):
+    stack = own_stack()
+    user = stack.user11()
+    with closing(sqlite3.connect(stack.heddle.folder / "data" / "directory.sqlite", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        r = Visitor(stack.url).post("/weave-delete-account", {"username": user.name, "password": OLD})
+        db.execute("ROLLBACK")
+    assert r.html == "Deletion failed." and "an account was not deleted" in stack.heddle.log_text()
+    assert signs_in(user)
