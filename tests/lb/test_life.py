@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 
 import pytest
 from conftest import FULL
@@ -41,7 +42,7 @@ class Traffic:
             except Exception as e:
                 self.bad.append(repr(e))
                 u.close()
-                time.sleep(0.05)
+                self.stop.wait(0.05)
 
     def __enter__(self):
         for t in self.threads:
@@ -146,7 +147,7 @@ def test_ten_thousand_route_changes_under_traffic(own_front, kind):
                 other.move(100000 + n, front.nodes[(n + n // 2) % 2])
                 ahead = n * seconds / count - (time.monotonic() - began)
                 if ahead > 0:
-                    time.sleep(ahead)
+                    traffic.stop.wait(ahead)
             wait_until(lambda: "DIFFERENT" not in front.lb("verify", expect=None) and json_same(front), "every change is in the balancer", 40, every_s=0.5)
         refused = [x for x in front.balancer.lines() if x["status"] >= 500]
         assert not refused, refused[:5]
@@ -250,8 +251,8 @@ def test_a_held_user_waits_and_others_do_not(own_front, kind):
         for _ in range(20):
             other.get("/info/collections")
         assert time.monotonic() - began < 2 and not waiting.done()
-        time.sleep(0.5)
-        assert not waiting.done()
+        with pytest.raises(FutureTimeout):
+            waiting.result(0.5)
         front.lb("release", str(u.uid))
         waiting.result(5)
     front.lb("hold", str(u.uid))

@@ -29,6 +29,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 import bench  # noqa: E402
 import plot  # noqa: E402
 from lib import hawk  # noqa: E402
+from lib.processes import wait_until  # noqa: E402
 from lib.storage15 import Storage15  # noqa: E402
 from lib.wire import Connection  # noqa: E402
 from servers import BUILD, SECRET, Machine, NotOnDisk, Subject  # noqa: E402
@@ -62,20 +63,33 @@ class Reader:
 
     def times(self, ask, asked=ASKED):
         """Median of the node's own microseconds for what `ask` does, called so many times; the first tenth does not count."""
-        time.sleep(0.7)  # lines of the log leave twice a second
-        at = self.log.stat().st_size
+        at = self.end_of_log()
         for i in range(asked):
             ask(i)
-        deadline = time.monotonic() + 20
-        while True:
-            with open(self.log, "rb") as f:
-                f.seek(at)
-                lines = [json.loads(line) for line in f.read().split(b"\n") if b'"event":"request"' in line and line.endswith(b"}")]
-            if len(lines) >= asked:
-                return [line["total_us"] for line in lines[-asked:]][asked // 10:]
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"only {len(lines)} of {asked} requests are in the log")
-            time.sleep(0.1)
+
+        def lines():
+            found = lines_of(self.log, at, b'"event":"request"')
+            return found if len(found) >= asked else None
+
+        found = wait_until(lines, f"{asked} requests are in the log", 20, every_s=0.1)
+        return [line["total_us"] for line in found[-asked:]][asked // 10:]
+
+    def end_of_log(self):
+        """When all that was asked before stands in it: lines of requests that went well wait for each other, but not longer than until
+        one comes that did not."""
+        at = self.log.stat().st_size
+        asked = Connection("127.0.0.1", self.node.port)
+        asked.request("GET", "/1.5/1/info/collections")
+        asked.close()
+        wait_until(lambda: lines_of(self.log, at, b'"status":401'), "the log is written", 20)
+        return self.log.stat().st_size
+
+
+def lines_of(log, at, what):
+    """Whole lines of a log from there on that have this in them."""
+    with open(log, "rb") as f:
+        f.seek(at)
+        return [json.loads(line) for line in f.read().split(b"\n") if what in line and line.endswith(b"}")]
 
 
 def sqlite_files(node):
@@ -245,15 +259,12 @@ def batches_grow(machine, node):
 
 def log_times(r, at, do, n):
     do()
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with open(r.log, "rb") as f:
-            f.seek(at)
-            lines = [json.loads(line) for line in f.read().split(b"\n") if b'"method":"POST"' in line and line.endswith(b"}")]
-        if len(lines) >= n:
-            return [line["total_us"] for line in lines[-n:]]
-        time.sleep(0.05)
-    raise RuntimeError("the log lacks requests")
+
+    def lines():
+        found = lines_of(r.log, at, b'"method":"POST"')
+        return found if len(found) >= n else None
+
+    return [line["total_us"] for line in wait_until(lines, f"{n} requests are in the log", 20, every_s=0.05)[-n:]]
 
 
 def growth(o):
@@ -359,7 +370,7 @@ def hold_up(machine, node, uids, stop, hold_s=0.3):
         while not stop.is_set():
             cursor.execute("START TRANSACTION")
             cursor.execute("SELECT uid FROM heads WHERE uid = %s FOR UPDATE", (uids[n % len(uids)],))
-            time.sleep(hold_s)
+            stop.wait(hold_s)
             cursor.execute("COMMIT")
             n += 1
 
@@ -388,7 +399,8 @@ def slow(o):
                                              "--secret", SECRET, "--scenario", "E", "--users", "8", "--first-uid", str(held), "--records", "10",
                                              "--connections", "64", "--rate", str(rate * 0.02), "--seconds", str(o.seconds + 1)],
                                             stdout=subprocess.PIPE)
-                    time.sleep(0.7)
+                    at = Path(node.settings["log.file"]).stat().st_size
+                    wait_until(lambda: lines_of(node.settings["log.file"], at, b'"event":"request"'), "the slow ones are at work", 20)
                 r = bench.ask(node, "P", o.seconds, seed=n + 1, more=("--first-uid", "200001", "--rate", str(rate), "--connections", "64"))
                 stop.set()
                 for h in holders:

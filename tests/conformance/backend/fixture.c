@@ -9,6 +9,17 @@
 const struct backend_driver *fixture_driver = &backend_sqlite;
 bool fixture_guest, fixture_restart;
 
+static void remove_folder(const struct fixture *f)
+{
+    DIR *d = opendir(f->folder);
+    for (const struct dirent *x; d && (x = readdir(d));)
+        if (x->d_name[0] != '.')
+            unlinkat(dirfd(d), x->d_name, 0);
+    if (d)
+        closedir(d);
+    rmdir(f->folder);
+}
+
 int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -29,8 +40,10 @@ int fixture_setup(void **state)
                                        .cost = { .kib = 64, .passes = 1, .lanes = 1 },
                                        .clock = &f->clock.clock };
     if (backend_open(fixture_driver, &conf, &f->backend, &e) != RC_OK ||
-        backend_session_open(f->backend, &f->s, &e) != RC_OK)
+        backend_session_open(f->backend, &f->s, &e) != RC_OK) {
+        remove_folder(f); /* nobody will: after a setup that failed there is no teardown */
         fail_msg("%s", e.text);
+    }
     if (fixture_restart) {
         assert_int_equal(backend_ping(f->s, &e), RC_OK);
         fixture_ldap_control("kill", "provider");
@@ -46,12 +59,7 @@ int fixture_teardown(void **state)
     backend_session_close(f->s);
     backend_close(f->backend);
     arena_done(&f->arena);
-    DIR *d = opendir(f->folder);
-    for (const struct dirent *x; d && (x = readdir(d));)
-        if (x->d_name[0] != '.')
-            unlinkat(dirfd(d), x->d_name, 0);
-    closedir(d);
-    rmdir(f->folder);
+    remove_folder(f);
     free(f->ldap);
     free(f);
     return 0;
