@@ -2,6 +2,7 @@
 #ifndef HEDDLE_ADMIN_ADMIN_H
 #define HEDDLE_ADMIN_ADMIN_H
 
+#include "admin/console/conf.h"
 #include "admin/lb_conf.h"
 #include "common/base/conf.h"
 #include "common/web/call.h"
@@ -15,6 +16,7 @@ struct admin_conf {
     char *dir;                    /* plans, journals of runs, the audit log; "": see admin_dir             */
     int64_t timeout_s;            /* of one call                                                           */
     struct lb_conf lb;            /* keys of [lb]                                                          */
+    struct console_conf console;  /* keys of [console]                                                     */
 };
 extern const struct conf_key admin_conf_keys[];
 extern const size_t admin_conf_keys_n;

@@ -8,6 +8,7 @@
  *   begin   "as" (name of the key), "command", "words", "seen": {"ops2":"<its last hash>"}
  *   change  "user", "uid", "node", "to", "before", "after", "text": what there is of these; before and after: SHA-256 in hex
  *   end     "status" (exit), "ms"
+ *   console "text": somebody signed in or out there
  *
  * `hash` is SHA-256 of the line up to its comma; `prev` that of the record before, 64 zeros in the first. A line that a crash left torn is
  * kept; the next record names its digest as "torn". Appending takes a lock of the file and ends with fsync; any thread, any process. */
@@ -52,10 +53,14 @@ struct audit_note {
 /* Before a command with `changes` runs; fills a->audit_id. Whoever cannot write does not act. */
 MUST_USE rc audit_begin(struct admin *a, int words, int argc, char **argv, struct err *e);
 /* Who acts, for people: "anna", "root (for anna)". What sudo says is a hint, not a proof: it stands in the environment. */
-void audit_person(struct buf *out);
+void audit_person(const struct admin *a, struct buf *out);
 /* A change of this act. Any thread. */
 MUST_USE rc audit_note(const struct admin *a, const struct audit_note *n, struct err *e);
 MUST_USE rc audit_end(struct admin *a, int status, struct err *e);
+/* Something that belongs to no command: who signed in to the console. Needs a->conf and a->person alone. */
+MUST_USE rc audit_say(const struct admin *a, const char *what, const char *text, struct err *e);
+/* In the environment: for whom this process acts, as the console tells a run that it starts. */
+#define AUDIT_FOR "HEDDLE_ADMIN_FOR"
 
 /* Of where an account lives, since when: what a move changes. */
 struct subject;

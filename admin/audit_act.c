@@ -28,12 +28,16 @@ static void host_name(char out[65])
             *p = '_';
 }
 
-void audit_person(struct buf *out)
+void audit_person(const struct admin *a, struct buf *out)
 {
     char space[4096];
     struct passwd pw, *found = NULL;
-    const char *by = getenv("SUDO_USER");
+    const char *console = getenv(AUDIT_FOR), *by = console && console[0] ? console : getenv("SUDO_USER");
     uid_t uid = getuid();
+    if (a->person) {
+        buf_add(out, view_of(a->person));
+        return;
+    }
     if (getpwuid_r(uid, &pw, space, sizeof(space), &found) == 0 && found)
         buf_add(out, view_of(found->pw_name));
     else
@@ -48,7 +52,7 @@ static rc append(const struct admin *a, const json_t *fields, struct err *e)
     SCOPED(buf_done) struct buf who = { 0 };
     char host[65];
     host_name(host);
-    audit_person(&who);
+    audit_person(a, &who);
     TRY(folder_path(a->conf, "audit", &path, e));
     buf_addf(&path, "/%s.log", host);
     return audit_append(buf_text(&path), clock_now_us(clock_system()) / 1000, host, buf_text(&who), fields,
@@ -160,6 +164,13 @@ rc audit_note(const struct admin *a, const struct audit_note *n, struct err *e)
     put_text(fields, "before", n->before);
     put_text(fields, "after", n->after);
     put_text(fields, "text", n->text);
+    return append(a, fields, e);
+}
+
+rc audit_say(const struct admin *a, const char *what, const char *text, struct err *e)
+{
+    SCOPED(json_decref)
+    json_t *fields = mem_need(json_pack("{s:s,s:s}", "what", what, "text", text));
     return append(a, fields, e);
 }
 

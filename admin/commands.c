@@ -1,6 +1,7 @@
 /* The tables of commands put together, and the run of one of them. */
 #include "admin/commands.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -25,6 +26,8 @@ static const struct command *const tables[] = {
     doctor_commands,
     explain_commands,
     audit_commands,
+    settings_commands,
+    console_commands,
     secret_commands,
     help_commands,
     man_commands,
@@ -44,6 +47,8 @@ const struct command_group command_groups[] = {
     { "audit", "who did what, when" },
     { "explain", "why a user is where he is" },
     { "lb", "the balancer in front: its configuration and its routes" },
+    { "settings", "what is in force at directories and nodes" },
+    { "console", "pages for admins" },
     { "secret", "secrets for tokens and calls" },
     { "help", "what there is" },
     { "man", "manual pages" },
@@ -106,13 +111,21 @@ const struct command *command_find(int argc, char **argv, int *out_words)
 
 /* ---- sentences ---- */
 
+/* Where this thread's complaints go: stderr, unless its command runs within another program. */
+static _Thread_local FILE *complaints;
+
+static FILE *wrong(void)
+{
+    return complaints ? complaints : stderr;
+}
+
 int admin_wrong(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    fputs("heddle-admin: ", stderr);
-    vfprintf(stderr, fmt, args);
-    fputc('\n', stderr);
+    fputs("heddle-admin: ", wrong());
+    vfprintf(wrong(), fmt, args);
+    fputc('\n', wrong());
     va_end(args);
     return EXIT_MISUSED;
 }
@@ -121,7 +134,7 @@ int admin_status(rc r, const struct err *e)
 {
     if (r == RC_OK)
         return EXIT_DONE;
-    fprintf(stderr, "heddle-admin: %s\n", e->text);
+    fprintf(wrong(), "heddle-admin: %s\n", e->text);
     switch (r) {
     case RC_BAD_INPUT:
     case RC_TOO_LARGE:
@@ -215,6 +228,36 @@ static int run_command(const struct admin_conf *conf, const struct command *c, i
         help_command(stdout, c);
     else if (status == EXIT_DONE)
         status = run_parsed(&a, words, argc, argv);
+    admin_done(&a);
+    return status;
+}
+
+/* getopt_long keeps its place in variables of the process. */
+static int parse_alone(struct admin *a, const struct command *c, int words, int argc, char **argv)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    bool help = false;
+    pthread_mutex_lock(&lock);
+    int status = commands_parse(a, c, words, argc, argv, &help);
+    pthread_mutex_unlock(&lock);
+    return help ? EXIT_MISUSED : status;
+}
+
+int commands_call(const struct command_call *call, int argc, char **argv)
+{
+    struct admin a = { .conf = call->conf, .ask = call->ask, .person = call->person, .out = call->out };
+    int words = 0;
+    const struct command *c = command_find(argc, argv, &words);
+    if (!c)
+        return EXIT_MISUSED;
+    complaints = call->wrong;
+    int status = parse_alone(&a, c, words, argc, argv);
+    if (status == EXIT_DONE) {
+        a.json = a.yes = true;
+        status = c->changes ? run_audited(&a, words, argc, argv) : c->run(&a);
+    }
+    complaints = NULL;
+    a.ask = NULL; /* the caller's */
     admin_done(&a);
     return status;
 }

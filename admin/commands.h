@@ -131,9 +131,10 @@ struct admin {
     FILE *out;     /* stdout; tests have another               */
     struct option_given *given;
     size_t n_given;
-    struct ask *ask;   /* admin_ask_open                           */
-    char audit_id[40]; /* of this act in the audit log, or ""      */
-    int64_t began_us;  /* when that began                      */
+    struct ask *ask;    /* admin_ask_open                           */
+    const char *person; /* who acts, for the audit log; NULL: whose process it is */
+    char audit_id[40];  /* of this act in the audit log, or ""      */
+    int64_t began_us;   /* when that began                      */
 };
 
 /* Values were checked while parsing. An option that was not given has its fallback; without one: false, NULL, 0. */
@@ -148,6 +149,15 @@ bool option_read_size(view text, int64_t *out);
 
 /* The whole of `heddle-admin WORD …` after program_main has read the settings. argv may be permuted. */
 int commands_run(const struct admin_conf *conf, int argc, char **argv);
+/* One command within another program, as `person`: as if with --json and --yes, its objects on `out`, its complaints on `wrong`. It calls
+ * through `ask`. Any thread, with an ask of its own. Gives the exit status. argv is permuted. */
+struct command_call {
+    const struct admin_conf *conf;
+    struct ask *ask;
+    const char *person;
+    FILE *out, *wrong;
+};
+int commands_call(const struct command_call *call, int argc, char **argv);
 /* Parses what stands behind the command's `words` words; nothing is run. *a: zeroed. EXIT_DONE, or EXIT_MISUSED with the reason on
  * stderr; *out_help: --help was asked. admin_done in any case. argv is permuted and must outlive *a. */
 int commands_parse(struct admin *a, const struct command *c, int words, int argc, char **argv,

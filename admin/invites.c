@@ -33,7 +33,7 @@ static const struct column list_columns[] = {
 static void put_order(const struct admin *a, struct buf *body)
 {
     SCOPED(buf_done) struct buf by = { 0 };
-    audit_person(&by);
+    audit_person(a, &by);
     buf_addf(body, "{\"uses\":%" PRId64 ",\"life\":%" PRId64 ",\"by\":", option_number(a, "uses"),
              option_number(a, "expires"));
     json_put_string(body, buf_view(&by));

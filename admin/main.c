@@ -44,14 +44,18 @@ static const char *usual_config(int argc, char **argv)
 int main(int argc, char **argv)
 {
     static struct admin_conf conf;
-    const struct program_group groups[] = { { admin_conf_keys, admin_conf_keys_n, &conf, sizeof(conf) },
-                                            { lb_conf_keys, lb_conf_keys_n, &conf, sizeof(conf) } };
+    const struct program_group groups[] = {
+        { admin_conf_keys, admin_conf_keys_n, &conf, sizeof(conf) },
+        { lb_conf_keys, lb_conf_keys_n, &conf, sizeof(conf) },
+        { console_listen_keys, console_listen_keys_n, &conf.console, sizeof(conf.console) },
+        { console_conf_keys, console_conf_keys_n, &conf.console, sizeof(conf.console) }
+    };
     const struct program program = {
         .name = "heddle-admin",
         .purpose = "the operator's command for a Heddle server",
         .arguments = "COMMAND [OPTION …] [ARGUMENT …]",
         .groups = groups,
-        .n_groups = 2,
+        .n_groups = 4,
         .arg = &conf,
         .run = run,
         .help = help,

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin/console/console.h"
 #include "admin/settle_thread.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -20,6 +21,7 @@
 
 #define TOKEN_SECRET_BYTES 32
 #define ADMIN_KEY_BYTES    32
+#define CONSOLE_TIMEOUT_S  30
 
 enum {
     GROUP_DATA,
@@ -34,6 +36,7 @@ enum {
     GROUP_LDAP,
     GROUP_MAIL,
     GROUP_SCREENS,
+    GROUP_CONSOLE,
     N_GROUPS
 };
 
@@ -41,6 +44,7 @@ enum {
 struct box_conf {
     char *dir;
     int64_t settle_every_s, settle_grace_s;
+    bool console;
 };
 
 static const struct conf_key box_conf_keys[] = {
@@ -50,6 +54,8 @@ static const struct conf_key box_conf_keys[] = {
       "How often it is looked for what deleted accounts left, and erased; 0: never." },
     { "settle.grace", CONF_SECONDS, offsetof(struct box_conf, settle_grace_s), "1d", 0, 31536000, 0, "s",
       "How long the data of a deleted account stay on disk." },
+    { "console.on", CONF_BOOL, offsetof(struct box_conf, console), "yes", 0, 0, 0, "",
+      "Whether the admins' console is served, at /admin." },
 };
 
 struct box {
@@ -70,9 +76,13 @@ struct box {
     char *token_secret; /* made and kept by us when none was given */
     struct conf_list token_list;
     char *admin_secret;      /* likewise, for heddle-admin and for our own settling            */
-    char *own_callers[2];    /* "admin admin KEY", "admin settle KEY"                          */
+    char *own_callers[3];    /* "admin admin KEY", "admin settle KEY", "admin console KEY"     */
     struct conf_list admits; /* those of the settings, and ours                                */
     struct settle_thread *settle;
+    struct console_conf console_conf;
+    struct admin_conf admin; /* of the console: how it reaches this process */
+    char *admin_places[3];   /* directory, node, folder                     */
+    struct console *console;
     struct directory *directory;
     struct node *node;
     struct server *public_server, *internal_server;
@@ -116,24 +126,10 @@ static char *text(const char *fmt, const char *a, const char *b)
     return out;
 }
 
-static bool loopback(view host)
-{
-    return view_starts(host, VIEW("127.")) || view_eq(host, VIEW("[::1]")) ||
-           view_eq(host, VIEW("localhost"));
-}
-
-static bool listens_here_alone(const char *listen)
-{
-    SCOPED(buf_done) struct buf url = { 0 };
-    struct url_parts u;
-    buf_addf(&url, "http://%s", listen);
-    return url_cut(buf_view(&url), &u) && loopback(u.host);
-}
-
 /* The public URL is the truth for Hawk and for every link: it is given, or it is the loopback address we listen at. */
 static rc settle_url(struct box *b, struct err *e)
 {
-    if (b->public.url[0] == '\0' && !listens_here_alone(b->public.listen))
+    if (b->public.url[0] == '\0' && !program_listens_here_alone(b->public.listen))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "listening at %s, beyond this machine, needs the address that browsers use: "
                     "--public-url https://sync.example.net (key public.url)",
@@ -167,6 +163,7 @@ static rc check(void *arg, struct err *e)
         TRY(ldap_conf_check(&b->ldap, e));
     TRY(mail_check(&b->mail, e));
     TRY(screens_check(&b->screens, e));
+    TRY(console_check(&b->console_conf, e));
     return sync_limits_ready(&b->limits, e);
 }
 
@@ -215,14 +212,16 @@ static rc add_callers(struct box *b, struct err *e)
     free(path);
     TRY(r);
     size_t n = b->callers.keys.n;
-    b->admits.items = mem_need(calloc(n + 2, sizeof(*b->admits.items)));
+    b->admits.items = mem_need(calloc(n + 3, sizeof(*b->admits.items)));
     for (size_t i = 0; i < n; i++)
         b->admits.items[i] = b->callers.keys.items[i];
     b->own_callers[0] = text("admin admin %s%s", b->admin_secret, "");
     b->own_callers[1] = text("admin settle %s%s", b->admin_secret, "");
+    b->own_callers[2] = text("admin console %s%s", b->admin_secret, "");
     if (n == 0) /* else the operator has said who may */
         b->admits.items[n++] = b->own_callers[0];
     b->admits.items[n++] = b->own_callers[1];
+    b->admits.items[n++] = b->own_callers[2];
     b->admits.n = n;
     return RC_OK;
 }
@@ -274,16 +273,49 @@ static rc tell_refused(struct box *b, struct err *e)
     return RC_OK;
 }
 
-static void greet(const struct box *b)
+static rc greet(const struct box *b, struct err *e)
 {
+    char once[ONCE_TEXT] = "";
+    if (b->console && b->console_conf.groups.n == 0)
+        TRY(once_make(&b->admin, clock_now_s(clock_system()), once, e));
     printf("\nHeddle %s serves at %s\n\n"
            "  Firefox    about:config, identity.sync.tokenserver.uri =\n"
            "             %s/1.0/sync/1.5\n"
            "  Pale Moon  Sync setup, \"use a custom server\":\n"
-           "             %s/\n\n"
-           "  Data in %s; Ctrl-C stops it, the data stay.\n\n",
-           heddle_version, b->url, b->url, b->url, b->data.dir);
+           "             %s/\n",
+           heddle_version, b->url, b->url, b->url);
+    if (b->console)
+        printf("  Admins     %s/admin\n", b->url);
+    if (once[0])
+        printf("             one-time password: %s\n", once);
+    printf("\n  Data in %s; Ctrl-C stops it, the data stay.\n\n", b->data.dir);
     fflush(stdout);
+    secret_wipe(once, sizeof(once));
+    return RC_OK;
+}
+
+/* The console comes to us over the internal listener, as heddle-admin does. */
+static rc start_console(struct box *b, struct err *e)
+{
+    const char *listen = b->internal.listen[0] == '/' ? b->internal.listen : server_url(b->internal_server);
+    static char name[] = "console";
+    if (!b->data.console)
+        return RC_OK;
+    SCOPED(buf_done) struct buf node = { 0 };
+    buf_addf(&node, "%.*s=%s", VIEW_ARG(b->node->own_name), listen);
+    b->admin_places[0] = text("%s%s", listen, "");
+    b->admin_places[1] = text("%s%s", buf_text(&node), "");
+    b->admin_places[2] = text("%s/%s", b->data.dir, "admin");
+    b->admin = (struct admin_conf){ .directories = { .items = &b->admin_places[0], .n = 1 },
+                                    .nodes = { .items = &b->admin_places[1], .n = 1 },
+                                    .name = name,
+                                    .key = { .items = &b->admin_secret, .n = 1 },
+                                    .dir = b->admin_places[2],
+                                    .timeout_s = CONSOLE_TIMEOUT_S };
+    return console_open(
+        &(struct console_options){
+            .conf = &b->console_conf, .admin = &b->admin, .public_url = b->url, .clock = clock_system() },
+        &b->console, e);
 }
 
 static rc start_settling(struct box *b, struct err *e)
@@ -305,7 +337,7 @@ static rc start_settling(struct box *b, struct err *e)
 static rc start(void *arg, struct err *e)
 {
     struct box *b = arg;
-    struct mount mounts[4];
+    struct mount mounts[4], pages[3];
 
     TRY(settle_paths(b, e));
     TRY(add_callers(b, e));
@@ -322,9 +354,12 @@ static rc start(void *arg, struct err *e)
         b->public.spool_dir = b->data.dir;
     TRY(server_open(&b->internal, true, mounts, 4, clock_system(), &b->internal_server, e));
     TRY(start_settling(b, e));
-    TRY(server_open(&b->public, false, mounts, 2, clock_system(), &b->public_server, e));
-    greet(b);
-    return RC_OK;
+    TRY(start_console(b, e));
+    memcpy(pages, mounts, 2 * sizeof(*pages));
+    if (b->console)
+        console_mount(b->console, &pages[2]);
+    TRY(server_open(&b->public, false, pages, b->console ? 3 : 2, clock_system(), &b->public_server, e));
+    return greet(b, e);
 }
 
 /* Each side by itself: what one refuses does not keep the other from its new settings. */
@@ -348,6 +383,7 @@ static void stop(void *arg)
     struct box *b = arg;
     if (b->public_server)
         server_close(b->public_server);
+    console_close(b->console);
     settle_thread_stop(b->settle);
     if (b->internal_server)
         server_close(b->internal_server);
@@ -360,8 +396,10 @@ static void stop(void *arg)
     free(b->directory_path);
     free(b->internal_path);
     wipe(b->token_secret);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 3; i++)
         wipe(b->own_callers[i]);
+    for (size_t i = 0; i < 3; i++)
+        free(b->admin_places[i]);
     wipe(b->admin_secret);
     free(b->admits.items);
     sync_limits_done(&b->limits);
@@ -409,6 +447,8 @@ int main(int argc, char **argv)
         [GROUP_LDAP] = { ldap_conf_keys, ldap_conf_keys_n, &box.ldap, sizeof(box.ldap) },
         [GROUP_MAIL] = { mail_conf_keys, mail_conf_keys_n, &box.mail, sizeof(box.mail) },
         [GROUP_SCREENS] = { screens_conf_keys, screens_conf_keys_n, &box.screens, sizeof(box.screens) },
+        [GROUP_CONSOLE] = { console_conf_keys, console_conf_keys_n, &box.console_conf,
+                            sizeof(box.console_conf) },
     };
     const struct program program = {
         .name = "heddle",

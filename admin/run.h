@@ -58,7 +58,9 @@ struct journal {
     size_t n_moves;
     enum run_state state; /* as the journal has it; RUN_STOPPED: unfinished, and nobody holds the lock */
     int64_t made_ms;
-    pthread_mutex_t lock; /* of appending */
+    enum run_state written; /* the last one in the file       */
+    size_t read_bytes;      /* of the file, whole lines       */
+    pthread_mutex_t lock;   /* of appending                   */
 };
 
 /* A fresh one, locked by us. plan and options are borrowed. */
@@ -67,6 +69,8 @@ MUST_USE rc journal_create(const struct admin_conf *c, const json_t *plan, const
 /* take: locks it and goes on writing; RC_CONFLICT: another process runs it. id "last": the youngest. RC_NOT_FOUND. */
 MUST_USE rc journal_open(const struct admin_conf *c, const char *id, bool take, struct journal **out,
                          struct err *e);
+/* What was written since; for one that was opened without `take`. Cheap where nothing was. */
+MUST_USE rc journal_follow(struct journal *j, struct err *e);
 void journal_close(struct journal *j);
 static inline void journal_close_scoped(struct journal **j)
 {

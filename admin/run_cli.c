@@ -141,6 +141,28 @@ static int run_saved(struct admin *a)
     return r == RC_OK ? run_plan(a, plan) : admin_status(r, &e);
 }
 
+/* A run that nobody runs yet: "run resume" does. */
+static int run_prepare(struct admin *a)
+{
+    SCOPED(journal_close) struct journal *j = NULL;
+    SCOPED(json_decref) json_t *plan = NULL, *options = NULL;
+    struct run_options o;
+    struct err e = ERR_NONE;
+    int status = run_options_given(a, &o);
+    if (status != EXIT_DONE)
+        return status;
+    options = run_options_json(&o);
+    rc r = plan_load(a->argv[0], &plan, &e);
+    if (r == RC_OK)
+        r = journal_create(a->conf, plan, options, &j, &e);
+    if (r != RC_OK)
+        return admin_status(r, &e);
+    SCOPED(json_decref)
+    json_t *made = mem_need(json_pack("{s:s,s:I}", "run", j->id, "moves", (json_int_t)j->n_moves));
+    show_object(a, made, NULL);
+    return EXIT_DONE;
+}
+
 /* ---- from other terminals ---- */
 
 static const char *run_named(const struct admin *a)
@@ -357,6 +379,10 @@ const struct command run_commands[] = {
       .about = "Users who live elsewhere by now than the plan says are skipped. " ABOUT_RUN, .options = saved_options,
       .examples = { "heddle-admin run plan tonight.plan --window 22:00-06:00" },
       .danger = DANGER, .asks_itself = true, .changes = true, .run = run_saved },
+    { .name = "run prepare", .arguments = "FILE", .least = 1, .most = 1, .completes = "@file", .help = "make a run of a saved plan without beginning it",
+      .about = "\"run resume\" begins it, here or in another terminal; the console starts its runs so.", .options = saved_options,
+      .examples = { "heddle-admin run prepare tonight.plan --window 22:00-06:00" },
+      .changes = true, .run = run_prepare },
     { .name = "run list", .help = "all runs of this host, youngest last", .examples = { "heddle-admin run list" }, .run = run_list },
     { .name = "run show", .arguments = "[RUN]", .most = 1, .help = "one run and its moves; the youngest unless it is named",
       .examples = { "heddle-admin run show", "what failed\nheddle-admin run show --json | jq .list" }, .run = run_show },

@@ -184,13 +184,34 @@ static void take_line(struct journal *j, const json_t *o)
             j->state = (enum run_state)i;
 }
 
+/* What stands in the file behind what was read. */
+static rc read_fresh(const struct journal *j, struct buf *out, struct err *e)
+{
+    char block[65536];
+    FILE *f = fopen(j->path, "re");
+    size_t n;
+    if (!f)
+        return fail(e, errno == ENOENT ? RC_NOT_FOUND : RC_BROKEN, RESP_GENERIC, "%.150s: %s", j->path,
+                    strerror(errno));
+    bool bad = fseek(f, (long)j->read_bytes, SEEK_SET) != 0;
+    while (!bad && (n = fread(block, 1, sizeof(block), f)) > 0 && out->n <= JOURNAL_MAX)
+        buf_add(out, (view){ .p = block, .n = n });
+    bad = bad || ferror(f) != 0;
+    fclose(f);
+    return bad || out->n > JOURNAL_MAX ? fail(e, RC_BROKEN, RESP_GENERIC, "%.150s cannot be read", j->path)
+                                       : RC_OK;
+}
+
 /* A line that a crash left torn tells nothing: what it would have told is found out again, for every step can be repeated. */
 static rc read_lines(struct journal *j, struct err *e)
 {
     SCOPED(buf_done) struct buf text = { 0 };
-    TRY(folder_read(j->path, JOURNAL_MAX, &text, e));
-    view rest = buf_view(&text), line;
-    while (view_cut(&rest, '\n', &line)) {
+    TRY(read_fresh(j, &text, e));
+    const char *last = text.n > 0 ? memrchr(text.p, '\n', text.n) : NULL;
+    view rest = { .p = text.p, .n = last ? (size_t)(last - text.p) + 1 : 0 }, line;
+    j->read_bytes += rest.n;
+    j->state = j->written;
+    while (rest.n > 0 && view_cut(&rest, '\n', &line)) {
         SCOPED(json_decref) json_t *o = NULL;
         if (line.n == 0 || json_read(line, DEPTH, JSON_READ_PLAIN, &o, NULL) != RC_OK)
             continue;
@@ -201,6 +222,7 @@ static rc read_lines(struct journal *j, struct err *e)
             take_line(j, o);
         }
     }
+    j->written = j->state;
     return j->head ? RC_OK : fail(e, RC_BAD_INPUT, RESP_GENERIC, "%.150s holds no run", j->path);
 }
 
@@ -217,6 +239,12 @@ static bool is_held(const struct journal *j)
     if (fd >= 0)
         close(fd);
     return held;
+}
+
+static void look_who_runs(struct journal *j)
+{
+    if (!is_ended(j->state) && j->state != RUN_PARTLY && !is_held(j))
+        j->state = RUN_STOPPED;
 }
 
 static rc take(struct journal *j, struct err *e)
@@ -258,10 +286,17 @@ rc journal_open(const struct admin_conf *c, const char *id, bool taking, struct 
     if (r == RC_NOT_FOUND)
         return fail(e, r, RESP_GENERIC, "there is no run %s", id);
     TRY(r);
-    if (!taking && !is_ended(j->state) && j->state != RUN_PARTLY && !is_held(j))
-        j->state = RUN_STOPPED;
+    if (!taking)
+        look_who_runs(j);
     *out = j;
     j = NULL;
+    return RC_OK;
+}
+
+rc journal_follow(struct journal *j, struct err *e)
+{
+    TRY(read_lines(j, e));
+    look_who_runs(j);
     return RC_OK;
 }
 

@@ -8,6 +8,7 @@
 /* A line for each table, so that two who add one do not meet. */
 /* clang-format off */
 extern const struct command audit_commands[]; /* audit_cli.c */
+extern const struct command console_commands[]; /* console/verbs.c */
 extern const struct command doctor_commands[]; /* doctor_cli.c */
 extern const struct command explain_commands[]; /* explain.c */
 extern const struct command invite_commands[]; /* invites.c */
@@ -18,6 +19,7 @@ extern const struct command node_life_commands[]; /* nodes_life.c */
 extern const struct command plan_commands[]; /* plan_cli.c */
 extern const struct command run_commands[]; /* run_cli.c */
 extern const struct command secret_commands[]; /* secret.c */
+extern const struct command settings_commands[]; /* settings.c */
 extern const struct command settle_commands[]; /* settle_cli.c */
 extern const struct command user_commands[]; /* users.c */
 extern const struct command verify_commands[]; /* verify_cli.c */

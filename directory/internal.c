@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "common/base/mem.h"
+#include "common/web/settings.h"
 
 enum { SMALL_BODY = 16 * 1024, OWNERS_BODY = 256 * 1024, OWNERS_MOST = 1000 };
 
@@ -138,6 +139,7 @@ static const struct route routes[] = {
       .handler = internal_pulse,
       .body_max = SMALL_BODY,
       FOR("node") },
+    { .methods = GET, .path = "/internal/v1/settings", .handler = settings_reply, FOR("admin") },
     { .methods = GET, .path = "/internal/v1/accounts", .handler = internal_account_list, FOR("admin") },
     { .methods = GET, .path = "/internal/v1/accounts/{any}", .handler = internal_account_get, FOR("admin") },
     { .methods = GET,

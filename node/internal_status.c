@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "common/base/log.h"
+#include "common/web/settings.h"
 #include "node/confirm.h"
 #include "node/internal.h"
 #include "node/load.h"
@@ -76,5 +77,6 @@ static rc status_get(struct request *rq, struct err *e)
 
 static const struct route routes[] = {
     { .methods = GET, .path = "/internal/v1/status", .handler = status_get, INTERNAL_FOR("admin") },
+    { .methods = GET, .path = "/internal/v1/settings", .handler = settings_reply, INTERNAL_FOR("admin") },
 };
 const struct route_table status_routes = { .routes = routes, .n = sizeof(routes) / sizeof(routes[0]) };

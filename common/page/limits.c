@@ -17,7 +17,8 @@ struct cell {
 
 struct limits {
     int64_t most, window_s;
-    char key[16]; /* so that nobody outside can aim at a row */
+    bool loopback; /* is counted too */
+    char key[16];  /* so that nobody outside can aim at a row */
     pthread_mutex_t lock;
     struct cell cells[ROWS][WAYS];
 };
@@ -32,6 +33,11 @@ struct limits *limits_new(int64_t most, int64_t window_s)
     return l;
 }
 
+void limits_count_loopback(struct limits *l)
+{
+    l->loopback = true;
+}
+
 void limits_free(struct limits *l)
 {
     if (!l)
@@ -41,7 +47,7 @@ void limits_free(struct limits *l)
 }
 
 /* The bytes that stand for one customer. 0: not counted. */
-static size_t address_bytes(view peer, unsigned char out[16])
+static size_t address_bytes(view peer, bool loopback, unsigned char out[16])
 {
     char text[INET6_ADDRSTRLEN];
     if (peer.n == 0 || peer.n >= sizeof(text))
@@ -49,15 +55,15 @@ static size_t address_bytes(view peer, unsigned char out[16])
     memcpy(text, peer.p, peer.n);
     text[peer.n] = '\0';
     if (inet_pton(AF_INET, text, out) == 1)
-        return out[0] == 127 ? 0 : 4;
+        return out[0] == 127 && !loopback ? 0 : 4;
     if (inet_pton(AF_INET6, text, out) != 1)
         return 0;
     const struct in6_addr *v6 = (const struct in6_addr *)out;
     if (IN6_IS_ADDR_LOOPBACK(v6))
-        return 0;
+        return loopback ? 8 : 0;
     if (IN6_IS_ADDR_V4MAPPED(v6)) {
         memmove(out, out + 12, 4);
-        return out[0] == 127 ? 0 : 4;
+        return out[0] == 127 && !loopback ? 0 : 4;
     }
     return 8;
 }
@@ -66,7 +72,7 @@ static bool who_is(const struct limits *l, view peer, uint64_t *out)
 {
     unsigned char address[sizeof(struct in6_addr)] __attribute__((aligned(8)));
     uint8_t mac[SHA256_BYTES];
-    size_t n = l->most > 0 ? address_bytes(peer, address) : 0;
+    size_t n = l->most > 0 ? address_bytes(peer, l->loopback, address) : 0;
     if (n == 0)
         return false;
     hmac_sha256((view){ .p = l->key, .n = sizeof(l->key) }, (view){ .p = (const char *)address, .n = n },

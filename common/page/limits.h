@@ -9,6 +9,8 @@
 struct limits;
 
 struct limits *limits_new(int64_t most, int64_t window_s); /* most 0: no limit */
+/* Loopback is counted like any other: where not everybody on this machine is trusted. At the start. */
+void limits_count_loopback(struct limits *l);
 void limits_free(struct limits *l);
 /* Seconds until the address may try again; 0: now. */
 unsigned limits_wait(struct limits *l, view peer, int64_t now_s);

@@ -44,8 +44,11 @@ static void put_headers(struct page *p, bool public)
     reply_type(rq, "text/html; charset=utf-8");
     reply_header(
         rq, "Content-Security-Policy",
-        VIEW("default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; "
-             "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"));
+        arena_text(
+            p->a,
+            "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; %s"
+            "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+            p->site->calls ? "connect-src 'self'; " : ""));
     if (rq->route->dialect != DIALECT_TOKEN) /* which brings it */
         reply_header(rq, "X-Content-Type-Options", VIEW("nosniff"));
     reply_header(rq, "X-Frame-Options", VIEW("DENY"));
@@ -113,6 +116,8 @@ void page_failed(struct page *p, rc r, const struct err *e)
     p->b = reply_body(p->rq);
     page_head(p, T("This did not work"));
     page_problem(p, text);
+    if (p->site->candid && e->text[0])
+        HTML(p->b, "<p lang=\"en\"><code>{}</code></p>\n", view_of(e->text));
     HTML(p->b, "<p><a href=\"{}\">{}</a></p>\n", here(p, "/"), T("To the first page"));
     page_foot(p);
 }
@@ -159,6 +164,16 @@ static view other_query(const struct page *p)
     return arena_copy(p->a, buf_view(&out));
 }
 
+static void put_more_looks(struct page *p)
+{
+    if (p->site->style)
+        HTML(p->b, "<link rel=\"stylesheet\" href=\"{}\">\n",
+             here(p, arena_text(p->a, "/media/%s", p->site->style).p));
+    if (p->site->script)
+        HTML(p->b, "<script src=\"{}\" defer></script>\n",
+             here(p, arena_text(p->a, "/media/%s", p->site->script).p));
+}
+
 void page_head(struct page *p, view title)
 {
     view name = view_of(p->site->name);
@@ -168,6 +183,7 @@ void page_head(struct page *p, view title)
          "<meta name=\"color-scheme\" content=\"light dark\">\n"
          "<link rel=\"icon\" href=\"{}\">\n<link rel=\"stylesheet\" href=\"{}\">\n",
          view_of(p->words->tag), title, name, here(p, "/media/logo"), here(p, "/media/heddle.css"));
+    put_more_looks(p);
     HTML(p->b, "<link rel=\"stylesheet\" href=\"{}\">\n<script src=\"{}\" defer></script>\n</head>\n<body>\n",
          here(p, "/media/own.css"), here(p, "/media/heddle.js"));
     HTML(

@@ -21,7 +21,9 @@ struct site {
     struct languages languages;
     struct media *media;
     void (*navigation)(struct page *p); /* puts what stands in the page's <nav>                       */
-    const char *looks[2];               /* more style and script from /media, "console.css"; NULL: none */
+    const char *style, *script;         /* more of both, files of /media; NULL: none */
+    bool calls;                         /* scripts may call the server              */
+    bool candid;                        /* a page that failed says why, in English  */
 };
 
 #endif

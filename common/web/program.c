@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/base/scope.h"
 #include "common/web/ops.h"
+#include "common/web/settings.h"
 
 /* How often a small program gives back what it does not need. */
 #define TIDY_EVERY_S 20
@@ -137,6 +138,7 @@ static void reload(const struct program *p, struct conf *conf, const struct log_
     if (conf_reload(conf, groups, p->n_groups + 1, &e) != RC_OK) {
         LOG(LOG_ERROR, "configuration not reloaded, the old one stays", LOG_S("why", e.text));
     } else {
+        settings_take(conf);
         if (p->reload && p->reload(p->arg, fresh, &e) != RC_OK)
             LOG(LOG_ERROR, "reload refused, the old settings stay", LOG_S("why", e.text));
         else
@@ -152,6 +154,7 @@ static int serve(const struct program *p, struct conf *conf, const struct log_co
 
     signal(SIGPIPE, SIG_IGN);
     signals_block();
+    settings_take(conf);
     if (p->start(p->arg, &e) != RC_OK) {
         LOG(LOG_ERROR, "could not start", LOG_S("program", p->name), LOG_S("why", e.text));
         if (*log_fd >= 0)
@@ -271,6 +274,16 @@ rc program_public_url(const struct server_conf *public, char **out, struct err *
             "listening at %s, at all addresses, needs the one that clients use and sign: set public.url",
             public->listen);
     return RC_OK;
+}
+
+bool program_listens_here_alone(const char *listen)
+{
+    SCOPED(buf_done) struct buf url = { 0 };
+    struct url_parts u;
+    buf_addf(&url, "http://%s", listen);
+    return url_cut(buf_view(&url), &u) &&
+           (view_starts(u.host, VIEW("127.")) || view_eq(u.host, VIEW("[::1]")) ||
+            view_eq(u.host, VIEW("localhost")));
 }
 
 rc program_listen(const struct server_conf *conf, bool internal, const struct mount *mounts, size_t n,

@@ -71,6 +71,9 @@ int program_main(const struct program *p, int argc, char **argv);
  * that public.listen names. The caller frees *out, which is also set where the answer is RC_BAD_INPUT. */
 MUST_USE rc program_public_url(const struct server_conf *public, char **out, struct err *e);
 
+/* Whether this address ("127.0.0.1:8000") is reached from this machine alone. */
+bool program_listens_here_alone(const char *listen);
+
 /* For `start`: opens a listener and says so in the log. An empty `listen` means that there shall be none: *out stays as it is. */
 MUST_USE rc program_listen(const struct server_conf *conf, bool internal, const struct mount *mounts,
                            size_t n, struct server **out, struct err *e);

@@ -238,7 +238,7 @@ def test_mails_speak_the_language_of_who_asked(stack, user11):
     assert mail["Subject"] == "Ihr Sync-Passwort zurücksetzen"
 
 
-CATALOGUES = {"common/page/po": ["common/page"], "directory/screens/po": ["directory", "directory/screens"]}
+CATALOGUES = {"common/page/po": ["common/page"], "directory/screens/po": ["directory", "directory/screens"], "admin/console/po": ["admin/console"]}
 
 
 @pytest.mark.parametrize("folder", CATALOGUES)

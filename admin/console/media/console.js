@@ -1,0 +1,25 @@
+/* Parts of a page that follow the server's events. Without this file the page shows what was true when it was loaded. */
+(function () {
+  "use strict";
+  function follow(part) {
+    var state = part.parentNode.querySelector(".live-state");
+    var source = null;
+    function begin() {
+      source = new EventSource(part.getAttribute("data-live"));
+      source.onmessage = function (event) {
+        if (part.contains(document.activeElement)) { return; } /* nobody loses his place */
+        part.innerHTML = event.data; /* made and escaped by the server, as the page is */
+      };
+      source.onerror = function () {
+        if (source.readyState === EventSource.CLOSED && state) { state.textContent = part.getAttribute("data-lost"); }
+      };
+    }
+    document.addEventListener("visibilitychange", function () {
+      if (document.hidden) { source.close(); } else if (source.readyState === EventSource.CLOSED) { begin(); }
+    });
+    begin();
+  }
+  if (window.EventSource) {
+    Array.prototype.forEach.call(document.querySelectorAll("[data-live]"), follow);
+  }
+}());
