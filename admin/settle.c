@@ -216,11 +216,11 @@ static void say_so(struct reach *r, const struct settle_counts *counts)
 }
 
 /* The directory does it; one of an older version knows no such thing. */
-static void sweep_invites(struct reach *r, const struct settle_rules *rules, struct settle_counts *counts)
+static void sweep(struct reach *r, const struct settle_rules *rules, struct settle_counts *counts)
 {
     struct answer a = { .status = 0 };
     struct err why = ERR_NONE;
-    const struct reach_call c = { .method = "POST", .path = "invites/sweep", .body = VIEW_NONE };
+    const struct reach_call c = { .method = "POST", .path = "sweep", .body = VIEW_NONE };
     rc result = reach_directory(r, &c, &a, &why);
     answer_done(&a);
     if (result == RC_OK || result == RC_NOT_FOUND)
@@ -228,7 +228,7 @@ static void sweep_invites(struct reach *r, const struct settle_rules *rules, str
     settle_tell(rules, counts,
                 &(struct settle_report){ .act = SETTLE_FAILED,
                                          .name = VIEW(""),
-                                         .intent = VIEW("invite codes"),
+                                         .intent = VIEW("sweep"),
                                          .node = VIEW(""),
                                          .text = why.text });
 }
@@ -241,7 +241,7 @@ rc settle_round(struct reach *r, const struct settle_rules *rules, struct settle
     TRY(settle_erases(r, rules, out, e));
     if (rules->dry_run)
         return RC_OK;
-    sweep_invites(r, rules, out);
+    sweep(r, rules, out);
     say_so(r, out);
     return RC_OK;
 }

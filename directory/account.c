@@ -81,8 +81,10 @@ static bool knows_secret(const struct request *rq, const char *header)
 
 static rc check_captcha(struct request *rq, view challenge, view response, struct err *e)
 {
-    if (knows_secret(rq, "X-Weave-Secret") || knows_secret(rq, "X-Captcha-Override") ||
-        captcha_solved(worker(rq)->d, rq->arena, challenge, response))
+    bool solved = knows_secret(rq, "X-Weave-Secret") || knows_secret(rq, "X-Captcha-Override");
+    if (!solved)
+        TRY(captcha_solved(worker(rq), rq->arena, challenge, response, &solved, e));
+    if (solved)
         return RC_OK;
     return fail(e, RC_BAD_INPUT, RESP_CAPTCHA, "the captcha is not solved");
 }

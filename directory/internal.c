@@ -174,7 +174,7 @@ static const struct route routes[] = {
       .handler = internal_invite_make,
       .body_max = SMALL_BODY,
       FOR("admin") },
-    { .methods = POST, .path = "/internal/v1/invites/sweep", .handler = internal_invite_sweep, FOR("admin") },
+    { .methods = POST, .path = "/internal/v1/sweep", .handler = internal_sweep, FOR("admin") },
     { .methods = DELETE,
       .path = "/internal/v1/invites/{any}",
       .handler = internal_invite_revoke,

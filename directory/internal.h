@@ -40,7 +40,7 @@ handler_fn internal_account_cas, internal_account_disable, internal_account_enab
 handler_fn internal_account_reset;
 
 /* ---- internal_invites.c ---- */
-handler_fn internal_invite_make, internal_invite_list, internal_invite_revoke, internal_invite_sweep;
+handler_fn internal_invite_make, internal_invite_list, internal_invite_revoke, internal_sweep;
 
 /* ---- internal_settled.c ---- */
 handler_fn internal_settled_put, internal_settled_get;

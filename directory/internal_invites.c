@@ -79,11 +79,13 @@ rc internal_invite_revoke(struct request *rq, struct err *e)
     return RC_OK;
 }
 
-rc internal_invite_sweep(struct request *rq, struct err *e)
+/* Whatever has to go by itself. */
+rc internal_sweep(struct request *rq, struct err *e)
 {
     struct directory_worker *w = rq->worker;
     struct invites_swept swept;
     TRY(invites_sweep(w, &swept, e));
+    TRY(marks_sweep(w->session, directory_now_ms(w->d), e));
     buf_addf(reply_body(rq), "{\"deleted\":%zu,\"mended\":%zu}", swept.deleted, swept.mended);
     return RC_OK;
 }

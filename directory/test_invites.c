@@ -221,7 +221,7 @@ static void what_a_process_left_behind_that_ended_early_is_settled(void **state)
     assert_true(swept.mended == 0 && read_invite(c, id).n_takers == 2); /* it may still be going on */
     pass(c, INT64_C(601000000));
     assert_int_equal(invite_take(worker(c), &c->h->a, code, 102, &young, NULL), RC_OK);
-    assert_string_equal(tell(c, "admin", "POST", "invites/sweep", NULL, 200), "{\"deleted\":0,\"mended\":2}");
+    assert_string_equal(tell(c, "admin", "POST", "sweep", NULL, 200), "{\"deleted\":0,\"mended\":2}");
     struct invite x = read_invite(c, id);
     assert_int_equal(x.left, 3); /* of five: one account is made, one is under way */
     assert_true(x.n_takers == 1 && view_eq(x.takers[0], young.taker));
@@ -243,12 +243,12 @@ static void old_codes_are_swept_and_others_stay(void **state)
     make(c, "{\"life\":31536000}", &good);
     assert_int_equal(sign_up(c, "", "one", code), RC_OK);
     pass(c, 7 * DAY_US);
-    assert_string_equal(tell(c, "admin", "POST", "invites/sweep", NULL, 200), "{\"deleted\":0,\"mended\":0}");
+    assert_string_equal(tell(c, "admin", "POST", "sweep", NULL, 200), "{\"deleted\":0,\"mended\":0}");
     pass(c, 2 * DAY_US);
     assert_int_equal(invite_take(worker(c), &c->h->a, open, 5, &hold, NULL), RC_DENIED);
-    assert_string_equal(tell(c, "admin", "POST", "invites/sweep", NULL, 200), "{\"deleted\":2,\"mended\":0}");
+    assert_string_equal(tell(c, "admin", "POST", "sweep", NULL, 200), "{\"deleted\":2,\"mended\":0}");
     pass(c, 22 * DAY_US);
-    assert_string_equal(tell(c, "admin", "POST", "invites/sweep", NULL, 200), "{\"deleted\":1,\"mended\":0}");
+    assert_string_equal(tell(c, "admin", "POST", "sweep", NULL, 200), "{\"deleted\":1,\"mended\":0}");
     const char *list = tell(c, "admin", "GET", "invites", NULL, 200);
     assert_non_null(
         strstr(list, arena_text(&c->h->a, "\"id\":\"%.*s\",\"state\":\"good\"", VIEW_ARG(good)).p));

@@ -1,5 +1,5 @@
 /* Who is signed in: a sealed text in a cookie, which any process with the same keys opens; nothing is stored here but sessions that were ended
- * by hand, until they would have ended by themselves (in this process; elsewhere they end within the site's idle_s). Beside it the
+ * by hand in this process, until they would have ended by themselves (a program of several processes remembers them beside). Beside it the
  * tokens that forms send back. Any thread. */
 #ifndef HEDDLE_PAGE_SESSION_H
 #define HEDDLE_PAGE_SESSION_H

@@ -395,3 +395,33 @@ bool node_remembered(struct backend *b, view name, struct arena *a, struct node_
 {
     return recent_node(b->recent, name, a, out);
 }
+
+/* ---- marks ---- */
+
+static rc mark_check(view name, struct err *e)
+{
+    bool good = name.n > 0 && name.n <= MARK_NAME_MAX;
+    for (size_t i = 0; good && i < name.n; i++)
+        good = (name.p[i] >= 'a' && name.p[i] <= 'z') || (name.p[i] >= '0' && name.p[i] <= '9') ||
+               name.p[i] == '-';
+    return good ? RC_OK : fail(e, RC_BAD_INPUT, RESP_GENERIC, "no name of a mark");
+}
+
+rc mark_put(struct backend_session *s, view name, int64_t end_ms, struct err *e)
+{
+    TRY(mark_check(name, e));
+    if (end_ms < 1)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "a mark that never was");
+    return s->driver->mark_put(s, name, end_ms, e);
+}
+
+rc mark_there(struct backend_session *s, view name, bool *out, struct err *e)
+{
+    TRY(mark_check(name, e));
+    return s->driver->mark_there(s, name, out, e);
+}
+
+rc marks_sweep(struct backend_session *s, int64_t before_ms, struct err *e)
+{
+    return s->driver->marks_sweep(s, before_ms, e);
+}

@@ -204,6 +204,10 @@ struct backend_driver {
     rc (*invite_cas)(struct backend_session *s, view id, const struct invite_change *c, struct err *e);
     rc (*invite_delete)(struct backend_session *s, view id, struct err *e);
     rc (*invites_each)(struct backend_session *s, invite_visitor *visit, void *arg, struct err *e);
+
+    rc (*mark_put)(struct backend_session *s, view name, int64_t end_ms, struct err *e);
+    rc (*mark_there)(struct backend_session *s, view name, bool *out, struct err *e);
+    rc (*marks_sweep)(struct backend_session *s, int64_t before_ms, struct err *e);
 };
 extern const struct backend_driver backend_sqlite, backend_ldap;
 const struct backend_driver *backend_find(view name); /* NULL: no such driver */
@@ -288,6 +292,16 @@ MUST_USE rc invites_each(struct backend_session *s, invite_visitor *visit, void 
 bool account_remembered(struct backend *b, view name, struct arena *a, struct account *out);
 /* What node_get found at most NODE_LATELY_US ago; for its addresses: seats are never that young. */
 bool node_remembered(struct backend *b, view name, struct arena *a, struct node_entry *out);
+
+/* Something that happened once, and is remembered until a moment by all who share the backend: a session that was ended by hand, a puzzle
+ * that was solved. name: a-z, 0-9 and "-", at most MARK_NAME_MAX bytes. */
+#define MARK_NAME_MAX 64
+MUST_USE rc mark_put(struct backend_session *s, view name, int64_t end_ms,
+                     struct err *e); /* RC_CONFLICT: it is there */
+/* As it is decided; while that place is away, as a copy has it. */
+MUST_USE rc mark_there(struct backend_session *s, view name, bool *out, struct err *e);
+/* Forgets marks that ended before; some thousand at a time. */
+MUST_USE rc marks_sweep(struct backend_session *s, int64_t before_ms, struct err *e);
 
 DEFINE_SCOPED(struct backend_session *, backend_session_close);
 

@@ -399,4 +399,7 @@ const struct backend_driver backend_ldap = {
     .invite_cas = ldap_invite_cas,
     .invite_delete = ldap_invite_delete,
     .invites_each = ldap_invites_each,
+    .mark_put = ldap_mark_put,
+    .mark_there = ldap_mark_there,
+    .marks_sweep = ldap_marks_sweep,
 };

@@ -254,6 +254,7 @@ static void need_tree(struct init *x)
     need_branch(x, "erase", b->erase);
     need_branch(x, "counters", b->counters);
     need_branch(x, "invites", b->invites);
+    need_branch(x, "marks", b->marks);
     if (x->wrong == 0)
         need_counter(x);
 }

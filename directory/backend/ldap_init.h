@@ -5,6 +5,7 @@
  *                          ou=nodes    cn=<name>     a storage node each
  *                          ou=erase    cn=<uid>      data of deleted accounts that is still to be erased
  *                          ou=invites  cn=<id>       an invite code each
+ *                          ou=marks    cn=<name>     what happened once: ended sessions, solved puzzles
  *                          ou=counters cn=uid        the next account number */
 #ifndef HEDDLE_BACKEND_LDAP_INIT_H
 #define HEDDLE_BACKEND_LDAP_INIT_H

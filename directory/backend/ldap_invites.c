@@ -18,7 +18,7 @@ rc ldap_invite_add(struct backend_session *bs, const struct invite *x, struct er
                                                .mods = m.list },
                          NULL, &why);
     if (r == RC_BROKEN) /* most likely a tree that an older version laid */
-        return fail(e, r, RESP_GENERIC, "%.300s (is %s there? run heddle-directory ldap-init)", why.text,
+        return fail(e, r, RESP_GENERIC, "%.120s (is %.60s there? run heddle-directory ldap-init)", why.text,
                     s->backend->invites.p);
     if (r != RC_OK && e)
         *e = why;

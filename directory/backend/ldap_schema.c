@@ -47,7 +47,7 @@ static const struct {
     { "heddleTaker", false },
 };
 static const char *const classes[] = { "heddleAccount", "heddleNode", "heddleLeftover", "heddleCounter",
-                                       "heddleInvite" };
+                                       "heddleInvite",  "heddleMark" };
 static const struct {
     const char *oid, *what;
 } controls[] = {

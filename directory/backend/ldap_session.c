@@ -68,6 +68,7 @@ rc ldap_backend_make(const struct backend_conf *c, struct ldap_backend **out, st
     b->erase = dn_below(&b->names, "ou", VIEW("erase"), base);
     b->counters = dn_below(&b->names, "ou", VIEW("counters"), base);
     b->invites = dn_below(&b->names, "ou", VIEW("invites"), base);
+    b->marks = dn_below(&b->names, "ou", VIEW("marks"), base);
     *out = b;
     return RC_OK;
 }

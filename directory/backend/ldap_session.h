@@ -36,7 +36,7 @@ struct ldap_backend {
     bool guest;
     struct ldap_servers provider, replicas, logins, people; /* logins: for checking passwords */
     struct arena names;                                     /* of the DNs below */
-    view users, nodes, erase, counters, invites;
+    view users, nodes, erase, counters, invites, marks;
     struct ldap_walks *walks;     /* ldap_walk.c: those that were stopped                            */
     int64_t opened_us;            /* steady clock                                              */
     pthread_mutex_t started_lock; /* of started: what the provider had after our start; n 0: not known yet */
@@ -171,6 +171,11 @@ rc ldap_node_delete(struct backend_session *bs, view name, struct err *e);
 rc ldap_seats_take(struct backend_session *bs, view node, int64_t want, int64_t *out_got, struct err *e);
 rc ldap_seats_give(struct backend_session *bs, view node, int64_t n, struct err *e);
 rc ldap_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first, struct err *e);
+
+/* ldap_marks.c */
+rc ldap_mark_put(struct backend_session *bs, view name, int64_t end_ms, struct err *e);
+rc ldap_mark_there(struct backend_session *bs, view name, bool *out, struct err *e);
+rc ldap_marks_sweep(struct backend_session *bs, int64_t before_ms, struct err *e);
 
 /* ldap_invites.c */
 rc ldap_invite_add(struct backend_session *bs, const struct invite *x, struct err *e);

@@ -525,4 +525,7 @@ const struct backend_driver backend_sqlite = {
     .invite_cas = sqlite_invite_cas,
     .invite_delete = sqlite_invite_delete,
     .invites_each = sqlite_invites_each,
+    .mark_put = sqlite_mark_put,
+    .mark_there = sqlite_mark_there,
+    .marks_sweep = sqlite_marks_sweep,
 };

@@ -75,6 +75,10 @@ static const char *const statement_text[ST_N] = {
     [ST_INVITE_COMES] = "INSERT OR IGNORE INTO invite_takers (invite, taker) VALUES (?1, ?2)",
     [ST_INVITE_GOES] = "DELETE FROM invite_takers WHERE invite = ?1 AND taker = ?2",
     [ST_INVITE_DELETE] = "DELETE FROM invites WHERE id = ?1",
+    [ST_MARK_PUT] = "INSERT INTO marks (name, ends) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
+    [ST_MARK_THERE] = "SELECT 1 FROM marks WHERE name = ?1",
+    [ST_MARKS_SWEEP] =
+        "DELETE FROM marks WHERE name IN (SELECT name FROM marks WHERE ends < ?1 ORDER BY ends LIMIT 5000)",
 };
 
 rc db_fail(sqlite3 *db, struct err *e, const char *doing)

@@ -54,6 +54,9 @@ enum statement {
     ST_INVITE_COMES,
     ST_INVITE_GOES,
     ST_INVITE_DELETE,
+    ST_MARK_PUT,
+    ST_MARK_THERE,
+    ST_MARKS_SWEEP,
     ST_N
 };
 
@@ -119,6 +122,11 @@ rc sqlite_node_delete(struct backend_session *bs, view name, struct err *e);
 rc sqlite_seats_take(struct backend_session *bs, view node, int64_t want, int64_t *out_got, struct err *e);
 rc sqlite_seats_give(struct backend_session *bs, view node, int64_t n, struct err *e);
 rc sqlite_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first, struct err *e);
+
+/* sqlite_marks.c */
+rc sqlite_mark_put(struct backend_session *bs, view name, int64_t end_ms, struct err *e);
+rc sqlite_mark_there(struct backend_session *bs, view name, bool *out, struct err *e);
+rc sqlite_marks_sweep(struct backend_session *bs, int64_t before_ms, struct err *e);
 
 /* sqlite_invites.c */
 rc sqlite_invite_add(struct backend_session *bs, const struct invite *x, struct err *e);

@@ -7,7 +7,7 @@
 #include "common/base/rand.h"
 #include "common/page/seal.h"
 
-enum { SPENT_MOST = 16384, RANDOM_BYTES = 12, RESPONSE_MAX = 32 };
+enum { SPENT_MOST = 16384, RANDOM_BYTES = 12, RESPONSE_MAX = 32, MARK_BYTES = 24 };
 
 struct spent {
     uint64_t what; /* beginning of the challenge's hash */
@@ -84,20 +84,18 @@ static bool pass_right(const struct directory *d, struct arena *a, view pass)
 
 /* ---- each once ---- */
 
+/* What this process knows already need not be asked of the backend. */
 static int64_t oldest_allowed(const struct directory *d)
 {
     return clock_now_s(d->clock);
 }
 
-/* false: it was spent before. Very many at once push out those that end first: then one could count twice, after thousands of others. */
-static bool spend(const struct directory *d, view challenge)
+static bool spend_here(const struct directory *d, const uint8_t hash[SHA256_BYTES])
 {
     struct captcha *c = d->screens->captcha;
-    uint8_t hash[SHA256_BYTES];
     uint64_t what;
     struct spent *place = &c->spent[0];
     bool fresh = true;
-    sha256(challenge, hash);
     memcpy(&what, hash, sizeof(what));
     pthread_mutex_lock(&c->lock);
     for (size_t i = 0; i < SPENT_MOST && fresh; i++) {
@@ -111,16 +109,35 @@ static bool spend(const struct directory *d, view challenge)
     return fresh;
 }
 
-bool captcha_solved(struct directory *d, struct arena *a, view challenge, view response)
+/* RC_CONFLICT: it was spent before. Of several processes one is the first to mark it. */
+static rc spend(struct directory_worker *w, struct arena *a, view challenge, struct err *e)
 {
-    if (!captcha_on(d))
-        return true;
-    if (!challenge.p || !response.p)
-        return false;
+    uint8_t hash[SHA256_BYTES];
+    SCOPED(buf_done) struct buf name = { 0 };
+    sha256(challenge, hash);
+    if (!spend_here(w->d, hash))
+        return fail(e, RC_CONFLICT, RESP_GENERIC, "spent before");
+    buf_add(&name, VIEW("puzzle-"));
+    hex_put(&name, (view){ .p = (const char *)hash, .n = MARK_BYTES });
+    return mark_put(w->session, arena_copy(a, buf_view(&name)),
+                    (clock_now_s(w->d->clock) + PASS_LIFE_S + 1) * 1000, e);
+}
+
+rc captcha_solved(struct directory_worker *w, struct arena *a, view challenge, view response, bool *out,
+                  struct err *e)
+{
+    struct directory *d = w->d;
+    *out = !captcha_on(d);
+    if (*out || !challenge.p || !response.p)
+        return RC_OK;
     bool right = view_eq(response, VIEW(PASS_RESPONSE))
                      ? pass_right(d, a, challenge)
                      : d->screens->captcha->driver->right(d, a, challenge, response);
-    return right && spend(d, challenge);
+    if (!right)
+        return RC_OK;
+    rc r = spend(w, a, challenge, e);
+    *out = r == RC_OK;
+    return r == RC_CONFLICT ? RC_OK : r;
 }
 
 bool captcha_on(const struct directory *d)

@@ -25,7 +25,11 @@ static rc read_session(struct page *p, struct err *e)
     if (r == RC_NOT_FOUND)
         return RC_OK;
     TRY(r);
-    v->signed_in = session_is_of(&v->session, &v->acc);
+    if (!session_is_of(&v->session, &v->acc))
+        return RC_OK;
+    bool over;
+    TRY(session_is_over(p->rq, &v->session, &over, e));
+    v->signed_in = !over;
     if (v->signed_in) {
         p->session_id = v->session.sitting.id;
         session_touch(p->rq, &v->session);

@@ -54,8 +54,11 @@ static rc ask(struct page *p, struct err *e)
     /* Without scripts nobody can solve the puzzle. The mailed link takes its place, since it goes to the account's owner alone; an address
      * that asks in this way may do so less often. */
     view response = form_field(&p->form, "recaptcha_response_field");
-    if (captcha_on(d) && response.n > 0 &&
-        !captcha_solved(d, p->a, form_field(&p->form, "recaptcha_challenge_field"), response))
+    bool solved = true;
+    if (captcha_on(d) && response.n > 0)
+        TRY(captcha_solved(visit(p)->w, p->a, form_field(&p->form, "recaptcha_challenge_field"), response,
+                           &solved, e));
+    if (!solved)
         return show_ask(p, T("The puzzle was not solved in time. Please try again."));
     for (int i = captcha_on(d) && response.n == 0 ? UNSOLVED_WEIGHT : 1; i > 0; i--)
         limits_count(d->screens->asks, p->rq->peer, now_s);

@@ -43,8 +43,9 @@ void screens_navigation(struct page *p);
 
 /* ---- captcha.c ---- */
 
-/* Whether this answer to this challenge counts; each counts once in a process. Without a captcha: always. */
-bool captcha_solved(struct directory *d, struct arena *a, view challenge, view response);
+/* Whether this answer to this challenge counts; each counts once, whichever process is asked. Without a captcha: always. */
+MUST_USE rc captcha_solved(struct directory_worker *w, struct arena *a, view challenge, view response,
+                           bool *out, struct err *e);
 bool captcha_on(const struct directory *d);
 
 /* ---- account_find.c ---- */

@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "common/base/log.h"
+
 static const struct site *site_of(const struct request *rq)
 {
     return &((const struct directory *)rq->app)->screens->site;
@@ -47,7 +49,25 @@ void session_touch(struct request *rq, const struct session *s)
     sitting_touch(site_of(rq), rq, &s->sitting);
 }
 
+static view mark_of(struct arena *a, const struct session *s)
+{
+    return arena_text(a, "session-%.*s", VIEW_ARG(s->sitting.id));
+}
+
 void session_end(struct request *rq, const struct session *s)
 {
+    struct directory_worker *w = rq->worker;
+    struct err e = ERR_NONE;
+    int64_t end_s = s->sitting.begun_s + site_of(rq)->life_s + 1;
     sitting_end(site_of(rq), rq, s->sitting.id);
+    rc r = mark_put(w->session, mark_of(rq->arena, s), end_s * 1000, &e);
+    if (r != RC_OK && r != RC_CONFLICT)
+        LOG(LOG_WARN, "a session was ended, of which other directories and a restarted one do not hear",
+            LOG_S("why", e.text), LOG_V("id", rq->id));
+}
+
+rc session_is_over(const struct request *rq, const struct session *s, bool *out, struct err *e)
+{
+    struct directory_worker *w = rq->worker;
+    return mark_there(w->session, mark_of(rq->arena, s), out, e);
 }

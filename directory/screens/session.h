@@ -21,5 +21,7 @@ void session_start(struct request *rq, const struct account *acc);
 void session_touch(struct request *rq, const struct session *s);
 /* Takes the cookie back, and remembers that this session is over. */
 void session_end(struct request *rq, const struct session *s);
+/* Was it ended by hand, wherever that was? */
+MUST_USE rc session_is_over(const struct request *rq, const struct session *s, bool *out, struct err *e);
 
 #endif

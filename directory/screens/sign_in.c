@@ -186,8 +186,10 @@ static rc show_register(struct page *p, struct err *e)
     /* A slip of the keyboard costs nobody his solved puzzle. */
     if (directory_registration(visit(p)->d).mode == REGISTRATION_INVITE && !invite_code_read(invite, code))
         return show_register_form(p, invite_problem(p), true);
-    if (!captcha_solved(visit(p)->d, p->a, form_field(&p->form, "recaptcha_challenge_field"),
-                        form_field(&p->form, "recaptcha_response_field")))
+    bool solved;
+    TRY(captcha_solved(visit(p)->w, p->a, form_field(&p->form, "recaptcha_challenge_field"),
+                       form_field(&p->form, "recaptcha_response_field"), &solved, e));
+    if (!solved)
         return show_register_form(p, T("The puzzle was not solved in time. Please try again."), false);
     return make(p, mail, name, password, invite, e);
 }

@@ -219,7 +219,7 @@ def test_settling_sweeps_old_codes(cluster):
     _, old = make(cluster, "--expires", "1d")
     _, young = make(cluster)
     with later(cluster, 9 * 86400):
-        assert cluster.tell("invites/sweep")["deleted"] >= 1
+        assert cluster.tell("sweep")["deleted"] >= 1
         assert entry(cluster, old) is None and entry(cluster, young)["state"] == "good"
     cluster.admin("settle")
 

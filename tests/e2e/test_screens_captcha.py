@@ -2,9 +2,11 @@
 for browsers without scripts."""
 import hashlib
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from lib.cluster import Cluster
 from lib.mails import link_in
 from lib.pages import Visitor, mails_of
 from lib.storage11 import Storage11
@@ -118,3 +120,38 @@ def test_a_reset_form_works_with_and_without_it(stack):
     mails_of(stack).wait(user.email, 1)
     assert "next 6 hours" in guest.ask_reset(user.name).text
     mails_of(stack).wait(user.email, 2)
+
+
+class Puzzled(Cluster):
+    def directory_settings(self, folder):
+        return super().directory_settings(folder) | {"captcha.driver": "work", "captcha.bits": BITS}
+
+
+@pytest.mark.parametrize("accounts", ["sqlite", "ldap"])
+def test_a_solved_puzzle_counts_once_at_all_directories_together(worker, accounts):
+    cluster = Puzzled(worker.folder / f"puzzle-{accounts}", worker.template, ["sqlite+memory"], 2, accounts)
+    try:
+        cluster.start()
+        stacks = [Seen(d) for d in cluster.directories]
+        challenge = challenge_of(stacks[0])
+        answer = solve(challenge)
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(lambda i: put(cluster.directories[i % 2], f"p{i}@example.com", challenge, answer), range(8)))
+        assert sorted(statuses) == [200] + [400] * 7
+        cluster.directories[1].stop()
+        cluster.directories[1].start()  # which forgets nothing
+        assert put(cluster.directories[1], "again@example.com", challenge, answer) == 400
+    finally:
+        bad = cluster.stop()
+    assert not bad, "\n".join(bad)
+
+
+class Seen:
+    def __init__(self, directory):
+        self.heddle, self.url = directory, directory.url
+
+
+def put(directory, mail, challenge, answer):
+    user = Storage11(directory, username_of(mail), PASSWORD, mail)
+    body = {"password": PASSWORD, "email": mail, "captcha-challenge": challenge, "captcha-response": answer}
+    return user.account("PUT", "", body, authorization="", expect=(200, 400)).status

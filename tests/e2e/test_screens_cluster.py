@@ -61,6 +61,23 @@ def test_a_session_is_good_at_every_directory(cluster, pages):
     assert not second.signed_in
 
 
+def test_signing_out_ends_a_session_at_every_directory_and_for_good(cluster, pages):
+    user = cluster.user11()
+    first, second = pages
+    first.sign_in(user.name, PASSWORD)
+    copied = first.session.cookies.get("heddle")
+    second.session.cookies.set("heddle", copied)
+    assert first.signed_in and second.signed_in
+    first.post("/account/sign-out", first.get("/account").hidden)
+    assert not first.signed_in and not second.signed_in
+    second.session.cookies.set("heddle", copied)
+    cluster.directories[1].stop()
+    cluster.directories[1].start()
+    assert not second.signed_in
+    first.sign_in(user.name, PASSWORD)
+    assert first.signed_in  # another one is another one
+
+
 def test_my_data_come_from_the_users_node(cluster, pages):
     for _ in range(4):  # on both nodes
         user = cluster.user11()

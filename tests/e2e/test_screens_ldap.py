@@ -86,6 +86,26 @@ def test_FP_07_a_code_counts_once_under_parallel_posts_to_two_directories(cluste
     assert [p for p in passwords if signs_in(p)] == won
 
 
+def test_signing_out_ends_a_session_at_every_directory(cluster):
+    user = cluster.user11()
+    first, second = (Visitor(d.url) for d in cluster.directories)
+    first.sign_in(user.name, PASSWORD)
+    second.session.cookies.set("heddle", first.session.cookies.get("heddle"))
+    assert first.signed_in and second.signed_in
+    first.post("/account/sign-out", first.get("/account").hidden)
+    assert not second.signed_in
+    assert len(stored(cluster, "(objectClass=heddleMark)")) == 1
+    for directory in cluster.directories:
+        directory.advance(13 * 3600)
+    try:
+        cluster.tell("sweep")
+        assert stored(cluster, "(objectClass=heddleMark)") == []
+    finally:
+        for directory in cluster.directories:
+            directory.advance(-13 * 3600)
+        cluster.await_heard()
+
+
 def test_PW_07_slapd_checks_argon2id_of_at_least_19_MiB(cluster):
     user = cluster.user11()
     entry, = stored(cluster, f"(&(objectClass=heddleAccount)(heddleMail={user.email}))")

@@ -17,7 +17,7 @@ struct part {
 #p, p##_tests, sizeof p##_tests / sizeof p##_tests[0]                                                \
     }
 
-extern const struct part accounts_part, leaving_part, nodes_part, invites_part;
+extern const struct part accounts_part, leaving_part, nodes_part, invites_part, marks_part;
 
 int suite_run(void);
 
