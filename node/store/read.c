@@ -92,6 +92,23 @@ rc store_items_find(struct store_txn *tx, const struct item_query *q, item_visit
     return RC_OK;
 }
 
+rc store_items_by_head(struct store_session *ss, const struct head *h, const struct item_query *q,
+                       struct arena *a, item_visitor *visit, void *arg, view *out_next, struct err *e)
+{
+    struct head known = *h;
+    struct conn *c = NULL;
+    bool fresh = false;
+    assert(!ss->in_txn);
+    TRY(session_conn(ss, session_shard(ss, h->uid), &c, &fresh, e));
+    struct store_txn nothing_begun = { .session = ss,
+                                       .conn = c,
+                                       .arena = a,
+                                       .mode = STORE_READ,
+                                       .head = &known,
+                                       .now_ms = head_now_ms(h, ss->store->clock) };
+    return store_items_find(&nothing_begun, q, visit, arg, out_next, e);
+}
+
 /* ---- one ---- */
 
 rc store_item_get(struct store_txn *tx, view coll, view id, struct item *out, struct err *e)

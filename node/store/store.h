@@ -219,6 +219,11 @@ typedef bool item_visitor(const struct item *it, void *arg);
 MUST_USE rc store_items_find(struct store_txn *tx, const struct item_query *q, item_visitor *visit, void *arg,
                              view *out_next, struct err *e);
 
+/* The same without a transaction, by a head that the caller has read or was told of. It is right where the head is the same afterwards
+ * (store_head_read): whatever changes items changes their head. RC_AWAY also where a connection was lost while idle. */
+MUST_USE rc store_items_by_head(struct store_session *ss, const struct head *h, const struct item_query *q, struct arena *a,
+                                item_visitor *visit, void *arg, view *out_next, struct err *e);
+
 /* One unexpired item; views in the transaction's arena. RC_NOT_FOUND. */
 MUST_USE rc store_item_get(struct store_txn *tx, view coll, view id, struct item *out, struct err *e);
 

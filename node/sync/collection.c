@@ -79,20 +79,37 @@ static void page_type(struct request *rq, enum format format)
         reply_type(rq, "application/whoisi");
 }
 
-static rc page_put(struct request *rq, struct sync_txn *t, const struct listing *l, enum format format,
-                   struct err *e)
+/* Reads in a transaction; without one (NULL) by the head. */
+static rc find(struct request *rq, struct sync_txn *t, const struct head *h, const struct item_query *q,
+               struct page *p, view *out_next, struct err *e)
+{
+    struct sync_worker *w = rq->worker;
+    int64_t begun_us;
+    rc r;
+
+    if (t)
+        return store_items_find(t->tx, q, page_visit, p, out_next, e);
+    begun_us = clock_mono_us(rq->clock);
+    r = store_items_by_head(w->store, h, q, rq->arena, page_visit, p, out_next, e);
+    rq->store_us += clock_mono_us(rq->clock) - begun_us;
+    return r;
+}
+
+static rc page_put(struct request *rq, struct sync_txn *t, const struct head *h, const struct listing *l,
+                   enum format format, struct err *e)
 {
     struct page p = { .rq = rq, .format = format, .full = l->full, .failed = RC_OK, .e = e };
     view next = VIEW_NONE;
 
     page_type(rq, format);
-    TRY(store_items_find(t->tx, &l->q, page_visit, &p, &next, e));
+    TRY(find(rq, t, h, &l->q, &p, &next, e));
     TRY(p.failed);
     if (format == FORMAT_JSON)
         buf_add(reply_body(rq), p.n ? VIEW("]") : VIEW("[]"));
     tell_records(rq, p.n);
     if (next.p && !is_legacy(rq) && l->q.limit > 0)
         reply_header(rq, "X-Weave-Next-Offset", next);
+    tell_read(rq, coll_stamp(h, l->q.coll));
     return RC_OK;
 }
 
@@ -139,27 +156,38 @@ bool collection_get_warm(struct request *rq)
     return true;
 }
 
+/* Nobody wrote in the meantime, so no transaction was needed. false: one is, and the reply is empty again. */
+static bool page_put_by_head(struct request *rq, const struct head *h, const struct listing *l,
+                             enum format format)
+{
+    if (page_put(rq, NULL, h, l, format, NULL) == RC_OK &&
+        (head_selects_nothing(h, &l->q) || sync_head_stands(rq, h)))
+        return true;
+    reply_reset(rq);
+    return false;
+}
+
 rc collection_get(struct request *rq, struct err *e)
 {
     SCOPED(sync_abort) struct sync_txn t = { .tx = NULL };
     struct precondition p;
     struct listing l;
     enum format format;
-    stamp modified;
     struct head h;
 
     TRY(precondition_read(rq, &p, e));
     TRY(listing_of(rq, &l, &format, e));
-    if (head_suffices(&l) && sync_head_cached(rq, &h) && head_selects_nothing(&h, &l.q)) {
-        TRY(precondition_check(rq, &p, coll_stamp(&h, l.q.coll), e));
+    TRY(sync_head(rq, &h, e));
+    TRY(precondition_check(rq, &p, coll_stamp(&h, l.q.coll), e));
+    if (head_suffices(&l) && head_selects_nothing(&h, &l.q)) {
         put_nothing(rq, &l, format, &h);
         return RC_OK;
     }
+    if (page_put_by_head(rq, &h, &l, format))
+        return RC_OK;
     TRY(sync_begin(rq, STORE_READ, &t, e));
-    modified = coll_stamp(store_head(t.tx), l.q.coll);
-    TRY(precondition_check(rq, &p, modified, e));
-    TRY(page_put(rq, &t, &l, format, e));
-    tell_read(rq, modified);
+    TRY(precondition_check(rq, &p, coll_stamp(store_head(t.tx), l.q.coll), e));
+    TRY(page_put(rq, &t, store_head(t.tx), &l, format, e));
     return sync_commit(&t, e);
 }
 

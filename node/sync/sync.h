@@ -82,5 +82,8 @@ MUST_USE rc sync_head(struct request *rq, struct head *out, struct err *e);
 /* The same from this process's memory alone, for warm functions too. false: not there, or the fence says no (the way over the store
  * tells why). */
 bool sync_head_cached(struct request *rq, struct head *out);
+/* Whether the store still has it so: what was read in between, in single statements, then belongs to it, since no write leaves the head
+ * as it is. As good as a transaction that held both, at half of its statements, and where the head was cached without any in front. */
+bool sync_head_stands(struct request *rq, const struct head *h);
 
 #endif

@@ -154,6 +154,31 @@ static void a_poll_that_finds_nothing_needs_no_transaction(void **state)
     assert_true(b->was_warm);
 }
 
+/* Somebody else writes, and the cached head does not know it yet. */
+static void a_write_between_head_and_items_shows_whole_or_not_at_all(void **state)
+{
+    struct bench *b = *state;
+    const struct item_patch patch = {
+        .id = VIEW("g"), .payload_op = PATCH_SET, .payload = VIEW(""), .touches = true
+    };
+    struct arena a;
+    struct store_txn *tx = NULL;
+
+    fill(b);
+    expect(b, "GET", COL, NULL, NULL, 200, "[\"f\",\"e\",\"d\",\"c\",\"b\",\"a\"]");
+    bench_tick(b, 100);
+    arena_init(&a, 1 << 20);
+    const struct store_begin o = { .uid = b->uid, .epoch = 1, .mode = STORE_WRITE, .arena = &a };
+    assert_int_equal(store_begin(b->worker.store, &o, &tx, NULL), RC_OK);
+    assert_int_equal(store_items_put(tx, VIEW("col"), &patch, 1, NULL, NULL), RC_OK);
+    assert_int_equal(store_commit(&tx, NULL), RC_OK);
+    arena_done(&a);
+    expect(b, "GET", COL "?limit=2", NULL, NULL, 200, "[\"g\",\"f\"]");
+    expect_header(b, "X-Last-Modified", "1767225602.31");
+    expect_header(b, "X-Weave-Records", "2");
+    expect_header(b, "X-Weave-Next-Offset", "1767225601310_1");
+}
+
 static void preconditions_compare_with_the_collection(void **state)
 {
     struct bench *b = *state;
@@ -281,6 +306,7 @@ int main(void)
         T(an_offset_of_somebody_else_is_refused),
         T(the_format_is_negotiated),
         T(a_poll_that_finds_nothing_needs_no_transaction),
+        T(a_write_between_head_and_items_shows_whole_or_not_at_all),
         T(preconditions_compare_with_the_collection),
         T(ids_are_deleted_and_the_collection_stays),
         T(a_deleted_collection_leaves_the_storage_time_behind),

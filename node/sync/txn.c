@@ -97,3 +97,19 @@ rc sync_head(struct request *rq, struct head *out, struct err *e)
     }
     return head_admits(out, rq->who.epoch, e);
 }
+
+bool sync_head_stands(struct request *rq, const struct head *h)
+{
+    struct sync_worker *w = rq->worker;
+    SCOPED(buf_done) struct buf before = { 0 }, after = { 0 };
+    int64_t begun_us = clock_mono_us(rq->clock);
+    struct head now;
+    rc r = store_head_read(w->store, h->uid, rq->arena, &now, NULL);
+
+    rq->store_us += clock_mono_us(rq->clock) - begun_us;
+    if (r != RC_OK)
+        return false;
+    head_pack(h, &before);
+    head_pack(&now, &after);
+    return view_eq(buf_view(&before), buf_view(&after));
+}

@@ -243,18 +243,29 @@ static bool add_id(const struct item *it, void *arg)
     return true;
 }
 
+/* The way without a transaction must always say the same. */
+static void assert_head_finds(const struct head *h, const struct item_query *q, view expected,
+                              view expected_next)
+{
+    SCOPED(buf_done) struct buf ids = { 0 };
+    view next;
+    OK(store_items_by_head(fx.ss, h, q, &fx.arena, add_id, &ids, &next, &err));
+    assert_true(view_eq(buf_view(&ids), expected));
+    assert_true(view_eq(next, expected_next));
+}
+
 const char *find(const struct item_query *q, view *out_next)
 {
-    struct buf ids = { 0 };
+    SCOPED(buf_done) struct buf ids = { 0 };
     view next;
     struct store_txn *tx = begin(STORE_READ);
+    const struct head *h = store_head(tx);
     OK(store_items_find(tx, q, add_id, &ids, &next, &err));
     commit(tx);
-    const char *text = arena_cstr(&fx.arena, buf_view(&ids));
-    buf_done(&ids);
+    assert_head_finds(h, q, buf_view(&ids), next);
     if (out_next)
         *out_next = next;
-    return text;
+    return arena_cstr(&fx.arena, buf_view(&ids));
 }
 
 uint64_t delete_found(const struct item_query *q)

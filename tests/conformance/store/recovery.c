@@ -46,6 +46,9 @@ static void a_connection_lost_while_idle_is_not_noticed(void **state)
     kill_connection();
     struct item_query q = all("meta");
     assert_string_equal(find(&q, NULL), "a");
+    kill_connection();
+    GIVES(RC_AWAY, store_items_by_head(fx.ss, &h, &q, &fx.arena, NULL, NULL, NULL, &err));
+    assert_string_equal(find(&q, NULL), "a");
 }
 
 static void a_killed_server_is_away_and_the_session_mends_itself(void **state)
