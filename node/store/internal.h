@@ -116,7 +116,7 @@ void item_hash(struct buf *line, view coll, const struct item *it, uint8_t out[S
 
 /* The item in the row at hand, its columns beginning at `first`; views as the row has them. */
 void item_from_row(struct stmt *st, unsigned first, struct item *out);
-/* The row of a listing: columns ITEM_COLUMNS, or without payload id and modified. */
+/* The row of a listing: columns ITEM_COLUMNS, BARE_COLUMNS, or without payload id and modified. */
 void item_from_listing(struct stmt *st, const struct item_query *q, struct item *out);
 void item_keep(struct arena *a, const struct item *row, struct item *out); /* copies what the row lends */
 

@@ -128,14 +128,14 @@ static const unsigned id_sizes[] = { 1, 4, 16, 64, 128, 1024, QUERY_IDS_MAX };
 struct shape {
     enum item_order order;
     enum query_want want;
-    bool payload, newer, older, above, below, parentid, predecessorid, limit, after;
+    bool payload, bare, newer, older, above, below, parentid, predecessorid, limit, after;
     unsigned ids; /* 0: none; else 1 + index into id_sizes */
 };
 
 static uint32_t shape_key(const struct shape *s)
 {
-    const bool bits[] = { s->payload,  s->newer,         s->older, s->above, s->below,
-                          s->parentid, s->predecessorid, s->limit, s->after };
+    const bool bits[] = { s->payload, s->bare,     s->newer,         s->older, s->above,
+                          s->below,   s->parentid, s->predecessorid, s->limit, s->after };
     uint32_t key = ((uint32_t)s->order << 4 | (uint32_t)s->want) << 4 | s->ids;
     for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++)
         key = key << 1 | bits[i];
@@ -162,7 +162,7 @@ static void build(const struct shape *s, struct buf *b)
     buf_addf(b, "SELECT ");
     switch (s->want) {
     case WANT_ITEMS:
-        buf_addf(b, s->payload ? ITEM_COLUMNS : "id, modified");
+        buf_add(b, s->bare ? VIEW(BARE_COLUMNS) : s->payload ? VIEW(ITEM_COLUMNS) : VIEW("id, modified"));
         break;
     case WANT_IDS:
         buf_addf(b, "id, 0");
@@ -244,6 +244,7 @@ rc query_statement(struct store_txn *tx, const struct item_query *q, uint32_t co
         .order = q->order,
         .want = want,
         .payload = q->with_payload && want == WANT_ITEMS,
+        .bare = q->with_payload && q->bare && want == WANT_ITEMS,
         .newer = q->has_newer || resume_up,
         .older = q->has_older || resume_down,
         .above = q->has_index_above,

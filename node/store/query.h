@@ -25,7 +25,7 @@ void page_pass(struct page *p, view id, int64_t modified_ms);
 view page_token(const struct page *p, struct arena *a);
 
 enum query_want {
-    WANT_ITEMS,       /* unexpired ones: columns ITEM_COLUMNS, or id and modified without payload */
+    WANT_ITEMS,       /* unexpired ones: columns ITEM_COLUMNS, BARE_COLUMNS, or id and modified */
     WANT_IDS,         /* of unexpired ones: id, 0                                                 */
     WANT_IDS_AND_DEAD /* of all: id, 1 if expired                                                 */
 };

@@ -45,10 +45,17 @@ bool head_selects_nothing(const struct head *h, const struct item_query *q)
 
 void item_from_listing(struct stmt *st, const struct item_query *q, struct item *out)
 {
-    if (q->with_payload)
+    if (q->with_payload && !q->bare) {
         item_from_row(st, 0, out);
-    else
-        *out = (struct item){ .id = col_bytes(st, 0), .modified = stamp_from_ms(col_int(st, 1)) };
+        return;
+    }
+    *out = (struct item){ .id = col_bytes(st, BARE_COL_ID),
+                          .modified = stamp_from_ms(col_int(st, BARE_COL_MODIFIED)) };
+    if (q->with_payload) {
+        out->sortindex = col_int(st, BARE_COL_SORTINDEX);
+        out->has_sortindex = !col_null(st, BARE_COL_SORTINDEX);
+        out->payload = col_bytes(st, BARE_COL_PAYLOAD);
+    }
 }
 
 static rc read_rows(struct store_txn *tx, const struct item_query *q, uint32_t coll, struct page *page,

@@ -197,7 +197,8 @@ struct item_query {
     double index_above, index_below;
     view parentid, predecessorid; /* VIEW_NONE: any (1.1) */
     enum item_order order;
-    bool with_payload; /* also parentid, predecessorid, sortindex */
+    bool with_payload; /* also parentid, predecessorid, sortindex, expiry … */
+    bool bare;         /* … but of those the sortindex alone, which is what 1.5 shows */
     bool has_limit;
     uint64_t limit;
     uint64_t skip;     /* 1.1's offset */

@@ -115,6 +115,7 @@ rc listing_read(const struct request *rq, struct listing *out, struct err *e)
     TRY(limit_arg(rq, q, e));
     TRY(offset_arg(rq, q, e));
     q->with_payload = out->full;
+    q->bare = true;
     return RC_OK;
 }
 

@@ -30,6 +30,8 @@ static void each_order_is_kept(void **state)
         struct item_query q = all("forms");
         q.order = cases[i].order;
         assert_string_equal(find(&q, NULL), cases[i].ids);
+        q.bare = true;
+        assert_string_equal(find(&q, NULL), cases[i].ids);
         q.with_payload = false;
         assert_string_equal(find(&q, NULL), cases[i].ids);
         q.has_limit = true;
@@ -221,6 +223,31 @@ static void bytes_come_back_as_they_were(void **state)
         OK(store_items_find(tx, &q, keep_item, &it, NULL, &err));
         commit(tx);
         assert_true(view_eq(it.payload, payloads[i]));
+    }
+}
+
+static void a_bare_listing_has_all_that_the_newer_protocol_shows(void **state)
+{
+    (void)state;
+    struct item_patch p[] = { patch_index("a", "x\"y", -7), patch("b", "") };
+    p[0].parentid_op = p[0].ttl_op = PATCH_SET;
+    p[0].parentid = VIEW("root");
+    p[0].ttl_s = 100;
+    stamp t = put_patches("forms", p, 2);
+    for (int i = 0; i < 2; i++) {
+        struct item it = { .id = VIEW_NONE };
+        struct item_query q = all("forms");
+        q.bare = true;
+        q.order = i ? ORDER_NEWEST : ORDER_ID; /* b, a */
+        struct store_txn *tx = begin(STORE_READ);
+        OK(store_items_find(tx, &q, keep_item, &it, NULL, &err));
+        commit(tx);
+        assert_view(it.payload, i ? "" : "x\"y");
+        assert_int_equal(it.modified.cs, t.cs);
+        assert_int_equal(it.has_sortindex, !i);
+        assert_int_equal(it.sortindex, i ? 0 : -7);
+        assert_null(it.parentid.p);
+        assert_int_equal(it.expires_ms, 0);
     }
 }
 
@@ -570,6 +597,7 @@ static const struct CMUnitTest reading_tests[] = {
     TEST(expired_items_are_not_found),
     TEST(an_item_of_ttl_0_is_gone_at_once_even_when_the_clock_is_behind),
     TEST(bytes_come_back_as_they_were),
+    TEST(a_bare_listing_has_all_that_the_newer_protocol_shows),
     TEST(a_visitor_stops_the_reading_and_the_session_goes_on),
     TEST(fields_that_are_null_stay_null),
     TEST(pages_add_up_to_the_whole_in_every_order),
