@@ -99,21 +99,50 @@ rc store_items_find(struct store_txn *tx, const struct item_query *q, item_visit
     return RC_OK;
 }
 
+/* ---- by a head ---- */
+
+/* A connection and a head are what reading needs of a transaction. */
+struct by_head {
+    struct store_txn nothing_begun;
+    struct head head;
+    bool fresh; /* the connection */
+};
+
+static rc by_head_open(struct store_session *ss, const struct head *h, struct arena *a, struct by_head *out,
+                       struct err *e)
+{
+    struct conn *c = NULL;
+    assert(!ss->in_txn);
+    TRY(session_conn(ss, session_shard(ss, h->uid), &c, &out->fresh, e));
+    out->head = *h;
+    out->nothing_begun = (struct store_txn){ .session = ss,
+                                             .conn = c,
+                                             .arena = a,
+                                             .mode = STORE_READ,
+                                             .head = &out->head,
+                                             .now_ms = head_now_ms(h, ss->store->clock) };
+    return RC_OK;
+}
+
 rc store_items_by_head(struct store_session *ss, const struct head *h, const struct item_query *q,
                        struct arena *a, item_visitor *visit, void *arg, view *out_next, struct err *e)
 {
-    struct head known = *h;
-    struct conn *c = NULL;
-    bool fresh = false;
-    assert(!ss->in_txn);
-    TRY(session_conn(ss, session_shard(ss, h->uid), &c, &fresh, e));
-    struct store_txn nothing_begun = { .session = ss,
-                                       .conn = c,
-                                       .arena = a,
-                                       .mode = STORE_READ,
-                                       .head = &known,
-                                       .now_ms = head_now_ms(h, ss->store->clock) };
-    return store_items_find(&nothing_begun, q, visit, arg, out_next, e);
+    struct by_head b;
+    TRY(by_head_open(ss, h, a, &b, e));
+    return store_items_find(&b.nothing_begun, q, visit, arg, out_next, e);
+}
+
+rc store_item_by_head(struct store_session *ss, const struct head *h, view coll, view id, struct arena *a,
+                      struct item *out, struct err *e)
+{
+    struct by_head b;
+    TRY(by_head_open(ss, h, a, &b, e));
+    rc r = store_item_get(&b.nothing_begun, coll, id, out, e);
+    if (r == RC_AWAY && !b.fresh) {
+        TRY(by_head_open(ss, h, a, &b, e));
+        r = store_item_get(&b.nothing_begun, coll, id, out, e);
+    }
+    return r;
 }
 
 /* ---- one ---- */

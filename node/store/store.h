@@ -232,6 +232,10 @@ MUST_USE rc store_item_get(struct store_txn *tx, view coll, view id, struct item
  * are filled, colls too. RC_NOT_FOUND fills out_head as well. Views in the arena. */
 MUST_USE rc store_item_read(struct store_session *ss, int64_t uid, int64_t epoch, view coll, view id, struct arena *a,
                             struct head *out_head, struct item *out, struct err *e);
+/* One unexpired item by a head that the caller has read or was told of, and whose fence he has checked: one statement, and one table.
+ * RC_NOT_FOUND. Views in the arena. */
+MUST_USE rc store_item_by_head(struct store_session *ss, const struct head *h, view coll, view id, struct arena *a,
+                               struct item *out, struct err *e);
 /* One statement, no transaction: the head. HEAD_NONE where there is no row. The fence is NOT checked (head_admits does). */
 MUST_USE rc store_head_read(struct store_session *ss, int64_t uid, struct arena *a, struct head *out, struct err *e);
 

@@ -194,20 +194,26 @@ stamp put_with_ttl(const char *coll, const char *id, const char *payload, int64_
 
 /* ---- reading ---- */
 
+static void assert_same(const struct item *a, const struct item *b)
+{
+    assert_true(view_eq(a->id, b->id) && view_eq(a->payload, b->payload));
+    assert_true(a->modified.cs == b->modified.cs && a->expires_ms == b->expires_ms);
+    assert_true(a->has_sortindex == b->has_sortindex && a->sortindex == b->sortindex);
+    assert_true(view_eq(a->parentid, b->parentid) && view_eq(a->predecessorid, b->predecessorid));
+}
+
+/* The ways of one statement must always say the same. */
 struct item get(const char *coll, const char *id)
 {
-    struct item in_txn, alone;
+    struct item in_txn, alone, by_head;
     struct head h;
     struct store_txn *tx = begin(STORE_READ);
     OK(store_item_get(tx, view_of(coll), view_of(id), &in_txn, &err));
     commit(tx);
-    /* The one-statement way must always say the same. */
     OK(store_item_read(fx.ss, fx.uid, fx.epoch, view_of(coll), view_of(id), &fx.arena, &h, &alone, &err));
-    assert_true(view_eq(in_txn.id, alone.id) && view_eq(in_txn.payload, alone.payload));
-    assert_true(in_txn.modified.cs == alone.modified.cs && in_txn.expires_ms == alone.expires_ms);
-    assert_true(in_txn.has_sortindex == alone.has_sortindex && in_txn.sortindex == alone.sortindex);
-    assert_true(view_eq(in_txn.parentid, alone.parentid) &&
-                view_eq(in_txn.predecessorid, alone.predecessorid));
+    assert_same(&in_txn, &alone);
+    OK(store_item_by_head(fx.ss, &h, view_of(coll), view_of(id), &fx.arena, &by_head, &err));
+    assert_same(&in_txn, &by_head);
     return alone;
 }
 
@@ -221,6 +227,7 @@ void assert_missing(const char *coll, const char *id)
     GIVES(RC_NOT_FOUND,
           store_item_read(fx.ss, fx.uid, fx.epoch, view_of(coll), view_of(id), &fx.arena, &h, &it, &err));
     assert_int_equal(h.uid, fx.uid);
+    GIVES(RC_NOT_FOUND, store_item_by_head(fx.ss, &h, view_of(coll), view_of(id), &fx.arena, &it, &err));
 }
 
 void assert_view(view v, const char *text)

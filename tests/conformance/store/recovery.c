@@ -42,6 +42,9 @@ static void a_connection_lost_while_idle_is_not_noticed(void **state)
     OK(store_item_read(fx.ss, fx.uid, 1, VIEW("meta"), VIEW("a"), &fx.arena, &h, &it, &err));
     assert_view(it.payload, "y");
     kill_connection();
+    OK(store_item_by_head(fx.ss, &h, VIEW("meta"), VIEW("a"), &fx.arena, &it, &err));
+    assert_view(it.payload, "y");
+    kill_connection();
     OK(store_ping(fx.ss, &err));
     kill_connection();
     struct item_query q = all("meta");
