@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define READER_WAIT_MS  50      /* only while another process recovers or closes the file */
-#define SCHEMA_WAIT_MS  60000   /* another process may be migrating                       */
-#define WAL_KEPT_BYTES  4194304 /* the log shrinks to this after a checkpoint             */
+#define READER_WAIT_MS  50       /* only while another process recovers or closes the file              */
+#define SCHEMA_WAIT_MS  60000    /* another process may be migrating                                    */
+#define LOG_PAGES       4000     /* in the log, before they move into the file                          */
+#define LOG_KEPT_BYTES  16777216 /* of it afterwards: writing over them is cheaper than growing anew    */
+#define READER_CACHES   4        /* times store.cache for an io thread: there are few, and they read most */
 #define LOOKASIDE_SIZE  512
 #define LOOKASIDE_SLOTS 32
 #define FILES_MOST      256
@@ -290,9 +292,11 @@ static rc set_up(struct conn_s *c, const struct store_conf *conf, bool reader, s
     sqlite3_busy_timeout(c->db, reader ? READER_WAIT_MS : (int)(conf->lock_wait_s * 1000));
     snprintf(text, sizeof text,
              "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA cache_size = -%lld",
-             conf->durable ? "FULL" : "NORMAL", (long long)(conf->cache_bytes + 1023) / 1024);
+             conf->durable ? "FULL" : "NORMAL",
+             (long long)((reader ? READER_CACHES : 1) * conf->cache_bytes + 1023) / 1024);
     TRY(pragma(c->db, text, e));
-    snprintf(text, sizeof text, "PRAGMA journal_size_limit = %d", WAL_KEPT_BYTES);
+    snprintf(text, sizeof text, "PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = %d",
+             LOG_KEPT_BYTES, LOG_PAGES);
     return pragma(c->db, text, e);
 }
 
