@@ -39,6 +39,7 @@ struct ask {
     bool answered; /* it has answered us                          */
     struct place *nodes;
     size_t n_nodes;
+    long limit_ms; /* of a call, where it is shorter than the setting's; 0: none */
 };
 
 /* ---- settings ---- */
@@ -118,6 +119,11 @@ void ask_free(struct ask *a)
     free(a);
 }
 
+void ask_limit(struct ask *a, long ms)
+{
+    a->limit_ms = ms;
+}
+
 /* ---- one call ---- */
 
 /* What the far side calls it; a status without a word of ours comes from somebody else's program. */
@@ -151,6 +157,7 @@ static rc send_to(struct ask *a, const char *who, const char *address, const cha
 {
     SCOPED(buf_done) struct buf url = { 0 };
     const struct admin_conf *c = a->conf;
+    long timeout_ms = (long)c->timeout_s * 1000;
     buf_addf(&url, "%s/internal/v1/%s", is_socket(address) ? "http://localhost" : address, path);
     const struct call what = { .method = method,
                                .url = buf_text(&url),
@@ -159,7 +166,8 @@ static rc send_to(struct ask *a, const char *who, const char *address, const cha
                                .body = body,
                                .hawk_id = view_of(c->name),
                                .hawk_key = view_of(c->key.items[c->key.n - 1]),
-                               .timeout_ms = (long)c->timeout_s * 1000,
+                               .timeout_ms =
+                                   a->limit_ms > 0 && a->limit_ms < timeout_ms ? a->limit_ms : timeout_ms,
                                .answer_max = ANSWER_MAX };
     rc r = call(a->caller, &what, out, e);
     if (r == RC_AWAY) { /* libcurl's words name a URL, which for a socket says nothing */

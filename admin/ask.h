@@ -15,6 +15,8 @@ struct ask;
 /* RC_BAD_INPUT: admin.directory or admin.key is missing or wrong. conf is borrowed. */
 MUST_USE rc ask_new(const struct admin_conf *conf, struct ask **out, struct err *e);
 void ask_free(struct ask *a); /* NULL is fine */
+/* From here on no call takes longer than this, if the settings allow more; 0: as they say. */
+void ask_limit(struct ask *a, long ms);
 
 /* One call, path below /internal/v1/; body VIEW_NONE: none. *out: zeroed or an earlier answer, of status 200; answer_done.
  * What is answered else comes as the word it names with its text: NOT_FOUND, CONFLICT, BUSY …; RC_AWAY: no answer.

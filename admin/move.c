@@ -13,6 +13,7 @@ enum {
     FEW_BYTES = 1 << 18, /* … and carried no more                                      */
     WARM_PATIENCE_MS = 10000,
     FROZEN_PATIENCE_MS = 3000, /* the user waits: better to undo it than to insist    */
+    NEWS_MS = 2000,            /* for one directory that does not answer: he waits all the while */
     LOOK_MS = 200
 };
 
@@ -232,6 +233,7 @@ static rc warm(struct job *j, struct carry *c, struct err *e)
         TRY(check_cancelled(j, e));
         TRY(renew(j, e));
         TRY(carry_pass(c, e));
+        c->base = c->next_base;
         j->p->passes++;
         j->p->items_seen = c->items_seen;
         j->p->items += c->rows;
@@ -263,6 +265,21 @@ static void cut_over(struct job *j, bool begin)
         watch(j)->cut_over(watch(j)->arg, j->p, begin);
 }
 
+/* Once more where it carried rows that are older than its base: what the target holds of them is to be compared, too. */
+static rc last_pass(struct job *j, struct carry *c, struct err *e)
+{
+    bool older = true;
+    for (int tries = 0; older && tries < 3; tries++) {
+        TRY(carry_pass(c, e));
+        older = c->next_base < c->base;
+        c->base = older ? c->next_base : c->base;
+        j->p->passes++;
+        j->p->items_seen = c->items_seen;
+        j->p->items += c->rows;
+    }
+    return older ? fail(e, RC_CONFLICT, RESP_GENERIC, "the target does not keep what it is given") : RC_OK;
+}
+
 static rc freeze_and_seal(struct job *j, struct carry *c, struct err *e)
 {
     cut_over(j, true);
@@ -273,11 +290,8 @@ static rc freeze_and_seal(struct job *j, struct carry *c, struct err *e)
     tell(j, MOVE_REST, "");
     c->frozen = true;
     point("before", "rest");
-    TRY(carry_pass(c, e));
+    TRY(last_pass(j, c, e));
     point("after", "rest");
-    j->p->passes++;
-    j->p->items_seen = c->items_seen;
-    j->p->items += c->rows;
     tell(j, MOVE_SEAL, "");
     return head_step(j, buf_view(&j->to), "seal", j->s.epoch + 1, c->sum, e);
 }
@@ -324,8 +338,6 @@ static rc flip(struct job *j, struct err *e)
             result =
                 flipped(j, buf_view(&retire), e); /* tried again inside, it may have found its own work */
     }
-    if (result == RC_OK)
-        j->p->frozen_us = now_us(j) - j->frozen_at_us;
     point("after", "flip");
     return result;
 }
@@ -339,6 +351,7 @@ static const char *spread_news(struct job *j)
     char body[64];
     const char *note = "";
     snprintf(body, sizeof body, "{\"uids\":[%" PRId64 "]}", j->s.uid);
+    ask_limit(j->r->ask, NEWS_MS);
     for (size_t i = 0; i < ask_directories(j->r->ask); i++) {
         struct answer a = { .status = 0 };
         struct err unused = ERR_NONE;
@@ -346,6 +359,7 @@ static const char *spread_news(struct job *j)
             note = "a directory did not hear of it";
         answer_done(&a);
     }
+    ask_limit(j->r->ask, 0);
     return note;
 }
 
@@ -441,6 +455,7 @@ static rc until_flip(struct job *j, struct err *e)
                        .move = view_of(j->move),
                        .uid = j->s.uid,
                        .epoch = j->s.epoch,
+                       .base = -1,
                        .breathe = breathe,
                        .arg = j };
     tell(j, MOVE_WARM, "");
@@ -476,13 +491,15 @@ static rc move_it(struct job *j, struct err *e)
     point("before", "news");
     tell(j, MOVE_NEWS, spread_news(j));
     point("after", "news");
-    bool taken = seats(j, buf_view(&j->to), "{\"take\":1}");
-    seats(j, j->s.node, "{\"give\":1}");
-    tell(j, MOVE_SETTLE, taken ? "" : "the target had no seat left");
+    tell(j, MOVE_SETTLE, "");
     result = settle_ours(j, false, e);
+    if (result == RC_OK)
+        j->p->frozen_us = now_us(j) - j->frozen_at_us;
     cut_over(j, false);
+    bool taken = seats(j, buf_view(&j->to), "{\"take\":1}"); /* he waits for none of this any more */
+    seats(j, j->s.node, "{\"give\":1}");
     TRY(result);
-    tell(j, MOVE_DONE, "");
+    tell(j, MOVE_DONE, taken ? "" : "the target had no seat left");
     return RC_OK;
 }
 

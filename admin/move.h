@@ -43,8 +43,9 @@ struct move_progress {
     uint64_t items_seen;   /* in the manifest of this pass    */
     uint64_t items, bytes; /* carried in all                */
     int64_t begun_us;      /* steady clock                  */
-    int64_t frozen_us;     /* how long the user was refused: from the freeze to the flip; 0: not yet over */
-    const char *note;      /* what deserves a word ("the target has no seat left"), or "" */
+    int64_t
+        frozen_us; /* how long the user was refused: from the freeze until both ends know of the flip; 0: not yet over */
+    const char *note; /* what deserves a word ("the target has no seat left"), or "" */
 };
 
 /* Called from the moving thread. Slots may be NULL. */
@@ -87,12 +88,17 @@ struct carry {
     view from, to, move;
     int64_t uid, epoch; /* of the source: the target has one more */
     bool frozen;        /* the last pass: the page that ends it brings the sum    */
-    unsigned page;      /* counts on through the whole move                       */
+    int64_t
+        base; /* a stamp up to which T is known to have everything, see store_manifest_base; -1: nothing is known */
+    unsigned page; /* counts on through the whole move                       */
     /* After each page; anything but RC_OK ends the pass. */
     rc (*breathe)(void *arg, uint64_t bytes, int64_t source_us, int64_t target_us, struct err *e);
     void *arg;
     uint64_t items_seen, rows, bytes; /* of this pass */
-    char sum[160];                    /* of a frozen user: for seal */
+    int64_t clock;                    /* of S, as it began */
+    int64_t
+        next_base; /* after a pass: up to there T has what S had, and no row that came is older: so each is compared once more */
+    char sum[192]; /* of a frozen user: for seal */
 };
 /* One pass. RC_CONFLICT: a page was not what was sent, or one end is in another state. */
 MUST_USE rc carry_pass(struct carry *c, struct err *e);

@@ -94,6 +94,18 @@ static size_t count_lines(view v)
     return n;
 }
 
+static rc note_oldest(struct carry *c, const struct answer *a, struct err *e)
+{
+    SCOPED(json_decref) json_t *o = NULL;
+    TRY(ask_object(a, &o, e));
+    const json_t *oldest = json_object_get(o, "oldest");
+    if (!json_is_integer(oldest))
+        return fail(e, RC_BROKEN, RESP_GENERIC, "node %.*s does not tell what it took", VIEW_ARG(c->to));
+    int64_t before = json_integer_value(oldest) - 1;
+    c->next_base = before < c->next_base ? before : c->next_base;
+    return RC_OK;
+}
+
 static rc bring_rows(struct carry *c, view lines, int64_t source_us, struct err *e)
 {
     SCOPED(buf_done) struct buf path = { 0 };
@@ -108,6 +120,8 @@ static rc bring_rows(struct carry *c, view lines, int64_t source_us, struct err 
     end_page(&page, buf_text(&path));
     const struct reach_call call = { .method = "POST", .path = buf_text(&path), .body = buf_view(&page) };
     rc result = carried(reach_node(c->r, c->to, &call, &a, e));
+    if (result == RC_OK)
+        result = note_oldest(c, &a, e);
     answer_done(&a);
     TRY(result);
     c->rows += count_lines(lines);
@@ -155,11 +169,12 @@ static rc carry_lacks(struct carry *c, view lines, struct err *e)
 
 /* ---- the manifest ---- */
 
+static const char before_clock[] = "{\"clock\":";
+
 /* The sum of all pages, as store_manifest_sum makes it of what a node holds: so the target's must come out the same. The source could tell
  * its own, but would have to read everything once more while the user waits; each page has its sum already. */
 struct summing {
     EVP_MD_CTX *ctx;
-    int64_t clock;
 };
 
 static void summing_done_scoped(struct summing *s)
@@ -174,40 +189,40 @@ static void sum_add(struct summing *s, view v)
     (void)ok;
 }
 
-/* {"clock":123,…}: with a clock of 0 in the sum, for the target's may be ahead. */
-static rc sum_head(struct summing *s, view *lines, struct err *e)
+/* {"clock":123,…}: cuts it behind the number. */
+static rc cut_clock(view *lines, int64_t *out, struct err *e)
 {
-    static const char before[] = "{\"clock\":";
-    size_t at = sizeof before - 1, digits = 0;
+    size_t at = sizeof before_clock - 1, digits = 0;
     uint64_t clock = 0;
     while (at + digits < lines->n && lines->p[at + digits] >= '0' && lines->p[at + digits] <= '9')
         digits++;
-    if (!view_starts(*lines, view_of(before)) ||
+    if (!view_starts(*lines, view_of(before_clock)) ||
         !view_to_u64((view){ lines->p + at, digits }, INT64_MAX, &clock))
         return fail(e, RC_BROKEN, RESP_GENERIC, "a manifest without a head");
-    s->clock = (int64_t)clock;
-    sum_add(s, view_of(before));
-    sum_add(s, VIEW("0"));
+    *out = (int64_t)clock;
     lines->p += at + digits;
     lines->n -= at + digits;
     return RC_OK;
 }
 
-static rc sum_page(struct summing *s, view lines, bool first, struct err *e)
+/* With a clock of 0 in the sum, for the target's may be ahead. */
+static void sum_page(struct summing *s, view lines, view behind_clock)
 {
-    if (first) {
+    if (behind_clock.p) {
         s->ctx = mem_need(EVP_MD_CTX_new());
         int ok = EVP_DigestInit_ex(s->ctx, EVP_sha256(), NULL);
         assert(ok);
         (void)ok;
-        TRY(sum_head(s, &lines, e));
+        sum_add(s, view_of(before_clock));
+        sum_add(s, VIEW("0"));
+        lines = behind_clock;
     }
     sum_add(s, lines);
-    return RC_OK;
 }
 
-static void sum_end(struct summing *s, char *out, size_t size)
+static void sum_end(struct summing *s, const struct carry *c, char *out, size_t size)
 {
+    char base[40] = "";
     SCOPED(buf_done) struct buf hex = { 0 };
     uint8_t hash[SHA256_BYTES];
     unsigned n = 0;
@@ -215,7 +230,19 @@ static void sum_end(struct summing *s, char *out, size_t size)
     assert(ok && n == sizeof hash);
     (void)ok;
     hex_put(&hex, (view){ .p = (const char *)hash, .n = sizeof hash });
-    snprintf(out, size, "\"sum\":\"%s\",\"clock\":%" PRId64, buf_text(&hex), s->clock);
+    if (c->base >= 0)
+        snprintf(base, sizeof base, ",\"base\":%" PRId64, c->base);
+    snprintf(out, size, "\"sum\":\"%s\",\"clock\":%" PRId64 "%s", buf_text(&hex), c->clock, base);
+}
+
+typedef char base_text[32];
+
+static const char *base_arg(const struct carry *c, base_text out)
+{
+    out[0] = '\0';
+    if (c->base >= 0)
+        snprintf(out, sizeof(base_text), "&base=%" PRId64, c->base);
+    return out;
 }
 
 /* What the target says to a page; *out is its answer, to be held while *out_lacks is used. */
@@ -224,8 +251,9 @@ static rc compare(struct carry *c, view lines, const char *after, bool last, str
 {
     SCOPED(buf_done) struct buf path = { 0 };
     SCOPED(buf_done) struct buf page = { 0 };
-    buf_addf(&path, "users/%" PRId64 "/manifest?move=%.*s&epoch=%" PRId64 "&after=%s%s&page=%u", c->uid,
-             VIEW_ARG(c->move), c->epoch + 1, after, last ? "&last=1" : "", c->page);
+    base_text arg;
+    buf_addf(&path, "users/%" PRId64 "/manifest?move=%.*s&epoch=%" PRId64 "&after=%s%s%s&page=%u", c->uid,
+             VIEW_ARG(c->move), c->epoch + 1, after, last ? "&last=1" : "", base_arg(c, arg), c->page);
     buf_add(&page, lines);
     end_page(&page, buf_text(&path));
     const struct reach_call call = { .method = "POST", .path = buf_text(&path), .body = buf_view(&page) };
@@ -234,17 +262,24 @@ static rc compare(struct carry *c, view lines, const char *after, bool last, str
 }
 
 static rc carry_page(struct carry *c, const struct answer *a, const char *path, const char *after,
-                     struct summing *sum, struct err *e)
+                     int64_t source_us, struct summing *sum, struct err *e)
 {
     struct answer lacking = { .status = 0 };
+    int64_t from_us = now_us(c);
     bool last = a->next[0] == '\0';
-    view lines, lacks;
+    view lines, lacks, behind_clock = VIEW_NONE;
     TRY(check_page(a, path, &lines, e));
+    if (after[0] == '\0') {
+        behind_clock = lines;
+        TRY(cut_clock(&behind_clock, &c->clock, e));
+    }
     if (c->frozen)
-        TRY(sum_page(sum, lines, after[0] == '\0', e));
+        sum_page(sum, lines, behind_clock);
     size_t n = count_lines(lines);
     c->items_seen += after[0] ? n : n - (n > 0); /* without the head */
     rc result = compare(c, lines, after, last, &lacking, &lacks, e);
+    if (result == RC_OK && c->breathe)
+        result = c->breathe(c->arg, 0, source_us, now_us(c) - from_us, e);
     if (result == RC_OK)
         result = carry_lacks(c, lacks, e);
     answer_done(&lacking);
@@ -255,23 +290,29 @@ rc carry_pass(struct carry *c, struct err *e)
 {
     SCOPED(buf_done) struct buf path = { 0 };
     char after[sizeof((struct answer *)0)->next] = "";
+    base_text arg;
     SCOPED(summing_done) struct summing sum = { .ctx = NULL };
     struct answer a = { .status = 0 };
     rc result = RC_OK;
     c->items_seen = c->rows = c->bytes = 0;
+    c->next_base = INT64_MAX;
     c->sum[0] = '\0';
     do {
         buf_clear(&path);
-        buf_addf(&path, "users/%" PRId64 "/manifest?move=%.*s&epoch=%" PRId64 "&after=%s&page=%u", c->uid,
-                 VIEW_ARG(c->move), c->epoch, after, ++c->page);
+        buf_addf(&path, "users/%" PRId64 "/manifest?move=%.*s&epoch=%" PRId64 "&after=%s%s&page=%u", c->uid,
+                 VIEW_ARG(c->move), c->epoch, after, base_arg(c, arg), ++c->page);
         const struct reach_call call = { .method = "GET", .path = buf_text(&path), .body = VIEW_NONE };
+        int64_t from_us = now_us(c);
         result = reach_node(c->r, c->from, &call, &a, e);
+        int64_t source_us = now_us(c) - from_us;
         if (result == RC_OK)
-            result = carry_page(c, &a, buf_text(&path), after, &sum, e);
+            result = carry_page(c, &a, buf_text(&path), after, source_us, &sum, e);
         snprintf(after, sizeof after, "%s", result == RC_OK ? a.next : "");
     } while (result == RC_OK && after[0]);
     if (result == RC_OK && c->frozen)
-        sum_end(&sum, c->sum, sizeof c->sum);
+        sum_end(&sum, c, c->sum, sizeof c->sum);
+    if (result == RC_OK && c->clock < c->next_base)
+        c->next_base = c->clock;
     answer_done(&a);
     return result;
 }

@@ -9,6 +9,8 @@
 #include "node/move_lines.h"
 #include "node/step.h"
 
+#define STAMP_MOST (INT64_MAX / 10)
+
 enum { STEP_BODY = 4096, EXPORT_BODY = 2 << 20, LIST_PAGE = 1000 };
 
 /* ---- what was asked ---- */
@@ -26,6 +28,18 @@ rc moves_args(const struct request *rq, struct move *out, struct err *e)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "epoch must be a number");
     *out =
         (struct move){ .uid = node_internal_uid(rq), .id = moves_arg(rq, "move"), .epoch = (int64_t)epoch };
+    return RC_OK;
+}
+
+rc moves_base(const struct request *rq, struct store_txn *tx, struct err *e)
+{
+    view text = moves_arg(rq, "base");
+    uint64_t base = 0;
+    if (text.n == 0)
+        return RC_OK;
+    if (!view_to_u64(text, STAMP_MOST, &base))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "base must be a stamp");
+    store_manifest_base(tx, (stamp){ (int64_t)base });
     return RC_OK;
 }
 
@@ -94,11 +108,12 @@ rc moves_head(struct request *rq, struct err *e)
 
 static rc odd_body(struct err *e)
 {
-    return fail(e, RC_BAD_INPUT, RESP_GENERIC,
-                "the body must be {\"move\",\"epoch\"}, for seal with \"sum\" and \"clock\"");
+    return fail(
+        e, RC_BAD_INPUT, RESP_GENERIC,
+        "the body must be {\"move\",\"epoch\"}, for seal with \"sum\", \"clock\" and, if there is one, \"base\"");
 }
 
-/* {"move","epoch"[,"sum","clock"]} and nothing else. */
+/* {"move","epoch"[,"sum","clock"[,"base"]]} and nothing else. */
 static rc read_step(const struct request *rq, struct move *m, struct manifest_sum *sum, bool *out_sum,
                     struct err *e)
 {
@@ -108,6 +123,7 @@ static rc read_step(const struct request *rq, struct move *m, struct manifest_su
     view hash = VIEW_NONE;
     *m = (struct move){ .uid = node_internal_uid(rq) };
     sum->clock.cs = -1;
+    sum->base = MANIFEST_ALL;
     TRY(json_read(rq->body, 4, JSON_READ_NO_DUPLICATES, &o, e));
     json_object_foreach (o, name, v) {
         if (strcmp(name, "move") == 0 && json_is_string(v))
@@ -116,11 +132,14 @@ static rc read_step(const struct request *rq, struct move *m, struct manifest_su
             m->epoch = json_integer_value(v);
         else if (strcmp(name, "clock") == 0 && json_is_integer(v))
             sum->clock.cs = json_integer_value(v);
+        else if (strcmp(name, "base") == 0 && json_is_integer(v) && json_integer_value(v) >= 0 &&
+                 json_integer_value(v) <= STAMP_MOST)
+            sum->base.cs = json_integer_value(v);
         else if (strcmp(name, "sum") != 0 || !hex_decode(json_text(v), rq->arena, &hash))
             return odd_body(e);
     }
     if (m->id.n == 0 || m->epoch <= 0 || (hash.p != NULL) != (sum->clock.cs >= 0) ||
-        (hash.p && hash.n != sizeof sum->hash))
+        (!hash.p && sum->base.cs >= 0) || (hash.p && hash.n != sizeof sum->hash))
         return odd_body(e);
     *out_sum = hash.p != NULL;
     if (hash.p)

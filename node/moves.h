@@ -15,6 +15,9 @@ MUST_USE rc moves_args(const struct request *rq, struct move *out, struct err *e
 /* An argument of the query, VIEW("") where it is absent. */
 view moves_arg(const struct request *rq, const char *name);
 
+/* "base" of the query becomes that of the transaction's manifest. RC_BAD_INPUT. */
+MUST_USE rc moves_base(const struct request *rq, struct store_txn *tx, struct err *e);
+
 /* ---- moves_export.c: of what is here ---- */
 handler_fn moves_manifest, moves_export, moves_usage;
 

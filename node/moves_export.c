@@ -80,6 +80,7 @@ rc moves_manifest(struct request *rq, struct err *e)
     if (!key_parse(moves_arg(rq, "after"), rq->arena, &after))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "after is not what X-Heddle-Next gave");
     TRY(begin(rq, &tx, e));
+    TRY(moves_base(rq, tx, e));
     reply_type(rq, "application/x-ndjson");
     rc r = put_manifest(&l, tx, &after, e);
     buf_done(&l.coll);

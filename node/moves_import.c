@@ -70,6 +70,7 @@ rc moves_compare(struct request *rq, struct err *e)
     }
     TRY(read_entries(lines, rq->arena, &list, &n, e));
     TRY(begin(rq, &tx, e));
+    TRY(moves_base(rq, tx, e));
     if (first)
         TRY(store_import_head(tx, &head, e));
     reply_type(rq, "application/x-ndjson");
@@ -122,6 +123,10 @@ rc moves_import(struct request *rq, struct err *e)
     TRY(store_import_items(tx, rows.list, rows.n, e));
     rc r = store_commit(&tx, e);
     TRY(r == RC_UNSURE ? RC_AWAY : r); /* it can be done again */
-    buf_addf(reply_body(rq), "{\"rows\":%zu}", rows.n);
+    stamp oldest = rows.n > 0 ? rows.list[0].item.modified : STAMP_ZERO;
+    for (size_t i = 1; i < rows.n; i++)
+        if (rows.list[i].item.modified.cs < oldest.cs)
+            oldest = rows.list[i].item.modified;
+    buf_addf(reply_body(rq), "{\"rows\":%zu,\"oldest\":%" PRId64 "}", rows.n, oldest.cs);
     return RC_OK;
 }

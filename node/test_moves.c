@@ -303,7 +303,7 @@ static void lines_in_another_order_or_form_are_refused(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         send(b, path, view_of(bad[i]), 400);
-    assert_non_null(strstr(send(b, path, view_of(good), 200), "{\"rows\":2}"));
+    assert_non_null(strstr(send(b, path, view_of(good), 200), "{\"rows\":2,\"oldest\":1}"));
     send(b, path, view_of(good), 200); /* the same again does no harm */
     static const char *const bad_manifests[] = {
         "",
@@ -347,6 +347,7 @@ static void a_call_that_makes_no_sense_is_refused(void **state)
                                           "{\"move\":\"m1\",\"epoch\":0}",
                                           "{\"move\":\"m1\",\"epoch\":1,\"more\":1}",
                                           "{\"move\":\"m1\",\"epoch\":1,\"clock\":1}",
+                                          "{\"move\":\"m1\",\"epoch\":1,\"base\":1}",
                                           "{\"move\":\"m1\",\"epoch\":1,\"sum\":\"00\",\"clock\":1}" };
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
         office_ask(&b->s.o, "POST", "heads/42/freeze", bodies[i], 400);
@@ -354,6 +355,8 @@ static void a_call_that_makes_no_sense_is_refused(void **state)
     office_ask(&b->s.o, "GET", "heads?after=x", NULL, 400);
     office_ask(&b->s.o, "GET", "users/42/manifest?move=m1", NULL, 400);
     office_ask(&b->s.o, "GET", "users/42/manifest?after=%21", NULL, 400);
+    office_ask(&b->s.o, "GET", "users/42/manifest?base=-1", NULL, 400);
+    office_ask(&b->s.o, "GET", "users/42/manifest?base=922337203685477581", NULL, 400);
     office_ask(&b->s.o, "POST", "users/42/export?move=m1&epoch=1", "{\"ids\":[[\"b\",\"2\"],[\"b\",\"1\"]]}",
                400);
     office_ask(&b->s.o, "POST", "users/42/export?move=m1&epoch=1", "{\"ids\":[[\"b\"]]}", 400);

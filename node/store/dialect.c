@@ -85,7 +85,8 @@ static const char *const statements[SQL_N][2] = {
                        PUT " ON DUPLICATE KEY UPDATE" MERGE("?10", NEW_MYSQL) },
     [SQL_ITEM_DELETE] = { "DELETE FROM items WHERE " ITEM_KEY " AND " ALIVE("?4") },
     [SQL_ITEM_DROP] = { "DELETE FROM items WHERE " ITEM_KEY },
-    [SQL_ITEMS_WALK] = { "SELECT " ITEM_COLUMNS
+    [SQL_ITEMS_WALK] = { "SELECT id, modified, expires, sortindex, parentid, predecessorid,"
+                         " CASE WHEN modified > ?6 THEN payload END"
                          " FROM items WHERE uid = ?1 AND coll = ?2 AND id > ?3 AND id <= ?4"
                          " ORDER BY id LIMIT ?5" },
     [SQL_COLL_DROP] = { "DELETE FROM items WHERE uid = ?1 AND coll = ?2" },

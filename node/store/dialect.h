@@ -60,7 +60,7 @@ enum sql_id {
     SQL_ITEM_PUT,         /* uid, coll, id, T, expires, sortindex, parentid, predecessorid, payload, fields */
     SQL_ITEM_DELETE,      /* uid, coll, id, now: if not expired                                      */
     SQL_ITEM_DROP,        /* uid, coll, id: in any case                                              */
-    SQL_ITEMS_WALK,       /* uid, coll, ids above, ids up to, limit: whole items, expired too, by id */
+    SQL_ITEMS_WALK,       /* uid, coll, ids above, ids up to, limit, base: items, expired too, by id; payloads of newer ones */
     SQL_COLL_DROP,        /* uid, coll                                                               */
     SQL_USER_DROP,        /* uid                                                                     */
     SQL_USAGE,            /* uid, now: coll, items, bytes                                            */

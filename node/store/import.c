@@ -229,6 +229,17 @@ static rc delete_pruned(struct prune *p, struct err *e)
     return RC_OK;
 }
 
+/* What came while the manifest was read may name a collection that was not newer at its first page. */
+static bool is_named(const struct prune *p, view coll)
+{
+    for (size_t i = p->at; i < p->n; i++) {
+        int order = view_cmp(p->page[i].coll, coll);
+        if (order >= 0)
+            return order == 0;
+    }
+    return false;
+}
+
 /* What the page says of one of our collections. */
 static rc prune_coll(struct prune *p, const struct head_coll *c, view after, view upto, struct err *e)
 {
@@ -253,7 +264,7 @@ static rc prune_all(struct prune *p, const struct item_key *after, bool last, st
     for (size_t i = 0; i < h->n_colls; i++) {
         int from = view_cmp(colls[i]->name, after->coll);
         int to = end ? view_cmp(colls[i]->name, end->coll) : -1;
-        if (from < 0 || to > 0)
+        if (from < 0 || to > 0 || !(coll_is_newer(p->tx, colls[i]) || is_named(p, colls[i]->name)))
             continue;
         TRY(prune_coll(p, colls[i], from == 0 ? after->id : VIEW(""), to == 0 ? end->id : VIEW_NONE, e));
     }

@@ -25,6 +25,7 @@ struct store_txn {
     uint32_t next_number;
     stamp t;        /* of this write                                                  */
     bool dirty;     /* the head is to be saved                                        */
+    stamp base;     /* of the manifest, see store_manifest_base                       */
     int64_t now_ms; /* what has expired by then is missing: in a write T, in a read   */
 };                  /* the wall clock, but never before the last stamp given          */
 
@@ -110,6 +111,12 @@ struct walk {
 /* Reads at most `most` of them, expired ones too; *out_n: how many were read, fewer than `most` at the end of the stretch. */
 MUST_USE rc items_walk(struct store_txn *tx, struct walk *w, item_visitor *visit, void *arg, unsigned *out_n, struct err *e);
 #define WALK_ROWS 500
+
+/* Whether the manifest looks into it: every write to a collection gives it a stamp. */
+static inline bool coll_is_newer(const struct store_txn *tx, const struct head_coll *c)
+{
+    return c->modified.cs > tx->base.cs;
+}
 
 /* SHA-256 of an item's line; `line` is scratch. */
 void item_hash(struct buf *line, view coll, const struct item *it, uint8_t out[SHA256_BYTES]);

@@ -177,6 +177,7 @@ rc items_walk(struct store_txn *tx, struct walk *w, item_visitor *visit, void *a
     bind_bytes(st, 3, buf_view(w->after));
     bind_bytes(st, 4, w->upto.p ? w->upto : PAST_ALL_IDS);
     bind_int(st, 5, w->most);
+    bind_int(st, 6, tx->base.cs < 0 ? -1 : stamp_ms(tx->base));
     for (bool go = true; go;) {
         struct item it;
         bool row = false;
@@ -198,6 +199,11 @@ rc items_walk(struct store_txn *tx, struct walk *w, item_visitor *visit, void *a
 }
 
 /* ---- the manifest ---- */
+
+void store_manifest_base(struct store_txn *tx, stamp base)
+{
+    tx->base = base;
+}
 
 struct reader {
     view coll;
@@ -241,7 +247,7 @@ rc store_manifest(struct store_txn *tx, const struct item_key *after, uint64_t l
     rc result = RC_OK;
     for (size_t i = 0; i < tx->head->n_colls && left > 0 && result == RC_OK && !r.stopped; i++) {
         int order = view_cmp(colls[i]->name, after->coll);
-        if (order >= 0)
+        if (order >= 0 && coll_is_newer(tx, colls[i]))
             result = read_coll(tx, colls[i], order == 0 ? after->id : VIEW(""), &left, &r, e);
     }
     buf_done(&r.line);
@@ -261,5 +267,6 @@ rc store_manifest_sum(struct store_txn *tx, struct manifest_sum *out, struct err
     TRY(store_manifest(tx, &first, 0, add_entry, d, e));
     manifest_digest_end(d, out->hash);
     out->clock = tx->head->clock;
+    out->base = tx->base;
     return RC_OK;
 }

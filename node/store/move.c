@@ -212,6 +212,7 @@ static rc refuse(const struct head *h, view head_move, const struct move *m, enu
 static rc compare_sums(struct store_txn *tx, const struct manifest_sum *theirs, struct err *e)
 {
     struct manifest_sum own;
+    store_manifest_base(tx, theirs->base);
     TRY(store_manifest_sum(tx, &own, e));
     if (own.clock.cs < theirs->clock.cs)
         return fail(e, RC_CONFLICT, RESP_GENERIC, "uid %lld: the clock here is behind the one he comes from",

@@ -36,7 +36,7 @@ enum head_step {
     STEP_DROP, /* T: e     what was imported goes; an import_begin of the same move that comes later is refused */
     STEP_ERASE, /* the data of GONE of that epoch or a lower one go, or of ACTIVE of that epoch, which becomes GONE:
                           he deleted his account. The row stays for ever, against late credentials            */
-    STEP_LEAVE         /* S: what the directory has decided, where this store never heard of it (it was restored from an old copy):
+    STEP_LEAVE /* S: what the directory has decided, where this store never heard of it (it was restored from an old copy):
                           ACTIVE or FROZEN, of whatever move, becomes GONE of that epoch. The items stay until erase */
 };
 
@@ -60,6 +60,7 @@ struct move {
 struct manifest_sum {
     uint8_t hash[SHA256_BYTES]; /* of everything but the clock         */
     stamp clock;                /* T's must have come to be no earlier */
+    stamp base;                 /* of the manifest                     */
 };
 
 struct head_info {
@@ -118,6 +119,13 @@ struct manifest_entry {
 void manifest_entry_put(struct buf *out, const struct manifest_entry *m);
 /* {"clock","modified","used_bytes","quota_bytes","colls":[["name",stamp],…]}, collections by name. */
 void manifest_head_put(struct buf *out, const struct head *h, struct arena *a);
+
+/* Where the manifests, sums and comparisons of this transaction begin to look closely; MANIFEST_ALL, for everything, unless it is called.
+ * Items that are not newer than `base` are hashed without their payloads, which spares reading them: whoever changes a payload changes
+ * `modified`. Collections that are not newer are left out: whoever changes anything in one gives it a stamp. For who knows that T had all
+ * that was there at `base`; both ends must use the same one. */
+#define MANIFEST_ALL ((stamp){ -1 })
+void store_manifest_base(struct store_txn *tx, stamp base);
 
 /* A place in the order of keys: names by bytes, then ids by bytes. {VIEW(""), VIEW("")} is before the first. */
 struct item_key {

@@ -132,7 +132,9 @@ rc tx_open(struct store_session *ss, int64_t uid, enum store_mode mode, struct a
 {
     assert(!ss->in_txn && a && !(ss->reader && mode == STORE_WRITE));
     struct store_txn *tx = &ss->tx;
-    *tx = (struct store_txn){ .session = ss, .arena = a, .mode = mode, .now_ms = INT64_MIN };
+    *tx = (struct store_txn){
+        .session = ss, .arena = a, .mode = mode, .now_ms = INT64_MIN, .base = MANIFEST_ALL
+    };
     tx->head = arena_zero(a, sizeof *tx->head);
     tx->next_number = COLL_FIRST_OWN;
     TRY(session_begin(ss, session_shard(ss, uid), mode, &tx->conn, e));

@@ -32,12 +32,15 @@ void step(int64_t epoch, enum head_step which)
     OK(try_step(MOVE, epoch, which, NULL));
 }
 
+stamp mover_base = { -1 };
+
 struct manifest_sum sum_of(int64_t epoch)
 {
     struct manifest_sum sum;
     struct store_txn *tx = NULL;
     struct move m = move_to(epoch, MOVE);
     OK(store_export_begin(fx.ss, &m, &fx.arena, &tx, &err));
+    store_manifest_base(tx, mover_base);
     OK(store_manifest_sum(tx, &sum, &err));
     commit(tx);
     return sum;
@@ -114,6 +117,7 @@ void over_each_pair(void (*test)(void))
         if (pairs[i].with_server != fixture_is_mysql())
             continue;
         fx.uid = uid + (int64_t)i * 10000000;
+        mover_base = MANIFEST_ALL;
         open_node(S, pairs[i].from, "heddle_test");
         open_node(T, pairs[i].to, "heddle_other");
         at(S);
@@ -162,6 +166,7 @@ static const struct head *read_manifest(struct lines *out)
         struct move m = to_s();
         before = out->n;
         OK(store_export_begin(S->ss, &m, &fx.arena, &tx, &err));
+        store_manifest_base(tx, mover_base);
         if (before == 0)
             *h = *store_head(tx);
         OK(store_manifest(tx, &after, PAGE, keep_entry, out, &err));
@@ -244,6 +249,7 @@ size_t pass_with(enum fault fault)
     for (size_t i = 0; i == 0 || i < manifest.n; i += PAGE) {
         size_t n = manifest.n - i < PAGE ? manifest.n - i : PAGE;
         OK(store_import_begin(T->ss, &m, &fx.arena, &tx, &err));
+        store_manifest_base(tx, mover_base);
         OK(store_import_prune(tx, &after, manifest.list + i, n, i + n == manifest.n, keep_entry, &lacking,
                               &err));
         commit(tx);
@@ -299,6 +305,21 @@ void reopen(struct node *n)
     store_session_close(n->ss);
     OK(store_session_open(n->store, false, &n->ss, &err));
     at(n);
+}
+
+void meddle(const char *sql, const char *id)
+{
+    struct conn *c = NULL;
+    struct stmt *st = NULL;
+    uint64_t rows = 0;
+    OK(session_begin(T->ss, session_shard(T->ss, fx.uid), STORE_WRITE, &c, &err));
+    OK(c->driver->prepare(c, sql, &st, &err));
+    bind_int(st, 1, fx.uid);
+    bind_bytes(st, 2, view_of(id));
+    OK(stmt_run(st, &rows, &err));
+    assert_int_equal(rows, 1);
+    c->driver->stmt_free(st);
+    OK(c->driver->commit(c, &err));
 }
 
 /* ---- users worth moving ---- */

@@ -43,6 +43,7 @@ void freeze(void);
 enum fault { NO_FAULT, FLIPPED_PAYLOAD, FLIPPED_STAMP, LOST_ROW, LOST_PAGE, LOST_STAMP_OF_COLL };
 size_t pass_with(enum fault fault); /* one pass; how many rows it should have sent */
 size_t pass(void);
+extern stamp mover_base; /* of the passes and the seal; everything at the beginning of each pair */
 
 rc seal(void);     /* and at(T)                          */
 void finish(void); /* seal, activate, retire, and at(T)  */
@@ -52,6 +53,9 @@ struct lines {
     size_t n;
 };
 bool keep_entry(const struct manifest_entry *m, void *arg); /* in struct lines */
+
+void meddle(const char *sql,
+            const char *id); /* as nobody of us does to a row at T; ?1: the user, ?2: the id */
 
 void fill(void);             /* S with 35 items of all kinds           */
 void assert_same_user(void); /* what the heads of both say; and at(T)  */
