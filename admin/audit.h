@@ -6,7 +6,8 @@
  *   {"n":12,"time":1767225600310,"host":"ops1","who":"anna","act":"9c1f…","what":"begin", …,"prev":"…","hash":"…"}
  *
  *   begin   "as" (name of the key), "command", "words", "seen": {"ops2":"<its last hash>"}
- *   change  "user", "uid", "node", "to", "before", "after", "text": what there is of these; before and after: SHA-256 in hex
+ *   change  "user", "uid", "node", "to", "before", "after", "data_before", "data_after", "text": what there is of these. before and after:
+ *           SHA-256 in hex of what the act changes (of a move: account number, node and epoch); data_…: of the user's data, see audit_data.c
  *   end     "status" (exit), "ms"
  *   console "text": somebody signed in or out there
  *
@@ -47,6 +48,7 @@ MUST_USE rc audit_check(const char *path, const char *wanted, audit_visitor *vis
 
 struct audit_note {
     const char *user, *node, *to, *before, *after, *text; /* NULL: nothing to tell */
+    const char *data_before, *data_after;                 /* NULL or "": not known */
     int64_t uid;                                          /* 0: none               */
 };
 
@@ -65,6 +67,18 @@ MUST_USE rc audit_say(const struct admin *a, const char *what, const char *text,
 /* Of where an account lives, since when: what a move changes. */
 struct subject;
 void audit_digest_place(const struct subject *s, char out[AUDIT_HASH_TEXT + 1]);
+
+/* ---- audit_data.c: of a user's data ---- */
+
+/* Of what a node tells at users/{uid}/usage: the same wherever the same records lie. */
+void audit_digest_usage(const json_t *usage, char out[AUDIT_HASH_TEXT + 1]);
+/* Of what that node holds now; "": it does not say. */
+struct reach;
+void audit_data_at(struct reach *r, view node, int64_t uid, char out[AUDIT_HASH_TEXT + 1]);
+/* After a move: what the node that he left keeps is what it handed over. Equal to what the other has, unless he has written since. */
+void audit_data_of_move(struct reach *r, const struct subject *before, const struct subject *after,
+                        char out_before[AUDIT_HASH_TEXT + 1], char out_after[AUDIT_HASH_TEXT + 1]);
+
 /* SHA-256 of text, in hex. */
 void audit_digest(view text, char out[AUDIT_HASH_TEXT + 1]);
 /* Of a JSON value, written with sorted members. */

@@ -150,6 +150,11 @@ static void put_text(json_t *o, const char *name, const char *value)
         json_object_set_new(o, name, json_string(value));
 }
 
+static void put_known(json_t *o, const char *name, const char *value)
+{
+    put_text(o, name, value && value[0] ? value : NULL);
+}
+
 rc audit_note(const struct admin *a, const struct audit_note *n, struct err *e)
 {
     if (!a->audit_id[0])
@@ -163,6 +168,8 @@ rc audit_note(const struct admin *a, const struct audit_note *n, struct err *e)
     put_text(fields, "to", n->to);
     put_text(fields, "before", n->before);
     put_text(fields, "after", n->after);
+    put_known(fields, "data_before", n->data_before);
+    put_known(fields, "data_after", n->data_after);
     put_text(fields, "text", n->text);
     return append(a, fields, e);
 }

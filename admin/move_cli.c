@@ -74,9 +74,11 @@ static rc note(const struct admin *a, struct reach *reach, const struct subject 
     SCOPED(buf_done) struct buf name = { 0 };
     SCOPED(buf_done) struct buf from = { 0 };
     char had[AUDIT_HASH_TEXT + 1], has[AUDIT_HASH_TEXT + 1];
+    char data_had[AUDIT_HASH_TEXT + 1], data_has[AUDIT_HASH_TEXT + 1];
     TRY(subject_get_uid(reach, before->uid, &after, e));
     audit_digest_place(before, had);
     audit_digest_place(&after, has);
+    audit_data_of_move(reach, before, &after, data_had, data_has);
     buf_add(&name, before->name);
     buf_add(&from, before->node);
     return audit_note(a,
@@ -86,6 +88,8 @@ static rc note(const struct admin *a, struct reach *reach, const struct subject 
                                             .to = to,
                                             .before = had,
                                             .after = has,
+                                            .data_before = data_had,
+                                            .data_after = data_has,
                                             .text = "moved" },
                       e);
 }

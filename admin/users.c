@@ -133,6 +133,9 @@ static int user_usage(struct admin *a)
     if (r != RC_OK)
         return admin_status(r, &e);
     if (a->json) {
+        char digest[AUDIT_HASH_TEXT + 1];
+        audit_digest_usage(usage, digest);
+        json_object_set_new(usage, "data_digest", json_string(digest));
         show_object(a, usage, NULL);
         return EXIT_DONE;
     }
@@ -229,8 +232,8 @@ static void spread(struct admin *a, int64_t uid, view name)
     }
 }
 
-static rc note(struct admin *a, const struct subject *s, const json_t *before, const json_t *after,
-               const char *text, struct err *e)
+static rc note_data(struct admin *a, const struct subject *s, const json_t *before, const json_t *after,
+                    const char *data_before, const char *text, struct err *e)
 {
     SCOPED(buf_done) struct buf name = { 0 };
     SCOPED(buf_done) struct buf node = { 0 };
@@ -246,8 +249,15 @@ static rc note(struct admin *a, const struct subject *s, const json_t *before, c
                                             .node = s->node.n > 0 ? buf_text(&node) : NULL,
                                             .before = had,
                                             .after = after ? has : NULL,
+                                            .data_before = data_before,
                                             .text = text },
                       e);
+}
+
+static rc note(struct admin *a, const struct subject *s, const json_t *before, const json_t *after,
+               const char *text, struct err *e)
+{
+    return note_data(a, s, before, after, NULL, text, e);
 }
 
 static int switch_account(struct admin *a, const char *what)
@@ -369,7 +379,7 @@ static rc count_up(struct deletion *d, struct err *e)
         items += json_integer_value(json_object_get(coll, "items"));
         bytes += json_integer_value(json_object_get(coll, "bytes"));
     }
-    audit_digest_json(json_object_get(usage, "colls"), digest);
+    audit_digest_usage(usage, digest);
     json_object_set_new(d->receipt, "items", json_integer(items));
     json_object_set_new(d->receipt, "bytes", json_integer(bytes));
     json_object_set_new(d->receipt, "data_digest", json_string(digest));
@@ -437,6 +447,7 @@ static rc delete_account(struct deletion *d, struct err *e)
     d->deleted = true;
     json_object_set_new(d->receipt, "deleted_ms", json_integer(clock_now_us(clock_system()) / 1000));
     spread(d->a, d->s.uid, d->s.name);
+    const char *data = json_string_value(json_object_get(d->receipt, "data_digest"));
     TRY(note(d->a, &d->s, d->s.entry, NULL, "account deleted", e));
     rc r = erase_data(d, e);
     if (r != RC_OK) {
@@ -448,7 +459,7 @@ static rc delete_account(struct deletion *d, struct err *e)
     }
     TRY(look_again(d, e));
     TRY(keep_receipt(d, e));
-    return note(d->a, &d->s, d->receipt, NULL, "data erased", e);
+    return note_data(d->a, &d->s, d->receipt, NULL, data, "data erased", e);
 }
 
 static const struct column receipt_columns[] = {

@@ -1,5 +1,7 @@
 #include "admin/verify.h"
 
+#include "admin/audit.h"
+
 #include <inttypes.h>
 
 #include "common/base/mem.h"
@@ -123,10 +125,12 @@ static rc compare(struct looking *l, const char *name, const json_t *usage, json
 static rc add_holder(struct looking *l, const char *name, json_t *usage, struct err *e)
 {
     bool owner = view_eq(view_of(name), l->s->node);
-    json_t *holder = mem_need(json_pack("{s:s, s:s, s:I, s:s, s:O}", "node", name, "state",
+    char digest[AUDIT_HASH_TEXT + 1];
+    audit_digest_usage(usage, digest);
+    json_t *holder = mem_need(json_pack("{s:s, s:s, s:I, s:s, s:O, s:s}", "node", name, "state",
                                         text(usage, "state"), "epoch", (json_int_t)number(usage, "epoch"),
                                         "role", owner ? "owner" : role_of(text(usage, "state")), "colls",
-                                        json_object_get(usage, "colls")));
+                                        json_object_get(usage, "colls"), "data_digest", digest));
     json_array_append_new(json_object_get(l->out, "holders"), holder);
     if (owner) {
         check_owner(l->out, l->s, usage);

@@ -192,6 +192,23 @@ def test_a_deleted_user_is_gone_everywhere_and_there_is_a_receipt(cluster, numbe
     wait_until(lambda: at.get("/info/collections", expect=(200, 401)).status == 401, "refused", 10)
     acts = [r for r in ask(cluster, "audit", "--user", receipt["uid"]) if r["what"] == "change"]
     assert [r["text"] for r in acts] == ["account deleted", "data erased"]
+    assert acts[1]["data_before"] == receipt["data_digest"] and "data_after" not in acts[1]
+
+
+@pytest.mark.parametrize("words", [("user", "move"), ("run", "move")], ids=["move", "run"])
+def test_the_audit_log_has_digests_of_the_data_that_were_moved(cluster, words):
+    user = cluster.user11(cluster.nodes[0])
+    at = save(user, cluster.nodes[0], 4)
+    had = ask(cluster, "user", "usage", user.name)[0]["data_digest"]
+    cluster.admin(*words, user.name, "--to", cluster.nodes[1].node_name, "--yes")
+    uid = ask(cluster, "user", "show", user.name)[0]["uid"]
+    change = [r for r in ask(cluster, "audit", "--user", uid) if r["what"] == "change"][-1]
+    assert change["text"] == "moved" and change["data_before"] == change["data_after"] == had
+    holders = {h["role"]: h["data_digest"] for h in ask(cluster, "user", "verify", user.name)[0]["holders"]}
+    assert holders == {"owner": had, "left": had}
+    save(user, cluster.nodes[1], 5)
+    assert ask(cluster, "user", "usage", user.name)[0]["data_digest"] != had
+    assert at.get("/info/collections", expect=401).status == 401
 
 
 def test_a_user_of_a_dead_node_is_deleted_and_his_data_go_when_it_is_back(cluster):
