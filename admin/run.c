@@ -16,6 +16,7 @@
 enum {
     TICK_MS = 200,
     FEEL_EVERY_US = 1000000,
+    FEEL_MS = 2000,
     BACKOFF_FIRST_S = 2,
     BACKOFF_MOST_S = 60,
     FAILURES_IN_A_ROW = 20
@@ -51,6 +52,7 @@ struct worker {
     pthread_t thread;
     struct run_move *m; /* under way */
     size_t i;
+    int64_t eased_us, paged_us; /* of this move: what the brake made it wait, and what its pages took */
 };
 
 /* ---- options ---- */
@@ -147,8 +149,12 @@ static bool is_cancelled(void *arg)
 
 static int64_t throttle(void *arg, uint64_t bytes, int64_t source_us, int64_t target_us)
 {
-    const struct worker *w = arg;
-    return ease_wait_us(w->run->ease, view_of(w->m->from), view_of(w->m->to), bytes, source_us, target_us);
+    struct worker *w = arg;
+    int64_t us =
+        ease_wait_us(w->run->ease, view_of(w->m->from), view_of(w->m->to), bytes, source_us, target_us);
+    w->eased_us += us;
+    w->paged_us += source_us + target_us;
+    return us;
 }
 
 /* What an earlier life of this run, or somebody else whose time is over, left half done. */
@@ -195,7 +201,7 @@ static rc carry_out(struct worker *w, struct err *e)
     SCOPED(subject_done) struct subject before = { 0 };
     SCOPED(subject_done) struct subject after = { 0 };
     SCOPED(buf_done) struct buf who = { 0 };
-    char had[AUDIT_HASH_TEXT + 1], has[AUDIT_HASH_TEXT + 1];
+    struct run_change change = { .move = m };
     struct move_progress p = { .note = "" };
     const struct move_watch watch = { .progress = on_progress,
                                       .cancelled = is_cancelled,
@@ -218,10 +224,11 @@ static rc carry_out(struct worker *w, struct err *e)
     m->frozen_us = p.frozen_us;
     TRY(result);
     TRY(subject_get_uid(&reach, m->uid, &after, e));
-    audit_digest_place(&before, had);
-    audit_digest_place(&after, has);
+    audit_digest_place(&before, change.before);
+    audit_digest_place(&after, change.after);
+    audit_data_of_move(&reach, &before, &after, change.data_before, change.data_after);
     struct err why = ERR_NONE;
-    rc noted = r->note(r->note_arg, m, had, has, &why);
+    rc noted = r->note(r->note_arg, &change, &why);
     if (noted != RC_OK) {
         pthread_mutex_lock(&r->lock);
         broke(r, noted, &why);
@@ -331,6 +338,41 @@ static bool take_next(struct worker *w)
     }
 }
 
+/* What a move costs beside its pages is paid for when it is over: nobody shall be refused for longer because we hold back. */
+static rc carry_gently(struct worker *w, int64_t *out_rest_us, struct err *e)
+{
+    const struct run *r = w->run;
+    view from = view_of(w->m->from), to = view_of(w->m->to);
+    int64_t begun_us = clock_mono_us(r->clock);
+    w->eased_us = w->paged_us = 0;
+    ease_takes_part(r->ease, from, to, true);
+    rc result = carry_out(w, e);
+    int64_t busy_us = clock_mono_us(r->clock) - begun_us - w->eased_us - w->paged_us;
+    *out_rest_us = ease_rest_us(r->ease, from, to, busy_us > 0 ? busy_us : 0);
+    ease_takes_part(r->ease, from, to, false);
+    return result;
+}
+
+/* Under the lock, which it gives away. */
+static void rest(struct run *r, int64_t us)
+{
+    int64_t until = clock_mono_us(r->clock) + us;
+    while (!r->ending) {
+        int64_t left_us = until - clock_mono_us(r->clock);
+        struct timespec t;
+        if (left_us <= 0)
+            return;
+        clock_gettime(CLOCK_REALTIME, &t);
+        t.tv_sec += left_us / 1000000;
+        t.tv_nsec += left_us % 1000000 * 1000;
+        if (t.tv_nsec >= 1000000000) {
+            t.tv_sec++;
+            t.tv_nsec -= 1000000000;
+        }
+        pthread_cond_timedwait(&r->change, &r->lock, &t);
+    }
+}
+
 static void *work(void *arg)
 {
     struct worker *w = arg;
@@ -343,12 +385,14 @@ static void *work(void *arg)
         };
         r->moving++;
         pthread_mutex_unlock(&r->lock);
-        rc result = carry_out(w, &e);
+        int64_t rest_us = 0;
+        rc result = carry_gently(w, &rest_us, &e);
         pthread_mutex_lock(&r->lock);
         r->moving--;
         w->slot->busy = false;
         book(w, result, &e);
         pthread_cond_broadcast(&r->change);
+        rest(r, rest_us);
     }
     pthread_mutex_unlock(&r->lock);
     return NULL;
@@ -369,6 +413,11 @@ static void set_state(struct run *r, enum run_state s, const char *why) /* under
     pthread_cond_broadcast(&r->change);
 }
 
+static bool is_stopped(const struct run *r)
+{
+    return r->watch->stop ? r->watch->stop(r->watch->arg) : interrupted != 0;
+}
+
 static void obey(struct run *r)
 {
     enum run_word word = journal_asked(r->j);
@@ -382,7 +431,7 @@ static void obey(struct run *r)
     } else if (word == RUN_GO && r->state == RUN_PAUSED) {
         set_state(r, RUN_RUNNING, "");
     }
-    if (interrupted && !r->ending) {
+    if (is_stopped(r) && !r->ending) {
         r->ending = true;
         set_state(r, RUN_STOPPED, "interrupted: what is under way is finished");
     }
@@ -396,6 +445,32 @@ static void mind_window(struct run *r)
         set_state(r, RUN_RUNNING, "");
     else
         set_state(r, RUN_WAITING, "outside the time window");
+}
+
+static bool ask_status(struct ask *ask, view node, json_t **out)
+{
+    SCOPED(answer_done) struct answer answer = { .status = 0 };
+    struct err e = ERR_NONE;
+    return ask_node(ask, node, "GET", "status?brief=1", VIEW_NONE, &answer, &e) == RC_OK &&
+           ask_object(&answer, out, &e) == RC_OK;
+}
+
+/* All nodes of the plan, before anybody is at work. One that does not answer is known by its first latencies. */
+static void know_nodes(struct run *r, struct ask *ask)
+{
+    SCOPED(json_decref) json_t *seen = mem_need(json_object());
+    for (size_t i = 0; r->o->rise > 0 && i < r->j->n_moves; i++) {
+        const char *ends[] = { r->j->moves[i].from, r->j->moves[i].to };
+        for (size_t e = 0; e < 2; e++) {
+            SCOPED(json_decref) json_t *status = NULL;
+            if (has_ended(&r->j->moves[i]) || json_object_get(seen, ends[e]))
+                continue;
+            json_object_set_new(seen, ends[e], json_true());
+            if (ask_status(ask, view_of(ends[e]), &status))
+                ease_know(r->ease, view_of(ends[e]), json_integer_value(json_object_get(status, "cores")),
+                          json_number_value(json_object_get(status, "latency_ms")));
+        }
+    }
 }
 
 /* What the nodes that work for us say of their latency. Without the lock: calls may take long. */
@@ -418,11 +493,8 @@ static void feel(struct run *r, struct ask *ask)
     }
     pthread_mutex_unlock(&r->lock);
     json_array_foreach (nodes, k, name) {
-        SCOPED(answer_done) struct answer answer = { .status = 0 };
         SCOPED(json_decref) json_t *status = NULL;
-        struct err e = ERR_NONE;
-        if (ask_node(ask, json_text(name), "GET", "status", VIEW_NONE, &answer, &e) == RC_OK &&
-            ask_object(&answer, &status, &e) == RC_OK)
+        if (ask_status(ask, json_text(name), &status))
             ease_hear(r->ease, json_text(name), json_number_value(json_object_get(status, "latency_ms")));
     }
 }
@@ -546,14 +618,19 @@ rc run_go(const struct admin_conf *c, struct journal *j, const struct run_option
                      .state = RUN_STOPPED };
     SCOPED(ask_free) struct ask *ask = NULL;
     TRY(ask_new(c, &ask, e));
+    ask_limit(
+        ask,
+        FEEL_MS); /* it asks for latencies alone: one that hangs must not keep us from hearing what is asked of us */
     take_up(j);
-    heed_signals();
+    if (!watch->stop)
+        heed_signals();
     r.ease = ease_new(&(struct ease_options){ .rate = o->rate, .rise = o->rise, .clock = r.clock });
     pthread_mutex_init(&r.lock, NULL);
     pthread_cond_init(&r.change, NULL);
     r.begun_us = clock_mono_us(r.clock);
     set_state(&r, RUN_RUNNING, "");
     mind_window(&r); /* before anybody works */
+    know_nodes(&r, ask);
     rc result = r.broken == RC_OK ? with_workers(&r, ask, e) : RC_OK;
     *out = end_state(&r);
     r.state = *out;

@@ -16,6 +16,7 @@
 #include <pthread.h>
 
 #include "admin/admin.h"
+#include "admin/audit.h"
 #include "admin/move.h"
 #include "common/base/buf.h"
 
@@ -94,14 +95,20 @@ struct ease;
 
 struct ease_options {
     int64_t rate; /* bytes a second, of all moves together; 0: no limit            */
-    int64_t rise; /* thousandths of a per cent that a node's latency may rise; 0: do not look */
+    int64_t rise; /* thousandths of a per cent that a node's latency may rise; 0: do not hold back */
     const struct clock *clock;
 };
 struct ease *ease_new(const struct ease_options *o);
 void ease_free(struct ease *x);
+/* Before the first move: how many processors it has, and its latency (median, ms; 0: it had no requests) while we let it alone. */
+void ease_know(struct ease *x, view node, int64_t cores, double latency_ms);
+/* A move between the two begins, or is over. */
+void ease_takes_part(struct ease *x, view from, view to, bool begins);
 /* After a page of so many bytes for which two nodes worked so long: µs to wait. */
 int64_t ease_wait_us(struct ease *x, view from, view to, uint64_t bytes, int64_t source_us,
                      int64_t target_us);
+/* After a move that kept the two busy for so long beside its pages: µs to wait before the next. */
+int64_t ease_rest_us(struct ease *x, view from, view to, int64_t us);
 /* A node's own word about how long its requests take (median, ms), as often as it is known. */
 void ease_hear(struct ease *x, view node, double latency_ms);
 /* How much we hold back for this node: 0: not at all. */
@@ -154,15 +161,38 @@ struct run_watch {
                  const struct run_view *v); /* several times a second, from the calling thread    */
     void (*ended)(void *arg, const struct journal *j,
                   size_t move); /* a move ended; under the run's lock; any thread */
+    /* Whether to finish what is under way and stop. NULL: SIGINT and SIGTERM of this process ask for that, while run_go runs. */
+    bool (*stop)(void *arg);
     void *arg;
 };
 
-/* Runs what the journal (taken) has left. note(arg, move, before, after) writes the audit record of each move. Gives the state in which it
- * ended; RC_OK unless the journal or the log cannot be written. SIGINT or SIGTERM: what is under way is finished, then RUN_STOPPED. */
-typedef rc run_noter(void *arg, const struct run_move *m, const char *before, const char *after,
-                     struct err *e);
+/* What a move changed, for the audit log: SHA-256 of the place before and after, and of the user's data as the old node handed them over
+ * and as the new one has them ("": not known). */
+struct run_change {
+    const struct run_move *move;
+    char before[AUDIT_HASH_TEXT + 1], after[AUDIT_HASH_TEXT + 1];
+    char data_before[AUDIT_HASH_TEXT + 1], data_after[AUDIT_HASH_TEXT + 1];
+};
+
+/* Runs what the journal (taken) has left. note writes the audit record of each move; any thread. Gives the state in which it ended; RC_OK
+ * unless the journal or the log cannot be written. Asked to stop: what is under way is finished, then RUN_STOPPED. Several runs may go on
+ * in one process, each with a stop of its own. */
+typedef rc run_noter(void *arg, const struct run_change *c, struct err *e);
 MUST_USE rc run_go(const struct admin_conf *c, struct journal *j, const struct run_options *o,
                    const struct run_watch *watch, run_noter *note, void *note_arg, enum run_state *out,
                    struct err *e);
+
+/* ---- run_words.c: what is asked of a run from outside; id may be "last" ---- */
+
+bool run_is_over(const struct journal *j); /* done or cancelled: it cannot go on */
+/* RUN_PAUSE, RUN_GO or RUN_CANCEL, for the process that runs it; it hears within a second. RC_CONFLICT: nobody runs it. out_id may be NULL. */
+MUST_USE rc run_ask(const struct admin_conf *c, const char *id, enum run_word word, char out_id[RUN_ID_MAX],
+                    struct err *e);
+/* One that nobody runs, to go on with run_go. RC_CONFLICT: somebody runs it, or it is over. */
+MUST_USE rc run_take(const struct admin_conf *c, const char *id, struct journal **out,
+                     struct run_options *out_options, struct err *e);
+/* Whoever runs it is asked to end (*out_asked), or else its journal is closed. RC_CONFLICT: it is over. */
+MUST_USE rc run_cancel(const struct admin_conf *c, const char *id, bool *out_asked, char out_id[RUN_ID_MAX],
+                       struct err *e);
 
 #endif

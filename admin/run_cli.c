@@ -26,15 +26,17 @@ int run_options_given(const struct admin *a, struct run_options *out)
     return EXIT_DONE;
 }
 
-static rc note_move(void *arg, const struct run_move *m, const char *before, const char *after, struct err *e)
+static rc note_move(void *arg, const struct run_change *c, struct err *e)
 {
     return audit_note(arg,
-                      &(struct audit_note){ .user = m->user,
-                                            .uid = m->uid,
-                                            .node = m->from,
-                                            .to = m->to,
-                                            .before = before,
-                                            .after = after,
+                      &(struct audit_note){ .user = c->move->user,
+                                            .uid = c->move->uid,
+                                            .node = c->move->from,
+                                            .to = c->move->to,
+                                            .before = c->before,
+                                            .after = c->after,
+                                            .data_before = c->data_before,
+                                            .data_after = c->data_after,
                                             .text = "moved" },
                       e);
 }
@@ -170,32 +172,18 @@ static const char *run_named(const struct admin *a)
     return a->argc > 0 ? a->argv[0] : "last";
 }
 
-static bool is_over(const struct journal *j)
+static int asked(const struct admin *a, rc r, const struct err *e, const char *id, const char *what)
 {
-    return j->state == RUN_DONE || j->state == RUN_CANCELLED;
-}
-
-static int ask_running(struct admin *a, enum run_word word)
-{
-    SCOPED(journal_close) struct journal *j = NULL;
-    struct err e = ERR_NONE;
-    rc r = journal_open(a->conf, run_named(a), false, &j, &e);
-    if (r == RC_OK && (is_over(j) || j->state == RUN_STOPPED || j->state == RUN_PARTLY))
-        r = fail(&e, RC_CONFLICT, RESP_GENERIC, "run %s is not under way: it is %s", j->id,
-                 run_state_name(j->state));
     if (r == RC_OK)
-        r = journal_ask(j, word, &e);
-    if (r == RC_OK)
-        show_text(a, "Run %s was asked to %s.\n", j->id,
-                  word == RUN_PAUSE ? "pause"
-                  : word == RUN_GO  ? "go on"
-                                    : "end");
-    return admin_status(r, &e);
+        show_text(a, "Run %s was asked to %s.\n", id, what);
+    return admin_status(r, e);
 }
 
 static int run_pause(struct admin *a)
 {
-    return ask_running(a, RUN_PAUSE);
+    char id[RUN_ID_MAX];
+    struct err e = ERR_NONE;
+    return asked(a, run_ask(a->conf, run_named(a), RUN_PAUSE, id, &e), &e, id, "pause");
 }
 
 /* One that nobody runs is taken over by this process. */
@@ -203,35 +191,25 @@ static int run_resume(struct admin *a)
 {
     SCOPED(journal_close) struct journal *j = NULL;
     struct run_options o;
+    char id[RUN_ID_MAX];
     struct err e = ERR_NONE;
-    rc r = journal_open(a->conf, run_named(a), true, &j, &e);
+    rc r = run_take(a->conf, run_named(a), &j, &o, &e);
     if (r == RC_CONFLICT)
-        return ask_running(a, RUN_GO);
-    if (r == RC_OK && is_over(j))
-        r = fail(&e, RC_CONFLICT, RESP_GENERIC, "run %s is over: %s", j->id, run_state_name(j->state));
-    if (r != RC_OK)
-        return admin_status(r, &e);
-    journal_heard(j); /* words from before */
-    run_options_read(json_object_get(j->head, "options"), &o);
-    return go(a, j, &o);
+        return asked(a, run_ask(a->conf, run_named(a), RUN_GO, id, &e), &e, id, "go on");
+    return r == RC_OK ? go(a, j, &o) : admin_status(r, &e);
 }
 
 /* Of a run that nobody runs only the journal is closed: settle undoes what it left half done. */
-static int run_cancel(struct admin *a)
+static int run_cancel_it(struct admin *a)
 {
-    SCOPED(journal_close) struct journal *j = NULL;
+    bool under_way = false;
+    char id[RUN_ID_MAX];
     struct err e = ERR_NONE;
-    rc r = journal_open(a->conf, run_named(a), true, &j, &e);
-    if (r == RC_CONFLICT)
-        return ask_running(a, RUN_CANCEL);
-    if (r == RC_OK && is_over(j))
-        r = fail(&e, RC_CONFLICT, RESP_GENERIC, "run %s is over: %s", j->id, run_state_name(j->state));
-    if (r == RC_OK)
-        r = journal_add_state(j, RUN_CANCELLED, "asked for", &e);
-    if (r == RC_OK)
-        show_text(a, "Run %s is cancelled. What it left half done is undone by: heddle-admin settle\n",
-                  j->id);
-    return admin_status(r, &e);
+    rc r = run_cancel(a->conf, run_named(a), &under_way, id, &e);
+    if (r != RC_OK || under_way)
+        return asked(a, r, &e, id, "end");
+    show_text(a, "Run %s is cancelled. What it left half done is undone by: heddle-admin settle\n", id);
+    return EXIT_DONE;
 }
 
 /* ---- looking ---- */
@@ -327,7 +305,7 @@ rc run_cancel_of(struct admin *a, const char *kind, const char *node, size_t *ou
         SCOPED(journal_close) struct journal *j = NULL;
         TRY(journal_open(a->conf, json_string_value(id), false, &j, e));
         const json_t *plan = json_object_get(j->head, "plan");
-        if (is_over(j) || j->state == RUN_PARTLY ||
+        if (run_is_over(j) || j->state == RUN_PARTLY ||
             !view_eq(json_text(json_object_get(plan, "kind")), view_of(kind)) ||
             !view_eq(json_text(json_object_get(plan, "node")), view_of(node)))
             continue;
@@ -394,6 +372,6 @@ const struct command run_commands[] = {
       .examples = { "heddle-admin run resume" }, .changes = true, .run = run_resume },
     { .name = "run cancel", .arguments = "[RUN]", .most = 1, .help = "end a run; who was moved stays where he is",
       .about = "Moves that are not decided yet are undone.",
-      .examples = { "heddle-admin run cancel" }, .changes = true, .run = run_cancel },
+      .examples = { "heddle-admin run cancel" }, .changes = true, .run = run_cancel_it },
     COMMANDS_END,
 };

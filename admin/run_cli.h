@@ -21,7 +21,7 @@
         { .name = "rise",                                                                                    \
           .type = OPTION_PERCENT,                                                                            \
           .value = "PERCENT",                                                                                \
-          .help = "hold back when the latency of a node rises by more; 0: do not look",                      \
+          .help = "hold back so that a node's latency rises by no more; 0: do not hold back",                \
           .fallback = "20" },                                                                                \
         { .name = "window",                                                                                  \
           .type = OPTION_TEXT,                                                                               \

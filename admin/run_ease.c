@@ -1,8 +1,10 @@
-/* How hard a run presses: a bucket of bytes for all moves together, and a brake for each node that feels us.
+/* How hard a run presses: a bucket of bytes for all moves together, and a brake for each node.
  *
- * The first latencies of a node are the measure. Above it by more than what is allowed, the brake is pressed: after each page we wait `back`
- * times as long as the two nodes worked for it, so of its time a node works 1/(1+back) for us. Well below, the brake is released, more slowly
- * than it was pressed: so it finds a level and stays near it. */
+ * After all that we let a node do we wait `back` times as long as it took. What is allowed, say a fifth, is used twice. First it is a share:
+ * all moves together take no more of a node than a fifth of what others get, where one that works without a pause takes a processor.
+ * (Latency alone tells too late: a node that is slow for every sixth request has the same median as before, and a 99th percentile that
+ * it had not.) Then it is a measure: above its first latency by more than that the brake is pressed; well below, it is released, more
+ * slowly than it was pressed. So it finds a level and stays near it. */
 #include <math.h>
 
 #include "admin/run.h"
@@ -22,6 +24,7 @@ struct feel {
     double measures[MEASURES];
     unsigned n;
     double base, back;
+    unsigned cores, active; /* moves that it takes part in */
 };
 
 struct ease {
@@ -71,16 +74,75 @@ static int64_t pay(struct ease *x, uint64_t bytes)
     return x->free_at_us - now;
 }
 
+static struct feel *find_or_make(struct ease *x, view node)
+{
+    struct feel *f = find(x, node);
+    if (f)
+        return f;
+    x->feels = mem_need(reallocarray(x->feels, x->n + 1, sizeof(*x->feels)));
+    f = &x->feels[x->n++];
+    *f = (struct feel){ .node = mem_need(strndup(node.p, node.n)), .cores = 1 };
+    return f;
+}
+
+/* With so many at it, each waiting so long that together they keep to their share. */
+static double held_back(const struct ease *x, const struct feel *f)
+{
+    double rise = (double)x->o.rise / 1e5;
+    if (!f || x->o.rise <= 0)
+        return 0;
+    double share = rise / (1 + rise) * (double)f->cores;
+    double least = fmin((double)f->active / share - 1, BACK_MOST);
+    return fmax(f->back, least);
+}
+
+static int64_t bounded(double us)
+{
+    return us > (double)WAIT_MOST_US ? WAIT_MOST_US : (int64_t)(us + 0.5);
+}
+
 int64_t ease_wait_us(struct ease *x, view from, view to, uint64_t bytes, int64_t source_us, int64_t target_us)
 {
     pthread_mutex_lock(&x->lock);
-    const struct feel *a = find(x, from), *b = find(x, to);
-    double brake = (a ? a->back * (double)source_us : 0) + (b ? b->back * (double)target_us : 0);
+    double a = held_back(x, find(x, from)), b = held_back(x, find(x, to));
     int64_t rate = pay(x, bytes);
     pthread_mutex_unlock(&x->lock);
-    if (brake > (double)WAIT_MOST_US)
-        brake = (double)WAIT_MOST_US;
-    return (int64_t)brake > rate ? (int64_t)brake : rate;
+    int64_t brake = bounded(a * (double)source_us + b * (double)target_us);
+    return brake > rate ? brake : rate;
+}
+
+int64_t ease_rest_us(struct ease *x, view from, view to, int64_t us)
+{
+    pthread_mutex_lock(&x->lock);
+    double back = fmax(held_back(x, find(x, from)), held_back(x, find(x, to)));
+    pthread_mutex_unlock(&x->lock);
+    return bounded(back * (double)us);
+}
+
+void ease_takes_part(struct ease *x, view from, view to, bool begins)
+{
+    view ends[] = { from, to };
+    pthread_mutex_lock(&x->lock);
+    for (size_t i = 0; i < 2; i++) {
+        struct feel *f = find_or_make(x, ends[i]);
+        if (begins)
+            f->active++;
+        else
+            f->active--;
+    }
+    pthread_mutex_unlock(&x->lock);
+}
+
+void ease_know(struct ease *x, view node, int64_t cores, double latency_ms)
+{
+    pthread_mutex_lock(&x->lock);
+    struct feel *f = find_or_make(x, node);
+    f->cores = cores < 1 ? 1 : cores > 4096 ? 4096 : (unsigned)cores;
+    if (latency_ms > 0 && f->n == 0) {
+        f->base = latency_ms;
+        f->n = MEASURES;
+    }
+    pthread_mutex_unlock(&x->lock);
 }
 
 /* The least of the first ones: we may have been at work already. */
@@ -108,12 +170,7 @@ void ease_hear(struct ease *x, view node, double latency_ms)
     if (x->o.rise <= 0 || latency_ms <= 0)
         return;
     pthread_mutex_lock(&x->lock);
-    struct feel *f = find(x, node);
-    if (!f) {
-        x->feels = mem_need(reallocarray(x->feels, x->n + 1, sizeof(*x->feels)));
-        f = &x->feels[x->n++];
-        *f = (struct feel){ .node = mem_need(strndup(node.p, node.n)) };
-    }
+    struct feel *f = find_or_make(x, node);
     if (f->n < MEASURES)
         measure(f, latency_ms);
     else
@@ -124,8 +181,7 @@ void ease_hear(struct ease *x, view node, double latency_ms)
 double ease_back(struct ease *x, view node)
 {
     pthread_mutex_lock(&x->lock);
-    const struct feel *f = find(x, node);
-    double back = f ? f->back : 0;
+    double back = held_back(x, find(x, node));
     pthread_mutex_unlock(&x->lock);
     return back;
 }

@@ -256,6 +256,45 @@ static void the_brake_follows_the_latency_of_each_node(void **state)
     ease_free(x);
 }
 
+static void all_moves_together_keep_to_a_share_of_each_node(void **state)
+{
+    (void)state;
+    struct clock_fake f;
+    struct ease *x = ease_with(&f, 0, 20000);
+    ease_know(x, VIEW("a"), 2, 0);
+    ease_takes_part(x, VIEW("a"), VIEW("b"), true);
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("z"), 1, 1000, 9000),
+                     2000); /* a third of one of two processors */
+    assert_int_equal(ease_wait_us(x, VIEW("z"), VIEW("b"), 1, 9000, 1000), 5000); /* a sixth of one */
+    assert_int_equal(ease_rest_us(x, VIEW("a"), VIEW("b"), 1000),
+                     5000); /* the one that needs more rest counts */
+    ease_takes_part(x, VIEW("a"), VIEW("c"), true);
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("z"), 1, 1000, 0), 5000);
+    ease_takes_part(x, VIEW("a"), VIEW("c"), false);
+    ease_takes_part(x, VIEW("a"), VIEW("b"), false);
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 1, 1000, 1000), 0);
+    ease_free(x);
+    x = ease_with(&f, 0, 100000); /* who allows twice the latency on two processors gets one of them */
+    ease_know(x, VIEW("a"), 2, 0);
+    ease_takes_part(x, VIEW("a"), VIEW("b"), true);
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("z"), 1, 1000, 0), 0);
+    ease_free(x);
+}
+
+static void what_a_node_said_while_it_was_let_alone_is_the_measure(void **state)
+{
+    (void)state;
+    struct clock_fake f;
+    struct ease *x = ease_with(&f, 0, 20000);
+    ease_know(x, VIEW("a"), 1, 2.0);
+    ease_know(x, VIEW("idle"), 1, 0);
+    ease_hear(x, VIEW("a"), 3.0);
+    ease_hear(x, VIEW("idle"), 3.0);
+    assert_true(ease_back(x, VIEW("a")) > 0);
+    assert_true(ease_back(x, VIEW("idle")) <= 0);
+    ease_free(x);
+}
+
 static void without_a_rise_nobody_brakes(void **state)
 {
     (void)state;
@@ -263,8 +302,43 @@ static void without_a_rise_nobody_brakes(void **state)
     struct ease *x = ease_with(&f, 0, 0);
     for (int i = 0; i < 9; i++)
         ease_hear(x, VIEW("a"), i * 10.0);
+    ease_takes_part(x, VIEW("a"), VIEW("b"), true);
     assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 1000, 1000, 1000), 0);
+    assert_int_equal(ease_rest_us(x, VIEW("a"), VIEW("b"), 1000), 0);
     ease_free(x);
+}
+
+/* ---- what is asked from outside ---- */
+
+static void a_run_that_nobody_runs_is_taken_or_closed_from_outside(void **state)
+{
+    (void)state;
+    struct journal *j = fresh(1), *taken = NULL;
+    struct run_options o;
+    struct err e = ERR_NONE;
+    bool asked = false;
+    char id[RUN_ID_MAX], heard[RUN_ID_MAX];
+    snprintf(id, sizeof(id), "%s", j->id);
+    assert_int_equal(journal_add_state(j, RUN_RUNNING, "", &e), RC_OK);
+    assert_int_equal(run_ask(&conf, "last", RUN_PAUSE, heard, &e), RC_OK);
+    assert_string_equal(heard, id);
+    assert_int_equal(journal_asked(j), RUN_PAUSE);
+    assert_int_equal(run_take(&conf, id, &taken, &o, &e), RC_CONFLICT);
+    assert_int_equal(run_cancel(&conf, id, &asked, NULL, &e), RC_OK);
+    assert_true(asked);
+    assert_int_equal(journal_asked(j), RUN_CANCEL);
+    journal_close(j);
+    assert_int_equal(run_ask(&conf, id, RUN_GO, NULL, &e), RC_CONFLICT);
+    assert_int_equal(run_take(&conf, id, &taken, &o, &e), RC_OK);
+    assert_int_equal(o.parallel, 3);
+    assert_int_equal(journal_asked(taken), RUN_NOTHING); /* words from before are not heard */
+    journal_close(taken);
+    assert_int_equal(run_cancel(&conf, id, &asked, heard, &e), RC_OK);
+    assert_false(asked);
+    assert_string_equal(heard, id);
+    assert_int_equal(run_cancel(&conf, id, &asked, NULL, &e), RC_CONFLICT);
+    assert_int_equal(run_take(&conf, id, &taken, &o, &e), RC_CONFLICT);
+    assert_int_equal(run_ask(&conf, "nothing-like-it", RUN_GO, NULL, &e), RC_NOT_FOUND);
 }
 
 /* ---- the time left ---- */
@@ -298,7 +372,10 @@ int main(void)
         cmocka_unit_test(what_is_no_window_is_refused),
         cmocka_unit_test(a_rate_holds_for_all_moves_together),
         cmocka_unit_test(the_brake_follows_the_latency_of_each_node),
+        cmocka_unit_test(all_moves_together_keep_to_a_share_of_each_node),
+        cmocka_unit_test(what_a_node_said_while_it_was_let_alone_is_the_measure),
         cmocka_unit_test(without_a_rise_nobody_brakes),
+        TEST(a_run_that_nobody_runs_is_taken_or_closed_from_outside),
         cmocka_unit_test(the_time_left_follows_users_and_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

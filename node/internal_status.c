@@ -1,5 +1,6 @@
 /* How this node is: what an operator, and whoever plans a move, want to know of it. */
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "common/base/log.h"
 #include "common/web/settings.h"
@@ -56,7 +57,10 @@ static rc status_get(struct request *rq, struct err *e)
     struct maintenance_words words;
     uint64_t free_bytes;
 
-    TRY(load_count(n->load, w->sync.store, e));
+    bool brief = request_arg(rq, "brief") != NULL; /* for who asks often: nothing is counted */
+
+    if (!brief)
+        TRY(load_count(n->load, w->sync.store, e));
     buf_add(b, VIEW("{\"node\":"));
     json_put_string(b, n->own_name);
     buf_add(b, VIEW(",\"url\":"));
@@ -68,8 +72,10 @@ static rc status_get(struct request *rq, struct err *e)
         buf_addf(b, ",\"disk_free\":%" PRIu64, free_bytes);
     buf_addf(b, ",\"quota_bytes\":%" PRId64, n->sync.limits->quota_bytes);
     buf_addf(b, ",\"maintenance\":%s", maintenance_now(n->maintenance, rq->arena, &words) ? "true" : "false");
+    buf_addf(b, ",\"cores\":%ld", sysconf(_SC_NPROCESSORS_ONLN));
     put_load(n, b);
-    put_durability(w, b);
+    if (!brief)
+        put_durability(w, b);
     put_confirmed(n, b);
     buf_addc(b, '}');
     return RC_OK;
