@@ -86,10 +86,12 @@ static rc owner_check(struct request *rq, const json_t *pair, struct buf *out, s
     /* A copy that lags would give back to an old owner what left him. */
     rc r =
         account_truth(w->session, ACCOUNT_BY_UID, arena_text(rq->arena, "%" PRId64, uid), rq->arena, &acc, e);
-    if (r == RC_NOT_FOUND || (r == RC_OK && !acc.node.p))
+    if (r == RC_NOT_FOUND)
         return RC_OK;
     TRY(r);
-    if (view_eq(acc.node, internal_caller(rq)->name) && acc.epoch <= epoch)
+    /* who was made homeless, because the node that asks was given up, has a higher epoch */
+    bool elsewhere = acc.node.p && !view_eq(acc.node, internal_caller(rq)->name);
+    if (!elsewhere && acc.epoch <= epoch)
         return RC_OK;
     buf_addf(out, "%s[%" PRId64 ",%" PRId64 "]", out->p[out->n - 1] == '[' ? "" : ",", uid, acc.epoch);
     return RC_OK;

@@ -127,9 +127,10 @@ static void owners_names_those_who_left(void **state)
     add_account(&c, "newer", 43, NODE1, 4);
     add_account(&c, "moved", 44, NODE2, 3);
     add_account(&c, "nowhere", 45, NULL, 1);
+    add_account(&c, "homeless", 46, NULL, 3);
     assert_string_equal(
-        tell(&c, NODE1, "POST", "owners", "{\"heads\":[[42,3],[43,3],[44,3],[45,1],[99,1]]}", 200),
-        "{\"left\":[[43,4],[44,3]]}");
+        tell(&c, NODE1, "POST", "owners", "{\"heads\":[[42,3],[43,3],[44,3],[45,1],[46,2],[99,1]]}", 200),
+        "{\"left\":[[43,4],[44,3],[46,3]]}");
     assert_string_equal(tell(&c, NODE1, "POST", "owners", "{\"heads\":[]}", 200), "{\"left\":[]}");
     tell(&c, NODE1, "POST", "owners", "{\"heads\":[[42]]}", 400);
     tell(&c, NODE1, "POST", "owners", "{\"heads\":[[0,1]]}", 400);

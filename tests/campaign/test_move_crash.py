@@ -1,6 +1,7 @@
 """Whoever takes part in a move is killed with -9 right before or right after any of its steps: source node, target node, the mover
-itself, the directory, its LDAP provider. Then `settle` alone brings it to an end: one owner, no acknowledged write missing, nothing left
-behind. By default a few cells drawn by the seed; all of them, three times each, with HEDDLE_FULL=1."""
+itself, the directory, its LDAP provider; and the same while somebody undoes a move. Then `settle` alone brings it to an end: one owner, no
+acknowledged write missing, nothing left behind. By default a few cells drawn by the seed; all of them, three times each, with HEDDLE_FULL=1;
+HEDDLE_CELLS=PART/PARTS takes one part of those."""
 import itertools
 import json
 import os
@@ -18,6 +19,8 @@ pytestmark = pytest.mark.skipif(not has_hooks(), reason="a build without test ho
 
 STEPS = ["intend", "import_begin", "pass", "freeze", "rest", "seal", "flip", "news", "activate", "retire", "clear"]
 POINTS = [f"{when}-{step}" for step in STEPS for when in ("before", "after")]
+UNDOING = [f"{when}-{step}" for step in ("abort", "drop", "thaw", "clear") for when in ("before", "after")]
+UNDONE_FROM = ["after-intend", "after-import_begin", "after-pass", "after-freeze", "after-rest", "after-seal", "before-flip"]
 VICTIMS = ["source", "target", "admin", "directory", "ldap"]
 ROUNDS = 3 if FULL else 1
 CELLS = 24  # of a slice
@@ -109,9 +112,38 @@ def one_cell(cluster, rnd, point, victim):
     return f"{point} {victim}: exit {code}, lives on the {'target' if owner is target else 'source'}"
 
 
-def cells(rnd):
-    everything = list(itertools.product(POINTS, VICTIMS)) * ROUNDS
-    return everything if FULL else rnd.sample(everything, CELLS)
+def one_undoing(cluster, rnd, point, victim):
+    """The mover died, and the settler who undoes what he left meets the same fate, or one of the others does under his hands."""
+    sub = os.urandom(16).hex()
+    user = cluster.user15(sub)
+    user.save_all("bookmarks", [{"id": f"b{i}", "payload": "x" * 500} for i in range(30)])
+    source = user.server
+    target = next(n for n in cluster.nodes if n is not source)
+    left_at = rnd.choice(UNDONE_FROM)
+    with Devices(cluster, sub, 2, seed=rnd.random(), connection_errors=True) as devices:
+        devices.await_work(1)
+        mover = Admin(cluster).start("user", "move", str(user.uid), "--to", target.node_name, "--lease", "20", stop_at=left_at)
+        assert await_stopped(mover), (left_at, mover.communicate())
+        mover.kill()
+        Admin.end(mover)
+        child = Admin(cluster, ahead_s=45).start("settle", stop_at=point)
+        assert await_stopped(child), (point, victim, left_at, child.communicate())
+        if victim == "admin":
+            child.kill()
+        else:
+            kill_and_restart(rnd, child, process(cluster, victim, source, target))
+        code, out, err = Admin.end(child)
+        settle_it(cluster, user.uid)
+        assert check_ends(cluster, user.uid, (point, victim, left_at, code, out, err)) is source, "nobody has flipped"
+        devices.await_work(2)
+    assert len(cluster.user15(sub).ids("bookmarks")) == 30
+    return f"{point} {victim}, undone from {left_at}: exit {code}"
+
+
+def cells(rnd, points=POINTS, few=CELLS):
+    everything = list(itertools.product(points, VICTIMS)) * ROUNDS
+    part, parts = map(int, os.environ.get("HEDDLE_CELLS", "0/1").split("/"))
+    return everything[part::parts] if FULL else rnd.sample(everything, few)
 
 
 @pytest.mark.parametrize("shard", range(SHARDS if FULL else 2))
@@ -122,6 +154,16 @@ def test_whoever_is_killed_at_whatever_point(cluster, rnd, shard):
     rnd.shuffle(chosen)
     for point, victim in chosen:
         print(one_cell(cluster, rnd, point, victim), flush=True)
+
+
+@pytest.mark.parametrize("shard", range(SHARDS if FULL else 1))
+def test_whoever_is_killed_while_a_move_is_undone(cluster, rnd, shard):
+    import random
+    seed = os.environ.get("HEDDLE_SEED", "any")
+    chosen = cells(random.Random(f"{seed}/undoing"), UNDOING, 5)[shard::SHARDS if FULL else 1]
+    rnd.shuffle(chosen)
+    for point, victim in chosen:
+        print(one_undoing(cluster, rnd, point, victim), flush=True)
 
 
 def test_two_admins_move_the_same_user(cluster, rnd):

@@ -182,8 +182,9 @@ def test_clocks_too_far_apart_are_refused(cluster, admin):
 # -- uploads in parts --
 
 
-def test_an_upload_under_way_is_waited_for_and_one_left_alone_is_dropped(cluster, admin):
-    source, target = cluster.nodes[0], cluster.nodes[2]
+@pytest.mark.parametrize("pair", [(0, 2), (2, 1)], ids=["sqlite-mysql", "mysql-sqlite"], indirect=True)
+def test_an_upload_under_way_is_waited_for_and_one_left_alone_is_dropped(cluster, admin, pair):
+    source, target = pair
     sub, user = new_user(cluster, source)
     batch = user.upload("bookmarks", [{"id": "p1", "payload": "1"}], "batch=true", expect=202)["batch"]
     child = admin.start("user", "move", str(user.uid), "--to", target.node_name, "--json")
@@ -246,6 +247,20 @@ def test_a_node_marked_down_is_no_target(cluster, admin):
     finally:
         admin.run("node", "set", target.node_name, "state=open")
         wait_until(lambda: target.get("/__heartbeat__").status == 200, "open again", 20)
+
+
+def test_a_directory_that_hangs_does_not_keep_the_user_waiting(cluster, admin):
+    """The mover tells it the news like all others, and goes on."""
+    source, target = cluster.nodes[0], cluster.nodes[2]
+    sub, user = new_user(cluster, source)
+    cluster.directories[1].pause()
+    try:
+        result = admin.move(user.uid, target)
+    finally:
+        cluster.directories[1].resume()
+        cluster.await_heard()
+    assert result["result"] == "moved" and result["frozen_ms"] < 10_000, result
+    assert cluster.user15(sub).server is target
 
 
 def test_names_that_nobody_has(cluster, admin):

@@ -11,68 +11,9 @@ from lib.cluster import Cluster
 from lib.heddle import has_hooks
 from lib.moves import Admin
 from lib.storage15 import records
+from lib.wires import Wire
 
 pytestmark = pytest.mark.skipif(not has_hooks(), reason="a build without test hooks")
-
-
-class Wire:
-    """A relay in front of a node's internal listener, one call at a time. `tamper(head, body)` may change an answer or a question of a
-    path that matches: it gives other bytes, or None to leave them."""
-
-    def __init__(self, folder, node):
-        self.path, self.node = folder / f"wire-{node.port}", node
-        self.on_answer = self.on_question = lambda target, body: None
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(self.path))
-        self.listener.listen(50)
-        self.open = True
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def close(self):
-        self.open = False
-        self.listener.close()
-
-    def accept(self):
-        while self.open:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
-
-    @staticmethod
-    def message(stream):
-        """(head, body) of one HTTP message with a Content-Length; None at the end."""
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            line = stream.readline()
-            if not line:
-                return None
-            head += line
-        length = re.search(rb"(?im)^content-length: *(\d+)", head)
-        return head, stream.read(int(length[1])) if length else b""
-
-    @staticmethod
-    def whole(head, body):
-        return re.sub(rb"(?im)^content-length: *\d+", b"Content-Length: %d" % len(body), head) + body
-
-    def serve(self, client):
-        with client, socket.socket(socket.AF_UNIX) as server:
-            server.connect(str(self.node.socket))
-            questions, answers = client.makefile("rb"), server.makefile("rb")
-            try:
-                while (question := self.message(questions)) is not None:
-                    head, body = question
-                    target = head.split(b" ", 2)[1].decode()
-                    other = self.on_question(target, body)
-                    server.sendall(head + body if other is None else self.whole(head, other))
-                    answer = self.message(answers)
-                    if answer is None:
-                        return
-                    other = self.on_answer(target, answer[1])
-                    client.sendall(b"".join(answer) if other is None else self.whole(answer[0], other))
-            except OSError:
-                pass
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +34,6 @@ def wires(cluster, tmp_path):
     yield made
     for w in made.values():
         w.close()
-        w.path.unlink()
 
 
 def once(change, match):
@@ -147,7 +87,7 @@ def new_user(cluster):
 
 def move_through(cluster, wires, uid, target):
     """(exit status, what was said)"""
-    words = [w for n, wire in wires.items() for w in ("--set", f"admin.nodes={n}={wire.path}")]
+    words = [w for wire in wires.values() for w in wire.setting()]
     child = Admin(cluster).start(*words, "user", "move", str(uid), "--to", target.node_name, "--json")
     code, out, err = Admin.end(child)
     return code, out + err

@@ -1,4 +1,5 @@
 """The one box settles by itself, and lets the operator in with the key that it made."""
+import json
 import sqlite3
 
 import pytest
@@ -48,3 +49,17 @@ def test_callers_of_the_settings_alone_are_let_in(own_stack):
     """Who names callers has decided; the key in the data folder is not one of them."""
     box = own_stack({"internal.keys": "admin admin " + "k" * 32})
     assert admin(box, "doctor")[0] != 0
+
+
+def test_a_one_box_that_gets_another_address_keeps_everybody_and_his_data(own_stack):
+    box = own_stack({})
+    user = box.user11()
+    user.save("bookmarks", "abc", "hello")
+    before = admin(box, "user", "show", user.name, "--json")[1]
+    box.heddle.restart(public__url=f"http://localhost:{box.heddle.port}")
+    assert user.node().text.startswith("http://localhost:")  # what a client asks for when it meets a 401
+    assert user.item("bookmarks", "abc")["payload"] == "hello"
+    user.save("bookmarks", "def", "again")
+    assert rows(box, json.loads(before)["uid"]) == 2
+    after = json.loads(admin(box, "user", "show", user.name, "--json")[1])
+    assert (after["uid"], after["epoch"]) == (json.loads(before)["uid"], json.loads(before)["epoch"])
