@@ -158,7 +158,7 @@ const struct command invite_commands[] = {
     { .name = "invite make", .help = "make an invite code, and show it this once", .options = make_options, .changes = true, .run = invite_make,
       .about = "Where registration.mode is \"invite\", whoever has the code can make an account on the page /account/register. It is shown here and nowhere else: "
                "the directory keeps a keyed hash of it.",
-      .examples = { "heddle-admin invite make --note \"for Anna\"", "a course\nheddle-admin invite make --uses 30 --expires 7d --json" } },
+      .examples = { "heddle-admin invite make --note Anna", "a course\nheddle-admin invite make --uses 30 --expires 7d --json" } },
     { .name = "invite list", .help = "invite codes by their first group: what is left of them, who made them", .run = invite_list,
       .about = "Codes that ended are listed for another week, used-up ones until a month after they were made; then \"settle\" deletes them.",
       .examples = { "heddle-admin invite list" } },

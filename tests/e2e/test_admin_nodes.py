@@ -195,12 +195,12 @@ def test_a_deleted_user_is_gone_everywhere_and_there_is_a_receipt(cluster, numbe
     assert acts[1]["data_before"] == receipt["data_digest"] and "data_after" not in acts[1]
 
 
-@pytest.mark.parametrize("words", [("user", "move"), ("run", "move")], ids=["move", "run"])
+@pytest.mark.parametrize("words", [("user", "move"), ("run", "move", "--yes")], ids=["move", "run"])
 def test_the_audit_log_has_digests_of_the_data_that_were_moved(cluster, words):
     user = cluster.user11(cluster.nodes[0])
     at = save(user, cluster.nodes[0], 4)
     had = ask(cluster, "user", "usage", user.name)[0]["data_digest"]
-    cluster.admin(*words, user.name, "--to", cluster.nodes[1].node_name, "--yes")
+    cluster.admin(*words, user.name, "--to", cluster.nodes[1].node_name)
     uid = ask(cluster, "user", "show", user.name)[0]["uid"]
     change = [r for r in ask(cluster, "audit", "--user", uid) if r["what"] == "change"][-1]
     assert change["text"] == "moved" and change["data_before"] == change["data_after"] == had
