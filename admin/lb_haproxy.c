@@ -14,7 +14,14 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-enum { ANSWER_SECONDS = 30, PIECE_BYTES = 12000, POLL_MS = 5, RELOAD_MS = 15000, CUT_OVER_MS = 3000 };
+enum {
+    ANSWER_SECONDS = 30,
+    PIECE_BYTES = 12000,
+    POLL_MS = 5,
+    RELOAD_MS = 15000,
+    CUT_OVER_MS = 3000,
+    CONFIG_MAX = 4 << 20
+};
 
 /* ---- the socket ---- */
 
@@ -236,13 +243,31 @@ static rc digest(const struct admin_conf *c, enum lb_map map, struct lb_digest *
 
 /* ---- reload ---- */
 
-/* Which life of HAProxy answers: the pid of its worker. */
-static rc worker_pid(const struct lb_conf *c, long *out, struct err *e)
+/* What HAProxy has read: the text behind "description: " in "show info"; none is "". */
+static rc running_generation(const struct lb_conf *c, struct buf *out, struct err *e)
 {
     SCOPED(buf_done) struct buf answer = { 0 };
     TRY(ask(c, VIEW("show info\n"), &answer, e));
-    if (!number_behind(buf_text(&answer), "\nPid: ", out))
+    if (!strstr(buf_text(&answer), "\nPid: "))
         return unexpected("\"show info\"", &answer, e);
+    const char *at = strstr(buf_text(&answer), "\ndescription: ");
+    if (at) {
+        at += strlen("\ndescription: ");
+        buf_add(out, (view){ .p = at, .n = strcspn(at, "\n") });
+    }
+    return RC_OK;
+}
+
+static rc written_generation(const char *path, struct buf *out, struct err *e)
+{
+    SCOPED(buf_done) struct buf text = { 0 };
+    TRY(lb_read_file(path, CONFIG_MAX, &text, e));
+    const char *at = strstr(buf_text(&text), "\n    description ");
+    if (!at)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "%.150s has no \"description {{generation}}\" in its template", path);
+    at += strlen("\n    description ");
+    buf_add(out, (view){ .p = at, .n = strcspn(at, "\n") });
     return RC_OK;
 }
 
@@ -253,24 +278,27 @@ static void pause_ms(long ms)
 }
 
 /* SIGUSR2 to the master: it starts a new worker with the new files, which takes over the sockets; one that it refuses leaves the old
- * worker at work. */
+ * worker at work. For a moment both answer, so the process id would not tell. */
 static rc reload(const struct admin_conf *c, struct err *e)
 {
     SCOPED(buf_done) struct buf config = { 0 };
     SCOPED(buf_done) struct buf log = { 0 };
-    long before = 0, now = 0;
+    SCOPED(buf_done) struct buf wanted = { 0 };
+    SCOPED(buf_done) struct buf before = { 0 };
     pid_t master;
-    TRY(lb_pid(&c->lb, "haproxy", &master, e));
-    TRY(worker_pid(&c->lb, &before, e));
     buf_addf(&config, "%s/haproxy.cfg", c->lb.folder);
     buf_addf(&log, "%s/check.log", c->lb.folder);
+    TRY(lb_pid(&c->lb, "haproxy", &master, e));
+    TRY(running_generation(&c->lb, &before, e));
+    TRY(written_generation(buf_text(&config), &wanted, e));
     const char *const check[] = { "haproxy", "-c", "-q", "-f", buf_text(&config), NULL };
     TRY(lb_run(check, buf_text(&log), e));
     if (kill(master, SIGUSR2) != 0)
         return fail(e, RC_AWAY, RESP_GENERIC, "HAProxy's process %ld: %s", (long)master, strerror(errno));
     for (long waited = 0; waited < RELOAD_MS; waited += POLL_MS) {
+        SCOPED(buf_done) struct buf now = { 0 };
         struct err away = ERR_NONE;
-        if (worker_pid(&c->lb, &now, &away) == RC_OK && now != before)
+        if (running_generation(&c->lb, &now, &away) == RC_OK && view_eq(buf_view(&now), buf_view(&wanted)))
             return RC_OK;
         pause_ms(POLL_MS);
     }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "admin/lb.h"
+#include "common/auth/secrets.h"
 #include "common/base/buf.h"
 #include "common/base/encode.h"
 #include "common/base/json.h"
@@ -12,6 +13,9 @@
 #include "common/web/server.h"
 
 enum { TEMPLATE_MAX = 1 << 20, BODY_OTHER = 128 << 10 /* of what goes to a directory, bytes */ };
+
+#define HAPROXY_CFG "haproxy/haproxy.cfg.tmpl"
+#define HOLD_LUA    "haproxy/hold.lua.tmpl"
 
 const struct lb_driver *lb_driver_of(const struct lb_conf *c)
 {
@@ -406,16 +410,23 @@ static rc template_of(const struct lb_conf *c, const char *name, struct buf *out
     return RC_OK;
 }
 
+static rc render_text(const struct admin_conf *c, const json_t *values, const char *template, struct buf *out,
+                      struct err *e)
+{
+    SCOPED(buf_done) struct buf text = { 0 };
+    struct err why = ERR_NONE;
+    TRY(template_of(&c->lb, template, &text, e));
+    if (lb_template(buf_view(&text), values, out, &why) != RC_OK)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "%s, %.180s", template, why.text);
+    return RC_OK;
+}
+
 static rc render_one(const struct admin_conf *c, const json_t *values, const char *template, const char *file,
                      struct lb_batch *batch, struct err *e)
 {
-    SCOPED(buf_done) struct buf text = { 0 };
     SCOPED(buf_done) struct buf out = { 0 };
     SCOPED(buf_done) struct buf path = { 0 };
-    struct err why = ERR_NONE;
-    TRY(template_of(&c->lb, template, &text, e));
-    if (lb_template(buf_view(&text), values, &out, &why) != RC_OK)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "%s, %.180s", template, why.text);
+    TRY(render_text(c, values, template, &out, e));
     buf_addf(&path, "%s/%s", c->lb.folder, file);
     return lb_batch_put(batch, buf_text(&path), buf_view(&out), e);
 }
@@ -549,14 +560,30 @@ static rc make_folder(const char *path, struct err *e)
     return RC_OK;
 }
 
+/* The same files always have the same generation: a hash of them, but for the generation itself. */
+static rc put_generation(const struct admin_conf *c, json_t *values, struct err *e)
+{
+    SCOPED(buf_done) struct buf all = { 0 };
+    SCOPED(buf_done) struct buf hex = { 0 };
+    uint8_t hash[SHA256_BYTES];
+    put(values, "generation", text_of(VIEW("none")));
+    TRY(render_text(c, values, HAPROXY_CFG, &all, e));
+    TRY(render_text(c, values, HOLD_LUA, &all, e));
+    sha256(buf_view(&all), hash);
+    hex_put(&hex, (view){ .p = (const char *)hash, .n = 16 });
+    put(values, "generation", text_of(buf_view(&hex)));
+    return RC_OK;
+}
+
 static rc put_configuration(const struct admin_conf *c, const struct lb_model *m, struct lb_batch *batch,
                             struct err *e)
 {
     SCOPED(json_decref) json_t *values = values_of(c, m);
     if (lb_driver_of(&c->lb) == &lb_nginx)
         return render_one(c, values, "nginx/nginx.conf.tmpl", "nginx.conf", batch, e);
-    TRY(render_one(c, values, "haproxy/haproxy.cfg.tmpl", "haproxy.cfg", batch, e));
-    return render_one(c, values, "haproxy/hold.lua.tmpl", "hold.lua", batch, e);
+    TRY(put_generation(c, values, e));
+    TRY(render_one(c, values, HAPROXY_CFG, "haproxy.cfg", batch, e));
+    return render_one(c, values, HOLD_LUA, "hold.lua", batch, e);
 }
 
 /* The configuration comes last: whoever starts in between finds every map that it names. */

@@ -63,7 +63,7 @@ def parts(full, seed):
     yield Part('campaign', pytest('tests/campaign', '-n', '2', '--ignore=tests/campaign/test_memory.py', '--ignore=tests/campaign/test_move_freeze.py',
                                   '--ignore=tests/campaign/test_rebalance.py', '--ignore=tests/campaign/test_cluster_lying_ldap.py'), slots=2,
                builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=10800)
-    yield Part('lb', pytest('tests/lb', '-n', '2'), slots=2, builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=7200)
+    yield Part('lb', pytest('tests/lb', '-n', '2', '--dist', 'loadgroup'), slots=2, builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=7200)
     # It mostly waits for servers that do not answer: beside whatever else runs.
     yield Part('lying-ldap', pytest('tests/campaign/test_cluster_lying_ldap.py', '-n', '2'), slots=0, builds=('asan',), timeout=7200,
                env={'HEDDLE_BUILD': 'build/asan', 'HEDDLE_PATIENCE_S': '60', 'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1', **whole})

@@ -1,4 +1,5 @@
 """`./bootstrap cluster`: tests/cluster/run.py, as an operator sees it."""
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from lib.heddle import build_folder
+from lib.ops import run
 from lib.palemoon11 import PaleMoon
 from lib.processes import ROOT, Process, free_port, make_temp_folder, wait_until
 from lib.storage11 import Storage11
@@ -87,6 +89,32 @@ def storage_of(user):
 
 
 
+def kill_a_node(launcher, settings, users):
+    """Its users are told to come later within two seconds, nobody else hears of it, and it comes back."""
+    def home(user):
+        code, out, err = run("--config", str(settings), "lb", "explain", f"{launcher.front}/1.1/{user.name}/info/collections", "--json", program="heddle-admin")
+        assert code == 0, out + err
+        return json.loads(out)["reach"]
+
+    homes = {user: home(user) for user in users}
+    while len(set(homes.values())) < 2:
+        user = account(launcher.front)
+        user.register()
+        storage_of(user).save("bookmarks", "abc", "x")
+        homes[user] = home(user)
+    reach = homes[users[0]]
+    pid = int(next(n for n in launcher.log_text().splitlines() if n.startswith("node ") and reach in n).split()[2])
+    os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:  # it is started anew after five seconds
+        for user, at_node in homes.items():
+            r = storage_of(user).get("/info/collections", expect=None)
+            assert r.status == (503 if at_node == reach else 200) and r.seconds < 2, repr(r)
+            assert at_node != reach or int(r.header("Retry-After")) >= 1, repr(r)
+    for user in homes:
+        wait_until(lambda u=storage_of(user): u.get("/info/collections", expect=None).status == 200, "the node is back", 60, every_s=0.2)
+
+
 def test_it_serves_stops_all_that_it_started_and_goes_on_with_the_data(place):
     folder, port = place
     (folder / "c").mkdir()
@@ -105,6 +133,7 @@ def test_it_serves_stops_all_that_it_started_and_goes_on_with_the_data(place):
         device.create_account()
         device.records["bookmarks"].put(title="x")
         device.sync()
+        kill_a_node(launcher, folder / "c" / "admin.ini", users)
         second = subprocess.run(launcher.argv(), env={**os.environ, **launcher.env()}, capture_output=True, text=True, timeout=60)
         assert second.returncode == 1 and "runs in" in second.stderr, second
         assert launcher.interrupt() == 0, launcher.log_tail()

@@ -5,6 +5,7 @@ import random
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,13 @@ from front import KINDS, Front  # noqa: E402
 from lib.processes import make_temp_folder  # noqa: E402
 
 FULL = bool(os.environ.get("HEDDLE_FULL"))
+
+
+def pytest_collection_modifyitems(items):
+    """With several workers each balancer has one of them for itself, so that what is shared is made once."""
+    for item in items:
+        kinds = [k for k in KINDS if k in getattr(item, "callspec", SimpleNamespace(id="")).id.split("-")]
+        item.add_marker(pytest.mark.xdist_group((kinds or ["none"])[0]))
 
 
 @pytest.fixture
@@ -48,7 +56,42 @@ def kind(request):
 @pytest.fixture(scope="session")
 def front(kind, folder, request):
     """Two nodes behind a balancer, with a tap before each; shared: use fresh users, change nothing."""
-    made = Front(kind, folder / f"shared-{kind}", ["sqlite+memory", "sqlite+memory"], taps=True, lb_free="")
+    made = Front(kind, folder / f"shared-{kind}", ["sqlite+memory", "sqlite+memory"], taps=True, limit_user=0, limit_address=0)
+    made.start()
+    made.check_files()
+    made.await_well()
+    yield made
+    _end(made, request.session.testsfailed)
+
+
+@pytest.fixture(scope="session")
+def followed(kind, folder, request):
+    made = Front(kind, folder / f"lively-{kind}", ["sqlite+memory"] * 2, follow=True, limit_user=0, hold="3s")
+    made.start()
+    made.check_files()
+    made.await_well()
+    yield made
+    _end(made, request.session.testsfailed)
+
+
+@pytest.fixture
+def lively(followed):
+    """Two nodes behind a balancer that follows the directory. Shared by tests that move users, give nodes another state and kill them: what
+    they leave behind is mended here."""
+    yield followed
+    for node in followed.nodes:
+        if not node.running:
+            node.start()
+        if next(n for n in followed.ask("nodes") if n["name"] == node.node_name)["state"] != "open":
+            followed.admin("node", "set", node.node_name, "state=open")
+            followed.lb("push")
+    followed.await_well()
+
+
+@pytest.fixture(scope="session")
+def direct(kind, folder, request):
+    """Each node has a name of its own; the balancer stands in front of all of them. Shared."""
+    made = Front(kind, folder / f"direct-{kind}", ["sqlite+memory"] * 2, direct=True, limit_user=0)
     made.start()
     made.check_files()
     made.await_well()

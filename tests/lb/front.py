@@ -1,7 +1,7 @@
 """A cluster behind one public name: nodes and directories of lib/cluster.py, a balancer rendered by heddle-admin in front, and clients that
 know nothing but the door."""
-import json
 import os
+import signal
 import subprocess
 import time
 import zlib
@@ -36,10 +36,13 @@ class FrontedDirectory(Behind, Directory):
 
 
 class FrontedNode(Behind, Node):
-    """Its own URL is its port's; its address is the door."""
+    """Its own URL is its port's; its address is the door, or in direct mode its own URL."""
+
+    direct = False
 
     def write_settings(self, **changes):
         self.settings |= {"node.url": self.url}
+        self.public_url = self.url if self.direct else self.public_url
         super().write_settings(**changes)
 
 
@@ -99,7 +102,7 @@ class Front(Cluster):
     def _node(self, name, engine):
         plain = super()._node(name, engine)
         made = FrontedNode(plain.folder, plain.settings | self.node_options)
-        made.master, made.public_url = self.secret, self.door.url
+        made.master, made.public_url, made.direct = self.secret, self.door.url, self.direct
         return made
 
     def add_nodes(self):
@@ -130,6 +133,26 @@ class Front(Cluster):
     def rows(self):
         """All lines of users with a row of their own, in the files."""
         return sorted(line for path in (self.folder / "lb" / "maps").glob("users*.map") for line in path.read_text().splitlines())
+
+    def set_rows(self, rows):
+        """Rows as nobody would make them: stale, or of a node that is not there. `lb push` mends it."""
+        for key, value in rows.items():
+            path = self.row_file(key)
+            if self.kind == "haproxy":
+                self.balancer.runtime(f"del map {path} {key}")
+                self.balancer.runtime(f"add map {path} {key} {value}")
+            else:
+                kept = [line for line in path.read_text().splitlines() if not line.startswith(f"{key} ")]
+                path.write_text("\n".join([*kept, f"{key} '{value}';", ""]))
+        if self.kind == "nginx":
+            before = self.balancer.workers()
+            self.balancer.child.send_signal(signal.SIGHUP)
+            wait_until(lambda: self.balancer.workers() and not set(self.balancer.workers()) & set(before), "nginx has read its files", 20)
+
+    def line_of(self, reply):
+        """The balancer's log line of an answer."""
+        name = reply.header("X-Request-Id")
+        return wait_until(lambda: next((x for x in self.balancer.lines() if x["id"] == name), None), "the balancer's line", 10)
 
     def mover(self, *words):
         """A verb that moves users, with the balancer's settings: it holds who is in cut-over."""

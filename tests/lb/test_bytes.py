@@ -47,10 +47,8 @@ def awkward(rnd, base):
 
 
 @pytest.mark.parametrize("mount", ["", "/sync"])
-def test_awkward_uris_reach_the_node_as_they_were_sent(own_front, rnd, mount):
-    front = own_front(2, base=mount, taps=True)
-    if mount:
-        front.lb("explain", f"{mount}/1.5/1/info/collections")
+def test_awkward_uris_reach_the_node_as_they_were_sent(request, kind, rnd, mount):
+    front = request.getfixturevalue("own_front")(2, base=mount, taps=True) if mount else request.getfixturevalue("front")
     users = [front.user15() for _ in range(3)]
     front.taps[0].forget(), front.taps[1].forget()
     sent, good = [], 0
@@ -110,7 +108,7 @@ def test_no_forged_header_reaches_a_node(front, rnd):
         lines.insert(rnd.randrange(len(lines) + 1), f"Authorization: {sign}")
         raw(front, f"GET {target} HTTP/1.1\r\nHost: x\r\nUser-Agent: f\r\n{chr(13) + chr(10)}".encode()[:-2] + "\r\n".join(lines).encode() + b"\r\nConnection: close\r\n\r\n")
     seen = front.requests()
-    assert len(seen) > rounds / 2
+    assert len(seen) > rounds * 0.9
     assert b"forged-" not in b"".join(t.raw() for t in front.taps)
     for r in seen:
         names = [n.lower() for n, _ in r.headers]

@@ -1,10 +1,9 @@
 """The rules, one by one, on both balancers."""
 import json
-import re
 import socket
-import time
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import pytest
 from lib.processes import wait_until
 
 
@@ -55,7 +54,7 @@ def test_the_balancer_and_explain_agree_on_every_class(front):
                       ("/user/1.0/anna", "user"), ("/weave-password-reset", "screen"), ("/account/sign-in", "screen"), ("/__heartbeat__", "ops"), ("/", "other"),
                       ("/internal/v1/nodes", "refused"), ("/%69nternal/v1/nodes", "refused"), ("/metrics", "refused"), ("/admin", "refused"), ("/admin/users", "refused"), ("/administrator", "other")]:
         r = ask(front, path)
-        line = wait_until(lambda: next((x for x in front.balancer.lines() if x["id"] == r.header("X-Request-Id")), None), "the log line", 5)
+        line = front.line_of(r)
         explained = json.loads(front.lb("explain", path, "--json"))
         assert line["class"] == cls and (explained["class"] == cls), (path, line, explained)
         if cls == "refused":
@@ -105,76 +104,6 @@ def test_strict_parsing(front):
             status = s.recv(65536)[:12]
         assert status in (b"HTTP/1.1 400", b"HTTP/1.1 405"), (bad, status)
     assert len(front.requests()) == before
-
-
-def raw(front, data, timeout_s=20):
-    """All that is answered until the other side closes."""
-    with socket.create_connection(("127.0.0.1", front.door.port), timeout=timeout_s) as s:
-        s.sendall(data)
-        out = b""
-        while piece := s.recv(65536):
-            out += piece
-    return out
-
-
-STATES = [("down", 503), ("open", 200), ("closed", 200), ("draining", 200)]
-
-
-def test_a_node_that_is_decided_down_answers_in_both_dialects(own_front):
-    front = own_front(follow=True)
-    new, old = front.user15(), front.user11()
-    for state, status in STATES:
-        for node in front.nodes:
-            front.admin("node", "set", node.node_name, f"state={state}")
-        for u in (new, old):
-            r = wait_until(lambda: (lambda r: r if r.status == status and (status == 200 or "marked" in r.text or u is new) else None)(
-                u.get("/info/collections", expect=None)), f"{state}: {status}", 20, every_s=0.1)
-            if status == 503:
-                assert re.fullmatch(r"\d+", r.header("Retry-After")) and r.header("X-Weave-Timestamp")
-                assert r.body == (b"0" if u is new else b'"server issue: database marked as down"'), repr(r)
-
-
-def test_a_node_that_is_gone_is_401_and_never_somebody_elses_answer(front, kind):
-    """A stale route names a node that the table does not have."""
-    if kind == "nginx":
-        pytest.skip("stale rows are made at run time")
-    u = front.user15()
-    key = f"15:{u.uid}"
-    name = front.row_file(key)
-    front.balancer.runtime(f"add map {name} {key} nobody_1")
-    try:
-        u.get("/info/collections", expect=401)
-        other = next(n for n in front.nodes if n is not front.owner(u.uid))
-        front.balancer.runtime(f"set map {name} {key} {other.node_name.replace(':', '_')}")
-        r = u.get("/info/collections", expect=401)
-        assert r.body == b"0"
-    finally:
-        front.balancer.runtime(f"del map {name} {key}")
-    u.get("/info/collections")
-
-
-def test_killing_a_node_touches_its_users_alone(own_front):
-    front = own_front()
-    users = [front.user15() for _ in range(16)]
-    dead = front.nodes[0]
-    his = [u for u in users if front.owner(u.uid) is dead]
-    theirs = [u for u in users if front.owner(u.uid) is not dead]
-    assert his and theirs
-    old = next(u for u in iter(front.user11, None) if front.owner(u.name) is dead)
-    dead.kill()
-    began = time.monotonic()
-    for u in his:
-        r = u.get("/info/collections", expect=503)
-        assert r.header("Retry-After") and r.body == b"0", repr(r)
-    assert time.monotonic() - began < 2 * len(his)
-    assert all(r.seconds < 2 for r in [u.get("/info/collections", expect=503) for u in his])
-    r = old.get("/info/collections", expect=503)
-    assert r.header("Retry-After") and r.body == b'"server issue: database is not healthy"', repr(r)
-    for u in theirs:
-        u.get("/info/collections")
-    dead.start()
-    for u in his:
-        wait_until(lambda: u.get("/info/collections", expect=None).status == 200, "the node is back", 20)
 
 
 def test_limits_answer_in_the_dialect_with_a_jittered_retry_after(own_front):
@@ -228,11 +157,68 @@ def test_a_canary_gets_the_same_share_of_users_always(own_front):
         canary.close()
 
 
-def test_direct_mode_goes_by_the_name_that_was_called(own_front):
-    front = own_front(2, direct=True)
-    for node in front.nodes:
-        answer = raw(front, f"GET /1.5/77/info/collections HTTP/1.1\r\nHost: {node.node_name}\r\nConnection: close\r\n\r\n".encode())
-        assert b" 401 " in answer
-        name = re.search(rb"(?i)x-request-id: (\S+)", answer)[1].decode()
-        line = wait_until(lambda: next((x for x in front.balancer.lines() if x["id"] == name), None), "the line", 5)
-        assert line["node"] == node.node_name.replace(":", "_")
+class Console:
+    """Answers whatever it is asked, and keeps it."""
+
+    def __init__(self):
+        self.seen = seen = []
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                seen.append((self.command, self.path, self.headers, body))
+                self.send_response(200)
+                self.send_header("Set-Cookie", "s=2; Path=/admin")
+                self.send_header("Content-Length", "7")
+                self.end_headers()
+                self.wfile.write(b"console")
+
+            do_POST = do_GET
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def test_the_console_is_served_below_admin_and_has_a_limit_of_its_own(own_front):
+    console = Console()
+    try:
+        front = own_front(1, base="/sync", lb_free="", limit_console=12, limit_account=0, console=f"127.0.0.1:{console.port}")
+        for path in ("/admin", "/admin/", "/sync/admin/users?q=%20a&q=b", "/%61dmin//x/..;/y"):
+            r = ask(front, path, [("X-Heddle-User", "root"), ("X-Forwarded-For", "10.0.0.1"), ("Cookie", "s=1"), ("Origin", front.door.url)])
+            assert (r.status, r.body) == (200, b"console") and r.header("Set-Cookie") == "s=2; Path=/admin"
+            method, target, headers, _ = console.seen[-1]
+            assert (method, target) == ("GET", path) and headers["X-Heddle-User"] is None and headers["X-Forwarded-For"] == "127.0.0.1"
+            assert headers["Cookie"] == "s=1" and headers["Origin"] == front.door.url and headers["X-Request-Id"] == r.header("X-Request-Id")
+            assert front.line_of(r)["class"] == "console"
+        r = ask(front, "/admin/users", [("Content-Type", "application/x-www-form-urlencoded")], "POST", b"a=b")
+        assert r.status == 200 and console.seen[-1][3] == b"a=b"
+        assert json.loads(front.lb("explain", "/admin/users", "--json")) == {
+            "class": "console", "limit_address": 2000, "limit_console": 12, "gets": "the console's answer"}
+        answers = [ask(front, "/admin") for _ in range(40)]
+        refused = [r for r in answers if r.status == 503]
+        assert len(refused) >= 15 and all(r.body == b'"Please try again later."' and 15 <= int(r.header("Retry-After")) <= 31 for r in refused)
+        assert ask(front, "/sync/user/1.0/anna").status == 200  # nobody else pays for it
+        u = front.user15()
+        u.get("/info/collections")
+        console.close()
+        front.settings["limit_console"] = 0
+        front.lb("push")
+        r = wait_until(lambda: (lambda r: r if r.status == 503 else None)(ask(front, "/admin")), "the console is away", 10)
+        assert r.header("Retry-After") and r.body == b'"Please try again later."'
+        del front.settings["console"]
+        front.lb("push")
+        assert ask(front, "/admin").status == ask(front, "/sync/admin/x").status == 404
+    finally:
+        console.close() if console.thread.is_alive() else None

@@ -55,6 +55,19 @@ class Balancer(Process):
                 out.append(json.loads(line))
         return out
 
+    def workers(self):
+        """Processes that serve, without those that only end what they began."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children") as f:
+            pids = f.read().split()
+        titles = {}
+        for pid in pids:
+            try:
+                with open(f"/proc/{pid}/cmdline") as f:
+                    titles[pid] = f.read()
+            except OSError:
+                pass
+        return [pid for pid, title in titles.items() if "shutting down" not in title]
+
     def runtime(self, command):
         """One command of HAProxy's runtime API."""
         with socket.socket(socket.AF_UNIX) as s:
