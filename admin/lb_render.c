@@ -322,7 +322,7 @@ static json_t *shards(void)
 {
     json_t *list = mem_need(json_array());
     for (int i = 0; i < LB_SHARDS; i++) {
-        char name[8];
+        char name[16];
         json_t *o = mem_need(json_object());
         snprintf(name, sizeof(name), "%02d", i);
         put(o, "number", json_integer(i));
