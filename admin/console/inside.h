@@ -182,6 +182,8 @@ page_fn show_overview, live_overview;
 page_fn show_nodes, show_node, do_node, do_node_add;
 page_fn show_users, show_user, do_user;
 page_fn show_plan, do_run_start, show_runs, show_run, live_run, do_run;
+/* Waits for a moment until the run has begun. */
+void await_begun(struct page *p, view id);
 page_fn show_invites, do_invite_make, do_invite_revoke;
 page_fn show_audit, show_settings;
 

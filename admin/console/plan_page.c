@@ -149,6 +149,13 @@ static void put_start(struct page *p, view id)
                                    .label = T("Most bytes a second"),
                                    .help = T("Like 20m; 0: no limit."),
                                    .value = VIEW("0") });
+    form_input(p,
+               &(struct input){ .name = "rise",
+                                .type = "text",
+                                .autocomplete = "off",
+                                .label = T("Hold back so that a node's latency rises by no more (per cent)"),
+                                .help = T("0: do not hold back."),
+                                .value = VIEW("20") });
     form_input(p, &(struct input){ .name = "window",
                                    .type = "text",
                                    .autocomplete = "off",
@@ -295,15 +302,15 @@ rc show_plan(struct page *p, struct err *e)
 
 rc do_run_start(struct page *p, struct err *e)
 {
-    static const char *const named[] = { "parallel", "rate", "window" };
+    static const char *const named[] = { "parallel", "rate", "rise", "window" };
     SCOPED(act_done) struct act x = { 0 };
-    const char *options[4] = { 0 }, *args[2] = { 0 };
+    const char *options[5] = { 0 }, *args[2] = { 0 };
     size_t n = 0;
     view id = form_field(&p->form, "plan");
     if (!is_plan_id(id))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "no plan of this console");
     TRY(plan_path(p, id, &args[0], e));
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         view v = view_trim(form_field(&p->form, named[i]));
         if (v.n > 0)
             options[n++] = arena_text(p->a, "--%s=%.*s", named[i], VIEW_ARG(v)).p;
@@ -314,5 +321,6 @@ rc do_run_start(struct page *p, struct err *e)
     (void)unlink(args[0]); /* once */
     const char *const words[] = { "run", "resume", run, "--json", NULL };
     TRY(start_command(p, words, e));
+    await_begun(p, view_of(run));
     return go_done(p, arena_text(p->a, "/runs/%s", run).p, "started");
 }

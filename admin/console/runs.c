@@ -2,9 +2,10 @@
 #include <inttypes.h>
 
 #include "admin/console/inside.h"
+#include "admin/reach.h"
 #include "admin/run.h"
 
-enum { LISTED = 30, SHOWN = 64 };
+enum { LISTED = 30, SHOWN = 64, BEGIN_TRIES = 60, BEGIN_WAIT_MS = 50 };
 
 static const char *const state_words[] = {
     [RUN_RUNNING] = N_("running"), [RUN_WAITING] = N_("waiting"),     [RUN_PAUSED] = N_("paused"),
@@ -114,6 +115,8 @@ static rc put_progress(struct page *p, struct err *e)
     struct picture *x = NULL;
     TRY(picture_of(p, p->rq->params[0], &x, e));
     int64_t ended = x->done + x->skipped + x->failed;
+    if (is_over(x))
+        HTML(p->b, "<span hidden data-over></span>\n");
     HTML(p->b, "<p class=\"run-state state state-{}\" id=\"run-state\">{}</p>\n",
          view_of(run_state_name(x->state)), state_text(p, x->state));
     HTML(
@@ -145,7 +148,7 @@ static void put_controls(struct page *p, const struct picture *x)
     const char *path = arena_text(p->a, "/runs/%.*s", VIEW_ARG(x->id)).p;
     if (!may(p, ROLE_ADMIN) || is_over(x))
         return;
-    HTML(p->b, "<div class=\"acts\">\n");
+    HTML(p->b, "<div class=\"acts\" data-until-over>\n");
     for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)
         button_form(p, arena_text(p->a, "%s/%s", path, acts[i].act).p, NULL, VIEW_NONE,
                     words_find(p->words, acts[i].label), acts[i].dangerous);
@@ -217,6 +220,18 @@ rc show_runs(struct page *p, struct err *e)
 
 /* ---- its controls ---- */
 
+/* The process needs a moment to take the journal over; on a very busy machine the page shows "stopped" until then. */
+void await_begun(struct page *p, view id)
+{
+    for (int i = 0; i < BEGIN_TRIES; i++) {
+        struct picture *x = NULL;
+        struct err e = ERR_NONE;
+        if (picture_of(p, id, &x, &e) != RC_OK || x->state != RUN_STOPPED)
+            return;
+        reach_sleep_ms(BEGIN_WAIT_MS);
+    }
+}
+
 rc do_run(struct page *p, struct err *e)
 {
     SCOPED(act_done) struct act x = { 0 };
@@ -226,6 +241,7 @@ rc do_run(struct page *p, struct err *e)
     TRY(picture_of(p, p->rq->params[0], &now, e));
     if (strcmp(act, "resume") == 0) { /* it may be that nobody runs it any more: then that process does */
         TRY(start_command(p, resume, e));
+        await_begun(p, p->rq->params[0]);
     } else {
         TRY(act_run(p, arena_text(p->a, "run %s", act).p, NULL, args, &x, e));
         TRY(act_result(&x, e));

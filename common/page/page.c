@@ -33,7 +33,9 @@ view size_text(struct arena *a, int64_t bytes)
         return arena_text(a, "%" PRId64 " B", bytes);
     if (bytes < 1024 * 1024)
         return arena_text(a, "%.1f KB", (double)bytes / 1024);
-    return arena_text(a, "%.1f MB", (double)bytes / 1024 / 1024);
+    if (bytes < (int64_t)1024 * 1024 * 1024)
+        return arena_text(a, "%.1f MB", (double)bytes / 1024 / 1024);
+    return arena_text(a, "%.1f GB", (double)bytes / 1024 / 1024 / 1024);
 }
 
 /* ---- headers ---- */
