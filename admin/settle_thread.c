@@ -48,9 +48,7 @@ static void round_once(const struct settle_thread *t)
 /* false: stop. */
 static bool rest(struct settle_thread *t)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += t->every_s;
+    const struct timespec until = clock_in_ms(t->every_s * 1000);
     pthread_mutex_lock(&t->lock);
     while (!t->stopping)
         if (pthread_cond_timedwait(&t->changed, &t->lock, &until) == ETIMEDOUT)

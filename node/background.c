@@ -1,7 +1,8 @@
 #include "node/background.h"
 
 #include <errno.h>
-#include <time.h>
+
+#include "common/base/clock.h"
 
 rc background_start(struct background *b, const char *what, void *(*run)(void *arg), void *arg, struct err *e)
 {
@@ -22,14 +23,7 @@ rc background_start(struct background *b, const char *what, void *(*run)(void *a
 
 bool background_rest(struct background *b, int64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = clock_in_ms(ms);
     pthread_mutex_lock(&b->lock);
     while (!b->stopping && pthread_cond_timedwait(&b->changed, &b->lock, &until) != ETIMEDOUT)
         ;

@@ -216,23 +216,10 @@ static void note(struct ear *x, bool hears, const struct err *why)
 
 /* ---- life ---- */
 
-static struct timespec in_ms(int64_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += ms / 1000;
-    t.tv_nsec += ms % 1000 * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 /* false: stop. */
 static bool rest(struct pulse *p, int64_t ms)
 {
-    const struct timespec until = in_ms(ms);
+    const struct timespec until = clock_in_ms(ms);
     pthread_mutex_lock(&p->lock);
     while (!p->stopping && pthread_cond_timedwait(&p->changed, &p->lock, &until) != ETIMEDOUT)
         ;
@@ -264,7 +251,7 @@ static bool all_tried(const struct pulse *p)
 
 static void await_first_answers(struct pulse *p)
 {
-    const struct timespec until = in_ms(TIMEOUT_MS);
+    const struct timespec until = clock_in_ms(TIMEOUT_MS);
     pthread_mutex_lock(&p->lock);
     while (!all_tried(p) && pthread_cond_timedwait(&p->changed, &p->lock, &until) != ETIMEDOUT)
         ;

@@ -29,14 +29,7 @@ typedef rc purge_fn(struct store_session *ss, int64_t age_s, unsigned limit, uin
 /* Sleeps until then, a stop, or a wake. false: stop. */
 static bool rest(struct sweep *s, int64_t ms, bool heed_wake)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = clock_in_ms(ms);
     pthread_mutex_lock(&s->lock);
     while (!s->stopping && !(heed_wake && s->woken))
         if (pthread_cond_timedwait(&s->changed, &s->lock, &until) == ETIMEDOUT)

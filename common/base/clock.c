@@ -94,6 +94,19 @@ const struct clock *clock_system(void)
     return &system_clock;
 }
 
+struct timespec clock_in_ms(int64_t ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += ms % 1000 * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
 static int64_t fake_now_us(const struct clock *c)
 {
     return ((const struct clock_fake *)c)->wall_us; /* `clock` is the first member */

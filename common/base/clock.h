@@ -3,6 +3,7 @@
 #define HEDDLE_BASE_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 #include "common/base/stamp.h"
 
@@ -17,6 +18,9 @@ struct clock {
  * number of milliseconds) is added to now_us and looked at again every 50 ms: for tests of clocks that go wrong.
  * A build without HEDDLE_TEST_HOOKS knows no such variable. */
 const struct clock *clock_system(void);
+
+/* So long from now by the steady clock of the system, for pthread_cond_timedwait on a condition with CLOCK_MONOTONIC. */
+struct timespec clock_in_ms(int64_t ms);
 
 /* For unit tests: both times are the fields below. */
 struct clock_fake {

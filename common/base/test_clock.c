@@ -36,6 +36,25 @@ static void steady_time_does_not_go_back(void **state)
     }
 }
 
+static int64_t us_of(struct timespec t)
+{
+    assert_in_range(t.tv_nsec, 0, 999999999);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void a_moment_ahead_is_that_far_ahead(void **state)
+{
+    static const int64_t ahead_ms[] = { 0, 1, 250, 999, 1000, 1999, 86400000 };
+    (void)state;
+    for (int round = 0; round < 1000; round++) /* whatever fraction of a second it is now */
+        for (size_t i = 0; i < sizeof(ahead_ms) / sizeof(ahead_ms[0]); i++) {
+            int64_t before = us_of(clock_in_ms(0));
+            int64_t then = us_of(clock_in_ms(ahead_ms[i]));
+            int64_t after = us_of(clock_in_ms(0));
+            assert_in_range(then - ahead_ms[i] * 1000, before, after);
+        }
+}
+
 #ifdef HEDDLE_TEST_HOOKS
 static char path[64];
 
@@ -80,6 +99,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fake_clock_shows_its_fields),
         cmocka_unit_test(steady_time_does_not_go_back),
+        cmocka_unit_test(a_moment_ahead_is_that_far_ahead),
 #ifdef HEDDLE_TEST_HOOKS
         cmocka_unit_test(the_file_of_tests_moves_the_wall_clock_both_ways),
 #endif

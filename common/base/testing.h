@@ -23,6 +23,23 @@
         _fail(__FILE__, __LINE__);                                                                           \
     } while (0)
 
+/* The tests of one file among several that make one program: TEST_GROUP(reads) is of reads_tests[]. */
+struct test_group {
+    const char *name;
+    const struct CMUnitTest *tests;
+    size_t n;
+};
+#define TEST_GROUP(g)                                                                                        \
+    {                                                                                                        \
+#g, g##_tests, sizeof g##_tests / sizeof g##_tests[0]                                                \
+    }
+
+/* How many failed. setup and teardown are the group's; NULL is fine. */
+static inline int test_group_run(const struct test_group *g, CMFixtureFunction setup, CMFixtureFunction teardown)
+{
+    return _cmocka_run_group_tests(g->name, g->tests, g->n, setup, teardown);
+}
+
 /* Until what another thread or process brings about is so. After a minute, which is far more than any machine takes, the test has
  * failed. For the test's own thread. */
 #define WAIT_UNTIL(condition)                                                                                \

@@ -198,9 +198,7 @@ static void *run(void *arg)
     while (!stopping(m)) {
         look(m);
         pthread_mutex_lock(&m->lock);
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += LOOK_S;
+        const struct timespec until = clock_in_ms(LOOK_S * 1000);
         while (!m->fresh && !stopping(m) && pthread_cond_timedwait(&m->wake, &m->lock, &until) == 0)
             ;
         m->fresh = false;

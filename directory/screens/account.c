@@ -122,15 +122,7 @@ static rc show_password_form(struct page *p, view problem)
     HTML(p->b, "<input type=\"hidden\" name=\"username\" autocomplete=\"username\" value=\"{}\">\n",
          visit(p)->acc.name);
     current_password(p);
-    form_input(p, &(struct input){ .name = "password",
-                                   .type = "password",
-                                   .autocomplete = "new-password",
-                                   .label = T("New password"),
-                                   .help = T("At least 8 characters; 15 or more are better.") });
-    form_input(p, &(struct input){ .name = "confirm",
-                                   .type = "password",
-                                   .autocomplete = "new-password",
-                                   .label = T("The same again") });
+    form_new_password(p, T("New password"));
     form_close(p, T("Change the password"), false);
     page_foot(p);
     return RC_OK;

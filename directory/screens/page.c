@@ -2,6 +2,19 @@
 
 /* ---- texts ---- */
 
+void form_new_password(struct page *p, view label)
+{
+    form_input(p, &(struct input){ .name = "password",
+                                   .type = "password",
+                                   .autocomplete = "new-password",
+                                   .label = label,
+                                   .help = T("At least 8 characters; 15 or more are better.") });
+    form_input(p, &(struct input){ .name = "confirm",
+                                   .type = "password",
+                                   .autocomplete = "new-password",
+                                   .label = T("The same again") });
+}
+
 view password_problem(const struct page *p, const struct err *e)
 {
     if (e->respcode == RESP_PASSWORD_MISSING)

@@ -30,6 +30,8 @@ enum page_flags {
 };
 MUST_USE rc page_run(struct request *rq, page_fn *show, unsigned flags, struct err *e);
 
+/* A new password, and the same again: the fields password and confirm. */
+void form_new_password(struct page *p, view label);
 /* The sentence for a password that breaks the rule; e is what password_rule said. */
 view password_problem(const struct page *p, const struct err *e);
 

@@ -92,15 +92,7 @@ static rc show_choose(struct page *p, view user, view key, view problem)
         HTML(p->b, "<input type=\"hidden\" name=\"username\" autocomplete=\"username\" value=\"{}\">\n",
              user);
     form_hidden(p, "key", key.p ? key : VIEW(""));
-    form_input(p, &(struct input){ .name = "password",
-                                   .type = "password",
-                                   .autocomplete = "new-password",
-                                   .label = T("New password"),
-                                   .help = T("At least 8 characters; 15 or more are better.") });
-    form_input(p, &(struct input){ .name = "confirm",
-                                   .type = "password",
-                                   .autocomplete = "new-password",
-                                   .label = T("The same again") });
+    form_new_password(p, T("New password"));
     form_close(p, T("Change the password"), false);
     page_foot(p);
     return RC_OK;

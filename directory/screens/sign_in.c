@@ -134,15 +134,7 @@ static rc show_register_form(struct page *p, view problem, bool keep_pass)
                                    .autocomplete = "email",
                                    .label = T("Mail address"),
                                    .value = form_field(&p->form, "email") });
-    form_input(p, &(struct input){ .name = "password",
-                                   .type = "password",
-                                   .autocomplete = "new-password",
-                                   .label = T("Password"),
-                                   .help = T("At least 8 characters; 15 or more are better.") });
-    form_input(p, &(struct input){ .name = "confirm",
-                                   .type = "password",
-                                   .autocomplete = "new-password",
-                                   .label = T("The same again") });
+    form_new_password(p, T("Password"));
     captcha_fields(p, keep_pass ? pass_of(p) : VIEW_NONE, "/account/pass");
     form_close(p, T("Create the account"), false);
     page_foot(p);

@@ -6,18 +6,9 @@
 
 #include "fixture.h"
 
-struct part {
-    const char *name;
-    const struct CMUnitTest *tests;
-    size_t n;
-};
 #define TEST(t) cmocka_unit_test_setup_teardown(t, fixture_setup, fixture_teardown)
-#define PART(p)                                                                                              \
-    {                                                                                                        \
-#p, p##_tests, sizeof p##_tests / sizeof p##_tests[0]                                                \
-    }
 
-extern const struct part accounts_part, leaving_part, nodes_part, invites_part, marks_part;
+extern const struct test_group accounts_part, leaving_part, nodes_part, invites_part, marks_part;
 
 int suite_run(void);
 

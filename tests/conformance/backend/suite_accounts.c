@@ -347,4 +347,4 @@ static const struct CMUnitTest accounts_tests[] = {
     TEST(old_states_come_oldest_first),
     TEST(words_are_read_as_they_are_written),
 };
-const struct part accounts_part = PART(accounts);
+const struct test_group accounts_part = TEST_GROUP(accounts);

@@ -243,4 +243,4 @@ static const struct CMUnitTest invites_tests[] = {
     TEST(invite_codes_are_walked_in_the_order_of_ids),
     TEST(of_parallel_registrations_as_many_take_as_uses_were_made),
 };
-const struct part invites_part = PART(invites);
+const struct test_group invites_part = TEST_GROUP(invites);

@@ -227,4 +227,4 @@ static const struct CMUnitTest leaving_tests[] = {
     TEST(leftovers_are_walked_in_the_order_of_uids),
     TEST(the_truth_is_what_reading_finds_and_never_makes_anybody),
 };
-const struct part leaving_part = PART(leaving);
+const struct test_group leaving_part = TEST_GROUP(leaving);

@@ -54,4 +54,4 @@ static const struct CMUnitTest marks_tests[] = {
     TEST(marks_go_when_they_ended),
     TEST(a_mark_that_could_mean_something_else_is_refused),
 };
-const struct part marks_part = PART(marks);
+const struct test_group marks_part = TEST_GROUP(marks);

@@ -229,4 +229,4 @@ static const struct CMUnitTest nodes_tests[] = {
     TEST(seats_are_given_back_up_to_the_capacity), TEST(blocks_of_uids_follow_each_other),
     TEST(as_many_writers_win_as_epochs_passed),    TEST(of_parallel_adds_of_one_name_one_wins),
 };
-const struct part nodes_part = PART(nodes);
+const struct test_group nodes_part = TEST_GROUP(nodes);

@@ -2,9 +2,9 @@
 #include "conformance.h"
 #include "world.h"
 
-static int run(const struct group *g)
+static int run(const struct test_group *g)
 {
-    return _cmocka_run_group_tests(g->name, g->tests, g->n, NULL, NULL);
+    return test_group_run(g, NULL, NULL);
 }
 
 int suite_run(const char *driver, const char *socket)

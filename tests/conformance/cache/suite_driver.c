@@ -161,16 +161,16 @@ static const struct CMUnitTest driver_tests[] = {
     TEST(values_are_any_bytes_and_users_any_number),
     TEST(a_large_value_comes_back_or_is_not_there),
 };
-const struct group driver_group = GROUP(driver);
+const struct test_group driver_group = TEST_GROUP(driver);
 
 static const struct CMUnitTest memory_tests[] = {
     TEST(nothing_lives_longer_in_memory_than_its_time),
     TEST(memory_stays_under_its_ceiling_and_keeps_what_is_used),
 };
-const struct group memory_group = GROUP(memory);
+const struct test_group memory_group = TEST_GROUP(memory);
 
 static const struct CMUnitTest redis_tests[] = {
     TEST(nothing_lives_longer_in_redis_than_its_time),
     TEST(two_handles_see_the_same),
 };
-const struct group redis_group = GROUP(redis);
+const struct test_group redis_group = TEST_GROUP(redis);

@@ -174,4 +174,4 @@ static void no_interleaving_gives_an_old_value(void **state)
 static const struct CMUnitTest race_tests[] = {
     TEST(no_interleaving_gives_an_old_value),
 };
-const struct group race_group = GROUP(race);
+const struct test_group race_group = TEST_GROUP(race);

@@ -133,9 +133,9 @@ static const struct CMUnitTest rule_tests[] = {
     TEST(a_slow_writer_does_not_overwrite_a_later_one),
     TEST(users_do_not_meet),
 };
-const struct group rule_group = GROUP(rule);
+const struct test_group rule_group = TEST_GROUP(rule);
 
 static const struct CMUnitTest nothing_tests[] = {
     TEST(nothing_is_ever_there),
 };
-const struct group nothing_group = GROUP(nothing);
+const struct test_group nothing_group = TEST_GROUP(nothing);

@@ -186,4 +186,4 @@ static const struct CMUnitTest shared_tests[] = {
     TEST(another_machine_in_the_same_scope_is_refused),
     TEST(a_removed_page_is_noticed),
 };
-const struct group shared_group = GROUP(shared);
+const struct test_group shared_group = TEST_GROUP(shared);

@@ -42,19 +42,10 @@ void plant_wrong_types(void); /* replaces each key by a list */
 
 /* ---- groups of tests ---- */
 
-struct group {
-    const char *name;
-    const struct CMUnitTest *tests;
-    size_t n;
-};
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fresh, leave)
-#define GROUP(g)                                                                                             \
-    {                                                                                                        \
-#g, g##_tests, sizeof g##_tests / sizeof g##_tests[0]                                                \
-    }
 
 /* driver and rule: of every kind that keeps anything; memory: of that alone; redis, shared: of Redis; race: of all; nothing: of none. */
-extern const struct group driver_group, memory_group, redis_group, rule_group, shared_group, race_group,
+extern const struct test_group driver_group, memory_group, redis_group, rule_group, shared_group, race_group,
     nothing_group;
 
 #endif

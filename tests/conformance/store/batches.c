@@ -245,4 +245,4 @@ static const struct CMUnitTest batches_tests[] = {
     TEST(append_and_commit_in_one_transaction),
     TEST(ten_thousand_items_are_committed),
 };
-const struct group batches_group = GROUP(batches);
+const struct test_group batches_group = TEST_GROUP(batches);

@@ -111,4 +111,4 @@ static const struct CMUnitTest counting_tests[] = {
     TEST(used_bytes_never_fall_below_the_truth_and_become_exact),
     TEST(pending_batches_are_summed),
 };
-const struct group counting_group = GROUP(counting);
+const struct test_group counting_group = TEST_GROUP(counting);

@@ -231,4 +231,4 @@ static const struct CMUnitTest deleting_tests[] = {
     TEST(a_deleted_collection_takes_its_items_and_batches_along),
     TEST(a_wipe_takes_everything),
 };
-const struct group deleting_group = GROUP(deleting);
+const struct test_group deleting_group = TEST_GROUP(deleting);

@@ -130,4 +130,4 @@ static const struct CMUnitTest fence_tests[] = {
     TEST(a_write_with_the_new_epoch_makes_a_ready_head_active),
     TEST(users_do_not_see_each_other),
 };
-const struct group fence_group = GROUP(fence);
+const struct test_group fence_group = TEST_GROUP(fence);

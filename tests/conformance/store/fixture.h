@@ -70,18 +70,9 @@ const char *batch_open(const char *coll); /* in a transaction of its own       *
 void batch_append(const char *id, const struct item_patch *patches, size_t n);
 stamp batch_commit(const char *coll, const char *id);
 
-struct group {
-    const char *name;
-    const struct CMUnitTest *tests;
-    size_t n;
-};
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fresh_user, end_user)
-#define GROUP(g)                                                                                             \
-    {                                                                                                        \
-#g, g##_tests, sizeof g##_tests / sizeof g##_tests[0]                                                \
-    }
 
-extern const struct group life_group, fence_group, stamps_group, reading_group, writing_group, deleting_group,
+extern const struct test_group life_group, fence_group, stamps_group, reading_group, writing_group, deleting_group,
     counting_group, batches_group, purge_group, threads_group, recovery_group, steps_group, moving_group;
 
 #endif

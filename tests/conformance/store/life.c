@@ -252,4 +252,4 @@ static const struct CMUnitTest life_tests[] = {
     TEST(a_user_has_a_quota_of_his_own_where_he_lives),
     TEST(the_database_says_whether_a_commit_survives_a_power_cut),
 };
-const struct group life_group = GROUP(life);
+const struct test_group life_group = TEST_GROUP(life);

@@ -3,7 +3,7 @@
 
 int main(int argc, char **argv)
 {
-    static const struct group *const groups[] = {
+    static const struct test_group *const groups[] = {
         &life_group,     &fence_group,    &stamps_group,  &reading_group, &writing_group,
         &deleting_group, &counting_group, &batches_group, &purge_group,   &threads_group,
         &recovery_group, &steps_group,    &moving_group,
@@ -15,10 +15,10 @@ int main(int argc, char **argv)
     }
     fixture_conf(argv[1]);
     for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
-        const struct group *g = groups[i];
+        const struct test_group *g = groups[i];
         if (argc > 2 && !view_eq(view_of(argv[2]), view_of(g->name)))
             continue;
-        failed += _cmocka_run_group_tests(g->name, g->tests, g->n, open_store, close_store);
+        failed += test_group_run(g, open_store, close_store);
     }
     fixture_remove_folder(fx.conf.path);
     return failed ? 1 : 0;

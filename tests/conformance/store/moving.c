@@ -700,4 +700,4 @@ static const struct CMUnitTest moving_tests[] = {
     TEST(a_move_that_broke_off_goes_on_where_it_was),
     TEST(thousands_of_rows_go_in_and_out),
 };
-const struct group moving_group = GROUP(moving);
+const struct test_group moving_group = TEST_GROUP(moving);

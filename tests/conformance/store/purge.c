@@ -150,4 +150,4 @@ static const struct CMUnitTest purge_tests[] = {
     TEST(users_on_the_move_are_left_alone),
     TEST(old_batches_go_with_their_items),
 };
-const struct group purge_group = GROUP(purge);
+const struct test_group purge_group = TEST_GROUP(purge);

@@ -612,4 +612,4 @@ static const struct CMUnitTest reading_tests[] = {
     TEST(a_reader_does_not_wait_for_a_writer),
     TEST(reading_one_finds_collections_of_any_number),
 };
-const struct group reading_group = GROUP(reading);
+const struct test_group reading_group = TEST_GROUP(reading);

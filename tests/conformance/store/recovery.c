@@ -172,4 +172,4 @@ static const struct CMUnitTest recovery_tests[] = {
     TEST(a_connection_lost_while_committing_leaves_us_unsure),
     TEST(a_full_disk_is_busy_and_writing_goes_on_when_there_is_room),
 };
-const struct group recovery_group = GROUP(recovery);
+const struct test_group recovery_group = TEST_GROUP(recovery);

@@ -234,4 +234,4 @@ static const struct CMUnitTest stamps_tests[] = {
     TEST(too_many_collections_are_refused),
     TEST(the_head_survives_the_packing_for_the_cache),
 };
-const struct group stamps_group = GROUP(stamps);
+const struct test_group stamps_group = TEST_GROUP(stamps);

@@ -393,4 +393,4 @@ static const struct CMUnitTest steps_tests[] = {
     TEST(what_a_user_left_behind_is_purged_after_the_grace),
     TEST(the_last_touch_of_an_open_upload_is_told),
 };
-const struct group steps_group = GROUP(steps);
+const struct test_group steps_group = TEST_GROUP(steps);

@@ -247,4 +247,4 @@ static const struct CMUnitTest threads_tests[] = {
     TEST(purging_and_writing_do_not_deadlock),
     TEST(who_waits_too_long_for_the_lock_is_told_so),
 };
-const struct group threads_group = GROUP(threads);
+const struct test_group threads_group = TEST_GROUP(threads);

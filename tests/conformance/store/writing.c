@@ -288,4 +288,4 @@ static const struct CMUnitTest writing_tests[] = {
     TEST(equal_ids_in_two_collections_are_two_items),
     TEST(a_request_whose_memory_ran_out_is_not_committed),
 };
-const struct group writing_group = GROUP(writing);
+const struct test_group writing_group = TEST_GROUP(writing);
