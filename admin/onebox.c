@@ -90,14 +90,31 @@ struct box {
 
 /* ---- what the two sides say to each other ---- */
 
+static struct verdict told(const struct directory_verdict *v)
+{
+    struct verdict out = { .uid = v->uid, .epoch = v->epoch, .marked = v->marked };
+    snprintf(out.node, sizeof(out.node), "%s", v->node);
+    memcpy(out.mark, v->mark, sizeof(out.mark));
+    return out;
+}
+
 static rc ask_directory(void *arg, view name, view password, struct verdict *out, struct err *e)
 {
     struct box *b = arg;
     struct directory_verdict v;
     TRY(directory_verify(b->directory, name, password, &v, e));
-    out->uid = v.uid;
-    out->epoch = v.epoch;
-    snprintf(out->node, sizeof(out->node), "%s", v.node);
+    *out = told(&v);
+    return RC_OK;
+}
+
+static rc ask_directory_again(void *arg, view name, const struct verdict *was, struct verdict *out,
+                              struct err *e)
+{
+    struct box *b = arg;
+    struct directory_verdict v, before = { .marked = was->marked };
+    memcpy(before.mark, was->mark, sizeof(before.mark));
+    TRY(directory_recheck(b->directory, name, &before, &v, e));
+    *out = told(&v);
     return RC_OK;
 }
 
@@ -248,7 +265,7 @@ static rc open_both(struct box *b, struct err *e)
                                                     .on_allow = allow_at_node,
                                                     .on_forget_arg = b },
                        &b->directory, e));
-    struct authority_driver authority = { .verify = ask_directory, .arg = b };
+    struct authority_driver authority = { .verify = ask_directory, .recheck = ask_directory_again, .arg = b };
     return node_open(&(struct node_options){ .conf = &b->node_conf,
                                              .limits = &b->limits,
                                              .store = &b->store,

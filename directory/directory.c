@@ -461,25 +461,76 @@ static void spare_give(struct directory *d, struct backend_session *s)
     backend_session_close(s);
 }
 
+/* Where he lives, for a verdict about an account whose credentials are good. */
+static rc verdict_of(struct directory *d, struct backend_session *s, struct arena *a, struct account *acc,
+                     struct directory_verdict *out, struct err *e)
+{
+    struct owner owner;
+    /* A person of somebody else's tree whose entry here was made by this very question: whoever asks is a node that he does not know
+     * from us. So the node of a deleted account refuses him, and he is somebody new when he asks where he lives. */
+    if (!acc->placed.p && acc->password_since_ms == 0 && !d->has_sole)
+        return fail(e, RC_DENIED, RESP_GENERIC, "nobody has told this person where he lives");
+    TRY(lookup_place(d, s, a, acc, &owner, e));
+    if (a->spent || owner.url.n >= sizeof(out->node))
+        return fail(e, RC_BROKEN, RESP_GENERIC, "the entry of account %lld is too large",
+                    (long long)acc->uid);
+    *out = (struct directory_verdict){ .uid = acc->uid, .epoch = acc->epoch };
+    memcpy(out->node, owner.url.p, owner.url.n);
+    return RC_OK;
+}
+
 rc directory_verify_in(struct directory *d, struct backend_session *s, view name, view password,
                        struct directory_verdict *out, struct err *e)
 {
     SCOPED(arena_done) struct arena a;
     struct account acc;
-    struct owner owner;
     arena_init(&a, ARENA_BYTES);
     if (password.n > VERIFY_PASSWORD_MOST)
         return fail(e, RC_DENIED, RESP_GENERIC, "a password of %zu bytes", password.n);
     TRY(account_check_password(s, name, password, &a, &acc, e));
-    /* A person of somebody else's tree whose entry here was made by this very question: whoever asks is a node that he does not know
-     * from us. So the node of a deleted account refuses him, and he is somebody new when he asks where he lives. */
-    if (!acc.placed.p && acc.password_since_ms == 0 && !d->has_sole)
-        return fail(e, RC_DENIED, RESP_GENERIC, "nobody has told this person where he lives");
-    TRY(lookup_place(d, s, &a, &acc, &owner, e));
-    if (a.spent || owner.url.n >= sizeof(out->node))
-        return fail(e, RC_BROKEN, RESP_GENERIC, "the entry of account %lld is too large", (long long)acc.uid);
-    *out = (struct directory_verdict){ .uid = acc.uid, .epoch = acc.epoch };
-    memcpy(out->node, owner.url.p, owner.url.n);
+    return verdict_of(d, s, &a, &acc, out, e);
+}
+
+/* false: there is nothing to go by. */
+static bool password_mark(struct backend_session *s, view name, uint8_t out[SHA256_BYTES])
+{
+    SCOPED(arena_done) struct arena a;
+    view kept;
+    arena_init(&a, ARENA_BYTES);
+    if (account_password_kept(s, name, &a, &kept, NULL) != RC_OK || kept.n == 0 || a.spent)
+        return false;
+    sha256(kept, out);
+    return true;
+}
+
+/* The mark is taken before the password is checked: if it is changed in between, the mark is of the one before. */
+static rc verify_marked(struct directory *d, struct backend_session *s, view name, view password,
+                        struct directory_verdict *out, struct err *e)
+{
+    uint8_t mark[SHA256_BYTES];
+    bool marked = password_mark(s, name, mark);
+    TRY(directory_verify_in(d, s, name, password, out, e));
+    out->marked = marked;
+    if (marked)
+        memcpy(out->mark, mark, sizeof(mark));
+    return RC_OK;
+}
+
+static rc recheck(struct directory *d, struct backend_session *s, view name,
+                  const struct directory_verdict *was, struct directory_verdict *out, struct err *e)
+{
+    SCOPED(arena_done) struct arena a;
+    struct account acc;
+    uint8_t mark[SHA256_BYTES];
+    arena_init(&a, ARENA_BYTES);
+    if (!was->marked || !password_mark(s, name, mark) || memcmp(mark, was->mark, sizeof(mark)) != 0)
+        return fail(e, RC_DENIED, RESP_GENERIC, "the password may have been changed");
+    TRY(account_truth(s, ACCOUNT_BY_NAME, name, &a, &acc, e));
+    if (!acc.enabled)
+        return fail(e, RC_DENIED, RESP_GENERIC, "the account is disabled");
+    TRY(verdict_of(d, s, &a, &acc, out, e));
+    out->marked = true;
+    memcpy(out->mark, mark, sizeof(mark));
     return RC_OK;
 }
 
@@ -488,7 +539,17 @@ rc directory_verify(struct directory *d, view name, view password, struct direct
 {
     struct backend_session *s;
     TRY(spare_take(d, &s, e));
-    rc r = directory_verify_in(d, s, name, password, out, e);
+    rc r = verify_marked(d, s, name, password, out, e);
     spare_give(d, s);
     return r;
+}
+
+rc directory_recheck(struct directory *d, view name, const struct directory_verdict *was,
+                     struct directory_verdict *out, struct err *e)
+{
+    struct backend_session *s;
+    TRY(spare_take(d, &s, e));
+    rc r = recheck(d, s, name, was, out, e);
+    spare_give(d, s);
+    return r == RC_NOT_FOUND ? RC_DENIED : r;
 }

@@ -89,8 +89,14 @@ MUST_USE rc directory_reload(struct directory *d, const struct directory_conf *f
 struct directory_verdict {
     int64_t uid, epoch;
     char node[256];
+    bool marked;                /* mark is one: directory_recheck may be asked */
+    uint8_t mark[SHA256_BYTES]; /* of what is kept of the password             */
 };
 MUST_USE rc directory_verify(struct directory *d, view name, view password, struct directory_verdict *out,
                              struct err *e);
+/* The same without the password, for who asked with it before and got `was`: RC_OK if it is still the right one, whoever might have
+ * changed it, and the account is not disabled. Costs no hashing. RC_DENIED: ask with the password. */
+MUST_USE rc directory_recheck(struct directory *d, view name, const struct directory_verdict *was,
+                              struct directory_verdict *out, struct err *e);
 
 #endif

@@ -249,10 +249,36 @@ static void nodes_ask_who_it_is(void **state)
     assert_true(v.uid > 0);
     assert_int_equal(v.epoch, 1);
     assert_string_equal(v.node, OWN_URL);
+    struct directory_verdict again, none = v;
+    if (v.marked) { /* not with LDAP */
+        assert_int_equal(directory_recheck(h->d, VIEW(ALICE), &v, &again, NULL), RC_OK);
+        assert_int_equal(directory_recheck(h->d, VIEW(ALICE), &again, &again, NULL), RC_OK);
+        assert_true(again.uid == v.uid && again.epoch == v.epoch);
+        assert_string_equal(again.node, v.node);
+        assert_int_equal(directory_recheck(h->d, VIEW("bob"), &v, &again, NULL), RC_DENIED);
+    }
+    none.marked = false;
+    assert_int_equal(directory_recheck(h->d, VIEW(ALICE), &none, &again, NULL), RC_DENIED);
     struct change off = { ATTR_ENABLED, VIEW("Yes"), VIEW("No") };
     assert_int_equal(account_cas(((struct directory_worker *)h->worker)->session, VIEW(ALICE), &off, 1, NULL),
                      RC_OK);
-    assert_int_equal(directory_verify(h->d, VIEW(ALICE), VIEW("correct horse"), &v, NULL), RC_DENIED);
+    assert_int_equal(directory_verify(h->d, VIEW(ALICE), VIEW("correct horse"), &again, NULL), RC_DENIED);
+    assert_int_equal(directory_recheck(h->d, VIEW(ALICE), &v, &again, NULL), RC_DENIED);
+}
+
+/* By this process or another: only what is kept counts. */
+static void a_changed_password_passes_no_recheck(void **state)
+{
+    struct house *h = *state;
+    struct directory_verdict v, again;
+    house_open(h);
+    make_alice(h);
+    struct backend_session *s = ((struct directory_worker *)h->worker)->session;
+    assert_int_equal(directory_verify(h->d, VIEW(ALICE), VIEW("correct horse"), &v, NULL), RC_OK);
+    assert_int_equal(account_set_password(s, VIEW(ALICE), VIEW("battery staple"), NULL), RC_OK);
+    assert_int_equal(directory_recheck(h->d, VIEW(ALICE), &v, &again, NULL), RC_DENIED);
+    assert_int_equal(account_set_password(s, VIEW(ALICE), VIEW("correct horse"), NULL), RC_OK);
+    assert_int_equal(directory_recheck(h->d, VIEW(ALICE), &v, &again, NULL), RC_DENIED); /* another salt */
 }
 
 static void the_one_box_may_change_its_address(void **state)
@@ -387,6 +413,7 @@ int main(void)
         TEST(the_node_is_told_without_credentials),
         TEST(without_a_node_the_answer_is_null_or_the_fallback),
         TEST(nodes_ask_who_it_is),
+        TEST(a_changed_password_passes_no_recheck),
         TEST(the_one_box_may_change_its_address),
         TEST(closed_and_listed_registration_refuse),
         TEST(sign_ups_and_wrong_passwords_of_an_address_are_bounded),

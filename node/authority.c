@@ -146,7 +146,8 @@ void authority_free(struct authority *a)
 
 /* ---- how long; the lock is held ---- */
 
-#define UNSURE_US (AUTHORITY_UNSURE_S * INT64_C(1000000))
+#define UNSURE_US    (AUTHORITY_UNSURE_S * INT64_C(1000000))
+#define RECHECKED_US (86400 * INT64_C(1000000)) /* a password unused for so long is verified anew */
 
 static int64_t longest_us(const struct authority *a)
 {
@@ -176,7 +177,10 @@ static bool in_doubt(const struct authority *a, int64_t now_us)
 /* Older ones are of no use any more, whatever happens. */
 static int64_t kept_us(const struct authority *a, int64_t now_us)
 {
-    return in_doubt(a, now_us) ? unsure_us(a) : longest_us(a);
+    int64_t longest = longest_us(a);
+    if (a->driver.recheck && a->keep_us > 0 && longest < RECHECKED_US)
+        longest = RECHECKED_US;
+    return in_doubt(a, now_us) ? unsure_us(a) : longest;
 }
 
 static void forget_older(struct authority *a, int64_t now_us, int64_t age_us)
@@ -242,6 +246,45 @@ static void forget_denied(struct authority *a, const uint8_t name[SHA256_BYTES],
     pthread_mutex_unlock(&a->lock);
 }
 
+/* One whose life is over, but that may still hold. *out_generation: as in authority_verify. */
+static bool remembered(struct authority *a, const uint8_t name[SHA256_BYTES],
+                       const uint8_t both[SHA256_BYTES], struct verdict *out, uint64_t *out_generation)
+{
+    int64_t now = clock_mono_us(a->clock);
+
+    pthread_mutex_lock(&a->lock);
+    struct row **p = row_find(a, name);
+    bool yes = *p && now - (*p)->made_us < kept_us(a, now) && row_is(*p, both) && (*p)->verdict.marked;
+    if (yes)
+        *out = (*p)->verdict;
+    *out_generation = a->generation;
+    pthread_mutex_unlock(&a->lock);
+    return yes;
+}
+
+static void remember(struct authority *a, const uint8_t name[SHA256_BYTES], const uint8_t both[SHA256_BYTES],
+                     const struct verdict *v, uint64_t generation)
+{
+    pthread_mutex_lock(&a->lock);
+    if (a->generation == generation && a->keep_us > 0)
+        row_add(a, name, both, v);
+    pthread_mutex_unlock(&a->lock);
+}
+
+static bool rechecked(struct authority *a, view name, const uint8_t name_digest[SHA256_BYTES],
+                      const uint8_t both[SHA256_BYTES], struct verdict *out)
+{
+    struct verdict was, now = { .uid = 0 };
+    uint64_t before;
+
+    if (!a->driver.recheck || !remembered(a, name_digest, both, &was, &before) ||
+        a->driver.recheck(a->driver.arg, name, &was, &now, NULL) != RC_OK)
+        return false;
+    remember(a, name_digest, both, &now, before);
+    *out = now;
+    return true;
+}
+
 bool authority_known(struct authority *a, view name, view password, struct verdict *out)
 {
     uint8_t name_digest[SHA256_BYTES], both[SHA256_BYTES];
@@ -257,6 +300,8 @@ rc authority_verify(struct authority *a, view name, view password, struct verdic
     digest_both(a, name_digest, password, both);
     if (known(a, name_digest, both, false, out)) /* another worker asked while this request waited */
         return RC_OK;
+    if (rechecked(a, name, name_digest, both, out))
+        return RC_OK;
 
     pthread_mutex_lock(&a->lock);
     uint64_t before = a->generation;
@@ -271,10 +316,7 @@ rc authority_verify(struct authority *a, view name, view password, struct verdic
     if (r != RC_OK)
         return r;
 
-    pthread_mutex_lock(&a->lock);
-    if (a->generation == before && a->keep_us > 0)
-        row_add(a, name_digest, both, &v);
-    pthread_mutex_unlock(&a->lock);
+    remember(a, name_digest, both, &v, before);
     *out = v;
     return RC_OK;
 }

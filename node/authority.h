@@ -6,23 +6,30 @@
  *   every directory   its whole life: what changes through them we hear at once
  *   some              5 s: what changes through the silent one we do not hear. Lasts it longer than 5 s, older ones are gone for good
  *   none              the outage's grace: while no directory answers, nobody can change a password through them
+ * A verdict whose life is over is asked about again without the password where its giver can tell from something it kept (recheck): in the
+ * one box, where hashing each user's password once a minute would cost more than all else.
  * Protocol: docs/internal-api.md, "Verdicts". */
 #ifndef HEDDLE_NODE_AUTHORITY_H
 #define HEDDLE_NODE_AUTHORITY_H
 
+#include "common/auth/secrets.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/view.h"
 
 struct verdict {
     int64_t uid, epoch;
-    char node[256]; /* the owner's own URL; differs from ours: 401 */
+    char node[256];             /* the owner's own URL; differs from ours: 401                       */
+    bool marked;                /* whoever gave it can be asked again without the password, by: */
+    uint8_t mark[SHA256_BYTES]; /* theirs                                                            */
 };
 
 /* What asks. verify blocks; called by worker threads, thread-safe. RC_DENIED: unknown, wrong, disabled, alike.
  * RC_AWAY: the directory does not answer. */
 struct authority_driver {
     rc (*verify)(void *arg, view name, view password, struct verdict *out, struct err *e);
+    /* Whether a verdict that was given still holds, at little cost; NULL: cannot be told. Anything but RC_OK: verify. */
+    rc (*recheck)(void *arg, view name, const struct verdict *was, struct verdict *out, struct err *e);
     void *arg;
 };
 

@@ -5,7 +5,7 @@
 /* A directory of one user that counts questions, and can do something while it is asked. */
 struct fake {
     const char *password;
-    int asked;
+    int asked, rechecked;
     rc answer;
     void (*meanwhile)(struct authority *a);
     struct authority *a;
@@ -21,7 +21,22 @@ static rc fake_verify(void *arg, view name, view password, struct verdict *out, 
         return fail(e, f->answer, RESP_GENERIC, "as told");
     if (!view_eq(name, VIEW("anna")) || !view_eq(password, view_of(f->password)))
         return fail(e, RC_DENIED, RESP_GENERIC, "wrong");
-    *out = (struct verdict){ .uid = 7, .epoch = 3, .node = "http://here" };
+    *out = (struct verdict){ .uid = 7, .epoch = 3, .node = "http://here", .marked = true };
+    memcpy(out->mark, f->password, 3);
+    return RC_OK;
+}
+
+/* Tells by the mark, which is the password's first bytes. */
+static rc fake_recheck(void *arg, view name, const struct verdict *was, struct verdict *out, struct err *e)
+{
+    struct fake *f = arg;
+    f->rechecked++;
+    if (f->meanwhile)
+        f->meanwhile(f->a);
+    if (!view_eq(name, VIEW("anna")) || memcmp(was->mark, f->password, 3) != 0)
+        return fail(e, RC_DENIED, RESP_GENERIC, "changed");
+    *out = *was;
+    out->epoch++;
     return RC_OK;
 }
 
@@ -31,13 +46,20 @@ struct world {
     struct authority *a;
 };
 
-static void open_world(struct world *w, size_t capacity)
+static void open_world_with(struct world *w, size_t capacity, bool recheck)
 {
     *w = (struct world){ .fake = { .password = "secret" } };
     clock_fake_init(&w->clock, 1767225600000000);
-    struct authority_driver d = { .verify = fake_verify, .arg = &w->fake };
+    struct authority_driver d = { .verify = fake_verify,
+                                  .recheck = recheck ? fake_recheck : NULL,
+                                  .arg = &w->fake };
     assert_int_equal(authority_new(&d, &w->clock.clock, 60, capacity, &w->a, NULL), RC_OK);
     w->fake.a = w->a;
+}
+
+static void open_world(struct world *w, size_t capacity)
+{
+    open_world_with(w, capacity, false);
 }
 
 static rc verify(struct world *w, const char *password)
@@ -66,6 +88,59 @@ static void a_verdict_is_remembered_until_its_time_is_over(void **state)
     w.clock.steady_us += 59999999;
     assert_true(known(&w, "secret"));
     w.clock.steady_us += 1;
+    assert_false(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+static void forget_anna(struct authority *a)
+{
+    authority_forget(a, VIEW("anna"));
+}
+
+static void who_can_tell_without_the_password_is_asked_without_it(void **state)
+{
+    (void)state;
+    struct world w;
+    struct verdict v;
+    open_world_with(&w, 10, true);
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    for (int i = 1; i <= 3; i++) {
+        w.clock.steady_us += 60000000;
+        assert_false(known(&w, "secret"));
+        assert_int_equal(authority_verify(w.a, VIEW("anna"), VIEW("secret"), &v, NULL), RC_OK);
+        assert_int_equal(v.epoch, 3 + i); /* as it is now */
+        assert_true(known(&w, "secret"));
+        assert_int_equal(w.fake.rechecked, i);
+    }
+    assert_int_equal(w.fake.asked, 1);
+    w.clock.steady_us += 60000000;
+    assert_int_equal(verify(&w, "wrong"), RC_DENIED); /* not the one that was right: verified */
+    assert_int_equal(w.fake.rechecked, 3);
+    w.fake.password = "other";
+    assert_int_equal(verify(&w, "secret"), RC_DENIED);
+    assert_int_equal(w.fake.rechecked, 4);
+    assert_int_equal(verify(&w, "secret"), RC_DENIED); /* and is gone */
+    assert_int_equal(w.fake.rechecked, 4);
+    authority_free(w.a);
+}
+
+static void what_is_forgotten_or_old_is_not_asked_about_without_the_password(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world_with(&w, 10, true);
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    authority_forget(w.a, VIEW("anna"));
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_int_equal(w.fake.rechecked, 0);
+    w.clock.steady_us += INT64_C(86400000000);
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_int_equal(w.fake.rechecked, 0);
+    assert_int_equal(w.fake.asked, 3);
+    w.clock.steady_us += 60000000;
+    w.fake.meanwhile = forget_anna; /* while it is asked: holds for this request alone */
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_int_equal(w.fake.rechecked, 1);
     assert_false(known(&w, "secret"));
     authority_free(w.a);
 }
@@ -129,11 +204,6 @@ static void what_is_forgotten_is_asked_again(void **state)
     authority_forget_all(w.a);
     assert_false(known(&w, "secret"));
     authority_free(w.a);
-}
-
-static void forget_anna(struct authority *a)
-{
-    authority_forget(a, VIEW("anna"));
 }
 
 static void a_verdict_fetched_while_a_forget_happened_is_not_remembered(void **state)
@@ -334,6 +404,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_verdict_is_remembered_until_its_time_is_over),
+        cmocka_unit_test(who_can_tell_without_the_password_is_asked_without_it),
+        cmocka_unit_test(what_is_forgotten_or_old_is_not_asked_about_without_the_password),
         cmocka_unit_test(the_wall_clock_has_no_say_in_it),
         cmocka_unit_test(a_refusal_is_not_remembered),
         cmocka_unit_test(another_password_or_name_is_not_known),

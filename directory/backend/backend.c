@@ -224,6 +224,12 @@ rc account_set_password(struct backend_session *s, view name, view password, str
     return changed(s, name, s->driver->account_set_password(s, name, password, e));
 }
 
+rc account_password_kept(struct backend_session *s, view name, struct arena *a, view *out, struct err *e)
+{
+    TRY(name_check(name, e));
+    return s->driver->account_password_kept(s, name, a, out, e);
+}
+
 rc account_cas(struct backend_session *s, view name, const struct change *changes, size_t n, struct err *e)
 {
     TRY(name_check(name, e));

@@ -180,6 +180,8 @@ struct backend_driver {
     rc (*account_check_password)(struct backend_session *s, view name, view password, struct arena *a,
                                  struct account *out, struct err *e);
     rc (*account_set_password)(struct backend_session *s, view name, view password, struct err *e);
+    rc (*account_password_kept)(struct backend_session *s, view name, struct arena *a, view *out,
+                                struct err *e);
     rc (*account_cas)(struct backend_session *s, view name, const struct change *changes, size_t n,
                       struct err *e);
     rc (*accounts_each)(struct backend_session *s, const struct account_filter *f, account_visitor *visit,
@@ -240,6 +242,10 @@ MUST_USE rc account_delete(struct backend_session *s, view name, int64_t uid, in
 MUST_USE rc account_check_password(struct backend_session *s, view name, view password, struct arena *a,
                                    struct account *out, struct err *e);
 MUST_USE rc account_set_password(struct backend_session *s, view name, view password, struct err *e);
+/* What is kept of the password (a hash): who finds the same later knows without the password that it was not changed, by nobody. Costs
+ * no hashing. VIEW_NONE: no such account, or a backend that does not show it. *out lives in a. */
+MUST_USE rc account_password_kept(struct backend_session *s, view name, struct arena *a, view *out,
+                                  struct err *e);
 /* All changes or none. RC_CONFLICT: something was not as expected (read again); RC_NOT_FOUND. */
 MUST_USE rc account_cas(struct backend_session *s, view name, const struct change *changes, size_t n,
                         struct err *e);

@@ -382,6 +382,7 @@ const struct backend_driver backend_ldap = {
     .account_delete = ldap_account_delete,
     .account_check_password = ldap_account_check_password,
     .account_set_password = ldap_account_set_password,
+    .account_password_kept = ldap_account_password_kept,
     .account_cas = ldap_account_cas,
     .accounts_each = ldap_accounts_each,
     .erases_each = ldap_erases_each,

@@ -119,6 +119,15 @@ rc ldap_account_check_password(struct backend_session *bs, view name, view passw
     return RC_OK;
 }
 
+/* We may not read it, and who lets nobody in (locks, password policies) may be the server alone: only a bind tells. */
+rc ldap_account_password_kept(struct backend_session *bs, view name, struct arena *a, view *out,
+                              struct err *e)
+{
+    (void)bs, (void)name, (void)a, (void)e;
+    *out = VIEW_NONE;
+    return RC_OK;
+}
+
 rc ldap_account_set_password(struct backend_session *bs, view name, view password, struct err *e)
 {
     struct ldap_session *s = ldap_own(bs);

@@ -152,6 +152,8 @@ rc ldap_account_in_group(struct backend_session *bs, view name, view group, stru
 rc ldap_account_check_password(struct backend_session *bs, view name, view password, struct arena *a,
                                struct account *out, struct err *e);
 rc ldap_account_set_password(struct backend_session *bs, view name, view password, struct err *e);
+rc ldap_account_password_kept(struct backend_session *bs, view name, struct arena *a, view *out,
+                              struct err *e);
 
 /* ldap.c */
 rc ldap_account_get(struct backend_session *bs, enum account_key by, view key, struct arena *a,

@@ -287,6 +287,12 @@ static rc sqlite_account_check_password(struct backend_session *bs, view name, v
     return RC_OK;
 }
 
+static rc sqlite_account_password_kept(struct backend_session *bs, view name, struct arena *a, view *out,
+                                       struct err *e)
+{
+    return stored_password(own(bs), name, a, out, e);
+}
+
 static rc sqlite_account_set_password(struct backend_session *bs, view name, view password, struct err *e)
 {
     struct sqlite_session *s = own(bs);
@@ -508,6 +514,7 @@ const struct backend_driver backend_sqlite = {
     .account_delete = sqlite_account_delete,
     .account_check_password = sqlite_account_check_password,
     .account_set_password = sqlite_account_set_password,
+    .account_password_kept = sqlite_account_password_kept,
     .account_cas = sqlite_account_cas,
     .accounts_each = sqlite_accounts_each,
     .erases_each = sqlite_erases_each,
