@@ -179,12 +179,12 @@ int lb_model_node(const struct lb_model *m, view name)
 
 /* ---- accounts ---- */
 
-unsigned lb_slot(enum lb_proto p, view key)
+unsigned lb_slot(enum lb_proto p, view uid_or_name)
 {
     uint64_t uid = 0;
     if (p == LB_11)
-        return slot_of_name(key);
-    (void)view_to_u64(key, UINT64_MAX, &uid);
+        return slot_of_name(uid_or_name);
+    (void)view_to_u64(uid_or_name, UINT64_MAX, &uid);
     return slot_of_uid(uid);
 }
 
