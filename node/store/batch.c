@@ -107,6 +107,41 @@ rc store_batch_commit(struct store_txn *tx, view coll, view batch_id, struct err
     return tx_run_text(tx, SQL_BATCH_DROP, batch_id, e);
 }
 
+/* What was committed before with a ttl of 0 is expired at once, and a write over it begins anew instead of adding to it. */
+static rc stillborn(struct store_txn *tx, view batch_id, int64_t *out, struct err *e)
+{
+    struct stmt *st = NULL;
+    TRY(tx_stmt(tx, SQL_BATCH_STILLBORN, &st, e));
+    bind_int(st, 1, tx->head->uid);
+    bind_bytes(st, 2, batch_id);
+    return stmt_number(st, out, NULL, e);
+}
+
+/* Every item of a batch gets T, also one that is not touched otherwise. */
+static rc put_touched(struct store_txn *tx, view coll, const struct item_patch *patches, size_t n,
+                      struct err *e)
+{
+    struct item_patch *touched = arena_alloc(tx->arena, n * sizeof *touched);
+    for (size_t i = 0; i < n; i++) {
+        touched[i] = patches[i];
+        touched[i].touches = true;
+    }
+    return store_items_put(tx, coll, touched, n, NULL, e);
+}
+
+rc store_batch_finish(struct store_txn *tx, view coll, view batch_id, const struct item_patch *patches,
+                      size_t n, struct err *e)
+{
+    int64_t dead = 0;
+    TRY(stillborn(tx, batch_id, &dead, e));
+    if (dead > 0) {
+        TRY(store_batch_append(tx, batch_id, patches, n, e));
+        return store_batch_commit(tx, coll, batch_id, e);
+    }
+    TRY(store_batch_commit(tx, coll, batch_id, e));
+    return n > 0 ? put_touched(tx, coll, patches, n, e) : RC_OK;
+}
+
 rc store_batch_pending(struct store_txn *tx, int64_t life_s, int64_t *out_bytes, struct err *e)
 {
     struct stmt *st = NULL;

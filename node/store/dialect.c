@@ -106,6 +106,7 @@ static const char *const statements[SQL_N][2] = {
     [SQL_BATCH_COMMIT] = { COMMIT
                            " ON CONFLICT (uid, coll, id) DO UPDATE SET" MERGE(FIELDS_SQLITE, NEW_SQLITE),
                            COMMIT " ON DUPLICATE KEY UPDATE" MERGE("(b.fields | 32)", NEW_MYSQL) },
+    [SQL_BATCH_STILLBORN] = { "SELECT COUNT(*) FROM batch_items WHERE uid = ?1 AND batch = ?2 AND ttl = 0" },
     [SQL_BATCH_PENDING] = { "SELECT SUM(bytes) FROM batches WHERE uid = ?1 AND created > ?2" },
     [SQL_BATCH_TOUCHED] = { "SELECT MAX(touched) FROM batches WHERE uid = ?1 AND created > ?2" },
     [SQL_BATCH_DROP] = { "DELETE FROM batches WHERE uid = ?1 AND id = ?2" },

@@ -70,6 +70,7 @@ enum sql_id {
     SQL_BATCH_COUNT,      /* uid, id, items more, bytes more, now                                    */
     SQL_BATCH_PUT,        /* uid, batch, id, fields, ttl, sortindex, parentid, predecessorid, payload */
     SQL_BATCH_COMMIT,     /* uid, batch, coll's number, T                                            */
+    SQL_BATCH_STILLBORN,  /* uid, batch: how many have a ttl of 0                                    */
     SQL_BATCH_PENDING,    /* uid, created after: bytes                                               */
     SQL_BATCH_TOUCHED,    /* uid, created after: when one was touched last                           */
     SQL_BATCH_DROP,       /* uid, id                                                                 */

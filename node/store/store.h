@@ -282,6 +282,9 @@ MUST_USE rc store_batch_append(struct store_txn *tx, view batch_id, const struct
                                struct err *e);
 /* Everything becomes visible: each item gets modified = T whatever it sets; ttl counts from now. The batch is gone. */
 MUST_USE rc store_batch_commit(struct store_txn *tx, view coll, view batch_id, struct err *e);
+/* As store_batch_append and then store_batch_commit, but what comes last is written once and not twice. */
+MUST_USE rc store_batch_finish(struct store_txn *tx, view coll, view batch_id, const struct item_patch *patches, size_t n,
+                               struct err *e);
 /* Payload bytes waiting in all open batches of this user (for the quota). */
 MUST_USE rc store_batch_pending(struct store_txn *tx, int64_t life_s, int64_t *out_bytes, struct err *e);
 

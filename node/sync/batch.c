@@ -116,12 +116,10 @@ static rc publish(struct post *p, struct err *e)
 {
     stamp now = store_stamp(p->t.tx);
 
-    if (p->wish.step == BATCH_COMMIT) {
-        TRY(store_batch_append(p->t.tx, p->wish.id, p->list.patches, p->list.n, e));
-        TRY(store_batch_commit(p->t.tx, p->coll, p->wish.id, e));
-    } else {
+    if (p->wish.step == BATCH_COMMIT)
+        TRY(store_batch_finish(p->t.tx, p->coll, p->wish.id, p->list.patches, p->list.n, e));
+    else
         TRY(store_items_put(p->t.tx, p->coll, p->list.patches, p->list.n, NULL, e));
-    }
     TRY(sync_commit(&p->t, e));
     answer(p, VIEW_NONE, now);
     tell_write(p->rq, now);

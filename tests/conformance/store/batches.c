@@ -200,6 +200,86 @@ static void two_batches_side_by_side_keep_apart(void **state)
     assert_view(get("forms", "b").payload, "two");
 }
 
+/* What stands in a collection, as text: "-" where nothing does. */
+static const char *shown(const char *coll, const char *id, stamp t)
+{
+    struct item it;
+    struct store_txn *tx = begin(STORE_READ);
+    rc r = store_item_get(tx, view_of(coll), view_of(id), &it, &err);
+    commit(tx);
+    if (r == RC_NOT_FOUND)
+        return "-";
+    OK(r);
+    if (it.modified.cs != t.cs)
+        return "as before";
+    return arena_text(&fx.arena, "%.*s %lld %d %.*s %lld", VIEW_ARG(it.payload), (long long)it.sortindex,
+                      it.has_sortindex, VIEW_ARG(it.parentid),
+                      it.expires_ms ? (long long)(it.expires_ms - stamp_ms(t)) : -1)
+        .p;
+}
+
+static struct item_patch variant(int i)
+{
+    struct item_patch p[] = { patch("a", "payload"), patch_index("a", "both", 7),
+                              patch_ttl("a", 0),     patch_ttl("a", 90),
+                              patch("a", "brief"),   { .id = VIEW("a"), .ttl_op = PATCH_CLEAR },
+                              patch("b", "other") };
+    p[4].ttl_op = p[4].parentid_op = PATCH_SET;
+    p[4].parentid = VIEW("parent");
+    return p[i];
+}
+
+static void what_comes_with_the_commit_is_as_if_it_had_been_appended(void **state)
+{
+    (void)state;
+    enum { N = 7 };
+    for (int i = 0; i < N * N * 3; i++) {
+        struct item_patch before = variant(i % N), last = variant(i / N % N);
+        const char *colls[] = { "forms", "prefs" }, *texts[2][2];
+        for (int once = 0; once < 2; once++) {
+            struct item_patch stored = patch_index("a", "stored", 3);
+            struct store_txn *tx = begin(STORE_WRITE);
+            bool existed;
+            OK(store_coll_delete(tx, view_of(colls[once]), &existed, &err));
+            commit(tx);
+            stored.ttl_op = PATCH_SET;
+            stored.ttl_s = i / (N * N) == 1 ? 1000 : 1; /* alive, expired, or not there */
+            if (i / (N * N) > 0)
+                put_patches(colls[once], &stored, 1);
+            wait_ms(2000);
+            const char *id = batch_open(colls[once]);
+            batch_append(id, &before, 1);
+            tx = begin(STORE_WRITE);
+            stamp t = store_stamp(tx);
+            if (once) {
+                OK(store_batch_finish(tx, view_of(colls[once]), view_of(id), &last, 1, &err));
+            } else {
+                OK(store_batch_append(tx, view_of(id), &last, 1, &err));
+                OK(store_batch_commit(tx, view_of(colls[once]), view_of(id), &err));
+            }
+            commit(tx);
+            texts[once][0] = shown(colls[once], "a", t);
+            texts[once][1] = shown(colls[once], "b", t);
+            GIVES(RC_NOT_FOUND, totals_of(fx.uid, colls[once], id, &(struct batch_totals){ .items = 0 }));
+        }
+        assert_string_equal(texts[0][1], texts[1][1]);
+        assert_string_equal(texts[0][0], texts[1][0]);
+    }
+}
+
+static void a_commit_without_records_of_its_own_publishes_what_was_appended(void **state)
+{
+    (void)state;
+    struct item_patch p = patch("a", "x");
+    const char *id = batch_open("forms");
+    batch_append(id, &p, 1);
+    struct store_txn *tx = begin(STORE_WRITE);
+    OK(store_batch_finish(tx, VIEW("forms"), view_of(id), NULL, 0, &err));
+    GIVES(RC_NOT_FOUND, store_batch_finish(tx, VIEW("forms"), view_of(id), &p, 1, &err));
+    commit(tx);
+    assert_view(get("forms", "a").payload, "x");
+}
+
 static void append_and_commit_in_one_transaction(void **state)
 {
     (void)state;
@@ -242,6 +322,8 @@ static const struct CMUnitTest batches_tests[] = {
     TEST(a_batch_ends_with_its_life),
     TEST(a_committed_batch_does_not_come_back),
     TEST(two_batches_side_by_side_keep_apart),
+    TEST(what_comes_with_the_commit_is_as_if_it_had_been_appended),
+    TEST(a_commit_without_records_of_its_own_publishes_what_was_appended),
     TEST(append_and_commit_in_one_transaction),
     TEST(ten_thousand_items_are_committed),
 };
