@@ -15,17 +15,18 @@ static rc id_checked(const struct request *rq, struct err *e)
 }
 
 /* Where this process's memory has the head, the store reads one table instead of two. One item is of one moment by itself; its fence
- * is the head's, as for info/collections. */
+ * is the head's, as for info/collections. What is missing is asked for with the store's own fence: the user may have left since, and what he
+ * had here may be erased; nobody is told that something is not there by a place that is not his any more. */
 static rc read_timed(struct request *rq, struct item *out, struct err *e)
 {
     struct sync_worker *w = rq->worker;
     int64_t begun_us = clock_mono_us(rq->clock);
     struct head h;
-    rc r;
+    rc r = RC_NOT_FOUND;
 
     if (sync_head_cached(rq, &h))
         r = store_item_by_head(w->store, &h, path_coll(rq), path_id(rq), rq->arena, out, e);
-    else
+    if (r == RC_NOT_FOUND)
         r = store_item_read(w->store, rq->who.uid, rq->who.epoch, path_coll(rq), path_id(rq), rq->arena, &h,
                             out, e);
     rq->store_us += clock_mono_us(rq->clock) - begun_us;

@@ -1,3 +1,4 @@
+#include "node/store/move.h"
 #include "node/sync/testing.h"
 
 #define ITEM U15 "/storage/bookmarks/a"
@@ -181,6 +182,23 @@ static void other_epochs_find_nothing_warm_or_not(void **state)
     expect(b, "DELETE", U15, NULL, NULL, 401, "0");
 }
 
+/* The head in memory does not know it yet. */
+static void who_has_left_is_not_told_that_his_items_are_missing(void **state)
+{
+    struct bench *b = *state;
+    const struct move m = { .uid = b->uid, .id = VIEW("m1"), .epoch = 2 };
+    struct arena a;
+
+    expect(b, "PUT", ITEM, NULL, "{\"payload\":\"p\"}", 200, NULL);
+    expect(b, "GET", ITEM, NULL, NULL, 200, NULL);
+    arena_init(&a, 1 << 20);
+    assert_int_equal(store_head_step(b->worker.store, &m, STEP_LEAVE, NULL, &a, NULL, NULL), RC_OK);
+    assert_int_equal(store_head_step(b->worker.store, &m, STEP_ERASE, NULL, &a, NULL, NULL), RC_OK);
+    arena_done(&a);
+    expect(b, "GET", ITEM, NULL, NULL, 401, "0");
+    expect(b, "GET", U15 "/storage/bookmarks/never", NULL, NULL, 401, "0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +216,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_keys_are_refused_in_crypto_alone, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(paths_that_name_nothing_are_404, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(other_epochs_find_nothing_warm_or_not, bench_open, bench_close),
+        cmocka_unit_test_setup_teardown(who_has_left_is_not_told_that_his_items_are_missing, bench_open,
+                                        bench_close),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
