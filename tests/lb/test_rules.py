@@ -4,6 +4,7 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from lib.console import Admin, Console
 from lib.processes import wait_until
 
 
@@ -157,7 +158,7 @@ def test_a_canary_gets_the_same_share_of_users_always(own_front):
         canary.close()
 
 
-class Console:
+class Echo:
     """Answers whatever it is asked, and keeps it."""
 
     def __init__(self):
@@ -192,7 +193,7 @@ class Console:
 
 
 def test_the_console_is_served_below_admin_and_has_a_limit_of_its_own(own_front):
-    console = Console()
+    console = Echo()
     try:
         front = own_front(1, base="/sync", lb_free="", limit_console=12, limit_account=0, console=f"127.0.0.1:{console.port}")
         for path in ("/admin", "/admin/", "/sync/admin/users?q=%20a&q=b", "/%61dmin//x/..;/y"):
@@ -222,3 +223,20 @@ def test_the_console_is_served_below_admin_and_has_a_limit_of_its_own(own_front)
         assert ask(front, "/admin").status == ask(front, "/sync/admin/x").status == 404
     finally:
         console.close() if console.thread.is_alive() else None
+
+
+def test_somebody_signs_in_to_the_console_through_the_balancer(lively):
+    console = Console(lively.folder / "console", lively, {"console.url": lively.door.url, "console.trusted_proxies": "127.0.0.1"}).start()
+    try:
+        lively.settings["console"] = f"127.0.0.1:{console.port}"
+        lively.lb("push")
+        admin = Admin(lively.door.url)
+        page = admin.sign_in("anna", console.password())
+        assert page.status == 200 and page.heading == "Overview", page.html
+        assert lively.nodes[0].node_name in admin.get("/admin/nodes").html
+        assert admin.events("/admin/live/overview")["retry"]
+    finally:
+        lively.settings.pop("console", None)
+        lively.lb("push")
+        console.stop()
+    assert ask(lively, "/admin").status == 404
