@@ -156,14 +156,14 @@ static void strings_are_escaped_where_json_demands_it(void **state)
     }
 }
 
-/* Every byte at every place of a word, against jansson reading it back. */
+/* Every byte at every place of two blocks, a word and a bit, against jansson reading it back. */
 static void any_ascii_byte_at_any_place_is_read_back_as_it_was(void **state)
 {
     (void)state;
     for (int c = 0; c < 0x80; c++)
-        for (size_t place = 0; place < 19; place++) {
+        for (size_t place = 0; place < 75; place++) {
             SCOPED(buf_done) struct buf b = { 0 };
-            char text[19];
+            char text[75];
             struct err e = ERR_NONE;
             json_t *value = NULL;
 
