@@ -16,7 +16,8 @@ static int by_text(const void *a, const void *b)
 
 static void read_list(void)
 {
-    view rest = { .p = (const char *)embedded_directory_data[0].bytes, .n = embedded_directory_data[0].n }, line;
+    view rest = { .p = (const char *)embedded_directory_data[0].bytes, .n = embedded_directory_data[0].n },
+         line;
     while (n_common < COMMON_MOST && view_cut(&rest, '\n', &line))
         if (line.n > 0 && !view_starts(line, VIEW("#!")))
             common[n_common++] = line;

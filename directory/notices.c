@@ -3,8 +3,8 @@
 #include <inttypes.h>
 
 #include "common/base/log.h"
-#include "directory/mail/mail.h"
 #include "common/page/html.h"
+#include "directory/mail/mail.h"
 #include "directory/screens/screens.h"
 
 enum { TEMPLATE_MAX = 64 * 1024 };
@@ -194,5 +194,6 @@ void notice_tell(struct directory *d, struct arena *a, enum notice kind, view to
 const struct words *request_words(const struct request *rq)
 {
     const struct directory *d = rq->app;
-    return d->screens ? languages_best(&d->screens->site.languages, request_header(rq, "Accept-Language")) : NULL;
+    return d->screens ? languages_best(&d->screens->site.languages, request_header(rq, "Accept-Language"))
+                      : NULL;
 }

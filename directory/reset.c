@@ -6,17 +6,12 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
+#include "common/page/seal.h"
 #include "directory/mail/mail.h"
 #include "directory/notices.h"
 #include "directory/screens/screens.h"
-#include "common/page/seal.h"
 
-enum {
-    SEED_BYTES = 16,
-    GROUPS_LEAST = 4,
-    HOUR_S = 3600,
-    CAS_TRIES = 10
-};
+enum { SEED_BYTES = 16, GROUPS_LEAST = 4, HOUR_S = 3600, CAS_TRIES = 10 };
 
 /* ---- states and codes: pure ---- */
 

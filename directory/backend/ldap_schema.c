@@ -46,8 +46,8 @@ static const struct {
     { "heddleNote", true },
     { "heddleTaker", false },
 };
-static const char *const classes[] = { "heddleAccount", "heddleNode", "heddleLeftover", "heddleCounter",
-                                       "heddleInvite",  "heddleMark" };
+static const char *const classes[] = { "heddleAccount", "heddleNode",   "heddleLeftover",
+                                       "heddleCounter", "heddleInvite", "heddleMark" };
 static const struct {
     const char *oid, *what;
 } controls[] = {
