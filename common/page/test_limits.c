@@ -50,6 +50,23 @@ static void loopback_and_the_nameless_are_not_counted(void **state)
     limits_free(off);
 }
 
+static void loopback_is_counted_where_it_is_asked_for(void **state)
+{
+    (void)state;
+    static const char *const here[] = { "127.0.0.1", "::1" };
+    struct limits *l = limits_new(1, 60);
+    limits_count_loopback(l);
+    for (size_t i = 0; i < sizeof(here) / sizeof(here[0]); i++) {
+        assert_int_equal(limits_wait(l, view_of(here[i]), 0), 0);
+        limits_count(l, view_of(here[i]), 0);
+        assert_int_not_equal(limits_wait(l, view_of(here[i]), 0), 0);
+    }
+    assert_int_not_equal(limits_wait(l, VIEW("::ffff:127.0.0.1"), 0), 0);
+    limits_count(l, VIEW(""), 0);
+    assert_int_equal(limits_wait(l, VIEW(""), 0), 0);
+    limits_free(l);
+}
+
 static void very_many_addresses_refuse_nobody_new(void **state)
 {
     (void)state;
@@ -70,6 +87,7 @@ int main(void)
         cmocka_unit_test(so_many_and_no_more_until_the_window_is_over),
         cmocka_unit_test(a_customer_of_ipv6_is_a_64),
         cmocka_unit_test(loopback_and_the_nameless_are_not_counted),
+        cmocka_unit_test(loopback_is_counted_where_it_is_asked_for),
         cmocka_unit_test(very_many_addresses_refuse_nobody_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
