@@ -46,11 +46,11 @@ def floor_of(engine):
     return engine.partition("+")[0]
 
 
-def ask(subject, scenario, seconds, *, users=USERS, records=RECORDS, warm=0.3, seed=1, more=()):
-    """One run of the generator; its JSON."""
-    command = [str(BUILD / "bench" / "load"), "--host", "127.0.0.1", "--port", str(subject.port), "--node", subject.url,
+def ask(subject, scenario, seconds, *, users=USERS, records=RECORDS, warm=0.3, seed=1, connections=CONNECTIONS, more=(), under=()):
+    """One run of the generator, under a command that changes how it runs; its JSON."""
+    command = [*under, str(BUILD / "bench" / "load"), "--host", "127.0.0.1", "--port", str(subject.port), "--node", subject.url,
                "--secret", SECRET, "--scenario", scenario, "--users", str(users), "--records", str(records),
-               "--payload", str(PAYLOAD), "--connections", str(CONNECTIONS), "--seconds", str(seconds), "--warm", str(warm),
+               "--payload", str(PAYLOAD), "--connections", str(connections), "--seconds", str(seconds), "--warm", str(warm),
                "--seed", str(seed), *(a for n, p in subject.pids().items() for a in ("--pid", f"{n}={p}")), *more]
     done = subprocess.run(command, stdout=subprocess.PIPE, timeout=seconds + warm + 120, check=True)
     return json.loads(done.stdout)
