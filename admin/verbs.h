@@ -13,6 +13,7 @@ extern const struct command doctor_commands[]; /* doctor_cli.c */
 extern const struct command explain_commands[]; /* explain.c */
 extern const struct command invite_commands[]; /* invites.c */
 extern const struct command lb_commands[]; /* lb_verbs.c */
+extern const struct command mail_commands[]; /* mail.c */
 extern const struct command move_commands[]; /* move_cli.c */
 extern const struct command node_commands[]; /* nodes.c */
 extern const struct command node_life_commands[]; /* nodes_life.c */

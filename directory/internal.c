@@ -176,6 +176,7 @@ static const struct route routes[] = {
       .handler = internal_invite_make,
       .body_max = SMALL_BODY,
       FOR("admin") },
+    { .methods = GET, .path = "/internal/v1/mail/newest", .handler = internal_mail_newest, FOR("admin") },
     { .methods = POST, .path = "/internal/v1/sweep", .handler = internal_sweep, FOR("admin") },
     { .methods = DELETE,
       .path = "/internal/v1/invites/{any}",

@@ -42,6 +42,9 @@ handler_fn internal_account_reset;
 /* ---- internal_invites.c ---- */
 handler_fn internal_invite_make, internal_invite_list, internal_invite_revoke, internal_sweep;
 
+/* ---- internal_mail.c ---- */
+handler_fn internal_mail_newest;
+
 /* ---- internal_settled.c ---- */
 handler_fn internal_settled_put, internal_settled_get;
 

@@ -12,20 +12,22 @@ void console_navigation(struct page *p)
     static const struct {
         const char *path, *label;
         enum role least;
+        bool box; /* in the one box alone */
     } links[] = {
-        { "/", N_("Overview"), ROLE_READER },
-        { "/nodes", N_("Nodes"), ROLE_READER },
-        { "/users", N_("Users"), ROLE_READER },
-        { "/plan", N_("Plan"), ROLE_READER },
-        { "/runs", N_("Runs"), ROLE_READER },
-        { "/audit", N_("Audit trail"), ROLE_READER },
-        { "/invites", N_("Invite codes"), ROLE_READER },
-        { "/settings", N_("Settings"), ROLE_READER },
+        { "/", N_("Overview"), ROLE_READER, false },
+        { "/nodes", N_("Nodes"), ROLE_READER, false },
+        { "/users", N_("Users"), ROLE_READER, false },
+        { "/plan", N_("Plan"), ROLE_READER, false },
+        { "/runs", N_("Runs"), ROLE_READER, false },
+        { "/audit", N_("Audit trail"), ROLE_READER, false },
+        { "/invites", N_("Invite codes"), ROLE_READER, false },
+        { "/mail", N_("Newest mail"), ROLE_ADMIN, true },
+        { "/settings", N_("Settings"), ROLE_READER, false },
     };
     if (!may(p, ROLE_READER))
         return;
     for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
-        if (may(p, links[i].least))
+        if (may(p, links[i].least) && !(links[i].box && look(p)->c->alone))
             HTML(p->b, "<a href=\"{}\">{}</a>\n",
                  strcmp(links[i].path, "/") == 0 ? p->site->base : here(p, links[i].path),
                  words_find(p->words, links[i].label));

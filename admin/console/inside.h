@@ -185,6 +185,7 @@ page_fn show_plan, do_run_start, show_runs, show_run, live_run, do_run;
 /* Waits for a moment until the run has begun. */
 void await_begun(struct page *p, view id);
 page_fn show_invites, do_invite_make, do_invite_revoke;
+page_fn show_mail;
 page_fn show_audit, show_settings;
 
 #endif

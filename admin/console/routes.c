@@ -36,6 +36,7 @@ const struct console_page console_pages[] = {
     { GET | HEAD,  "/admin/invites",               show_invites,   ROLE_READER,  0 },
     { POST,        "/admin/invites",               do_invite_make, ROLE_ADMIN,   0 },
     { POST,        "/admin/invites/revoke",        do_invite_revoke, ROLE_ADMIN, 0 },
+    { GET | HEAD,  "/admin/mail",                  show_mail,      ROLE_ADMIN,   0 },
     { GET | HEAD,  "/admin/audit",                 show_audit,     ROLE_READER,  0 },
     { GET | HEAD,  "/admin/settings",              show_settings,  ROLE_READER,  0 },
 };

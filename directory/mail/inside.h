@@ -17,6 +17,12 @@ bool mail_address_ok(view address);
 MUST_USE rc mail_compose(const struct mail *m, view from, view id, int64_t now_s, struct buf *out,
                          struct err *e);
 
+/* ---- read.c ---- */
+
+/* Texts live as long as `file` and the arena. RC_BROKEN: not composed by us. */
+MUST_USE rc mail_read(view file, struct arena *a, struct mail_seen *out, struct err *e);
+MUST_USE rc spool_newest(const char *dir, struct arena *a, struct mail_seen *out, struct err *e);
+
 /* ---- smtp.c: one connection to the relay, of one thread ---- */
 
 enum smtp_result {

@@ -8,6 +8,7 @@
 #ifndef HEDDLE_MAIL_H
 #define HEDDLE_MAIL_H
 
+#include "common/base/arena.h"
 #include "common/base/clock.h"
 #include "common/base/conf.h"
 
@@ -49,6 +50,15 @@ void mailer_close(struct mailer *m);
 /* RC_OK: it is on the disk. RC_BAD_INPUT: an address or subject that would break a header, or an address that cannot be sent to; RC_BUSY:
  * the queue is full; RC_AWAY: the disk. Any thread. */
 MUST_USE rc mailer_send(struct mailer *m, const struct mail *mail, struct err *e);
+/* A finished mail of the driver spool, as people read it. */
+struct mail_seen {
+    int64_t made_ms;
+    view from, to, date, subject, text; /* text: 16 KiB at most */
+    bool cut;                           /* … and there is more  */
+};
+/* The newest. RC_NOT_FOUND: there is none, or another driver; RC_BROKEN: a file that we did not write. Any thread. */
+MUST_USE rc mailer_newest(const struct mailer *m, struct arena *a, struct mail_seen *out, struct err *e);
+
 /* Mails that wait, as of the thread's last look. Any thread. */
 unsigned mailer_waiting(struct mailer *m);
 

@@ -291,6 +291,13 @@ void mailer_close(struct mailer *m)
     free(m);
 }
 
+rc mailer_newest(const struct mailer *m, struct arena *a, struct mail_seen *out, struct err *e)
+{
+    if (!m->to_folder)
+        return fail(e, RC_NOT_FOUND, RESP_GENERIC, "mails go to a relay: none are kept here");
+    return spool_newest(m->dir, a, out, e);
+}
+
 unsigned mailer_waiting(struct mailer *m)
 {
     return __atomic_load_n(&m->depth, __ATOMIC_RELAXED);

@@ -78,7 +78,7 @@ ROUTES = [
     ("GET", "/admin/plan", READER), ("GET", "/admin/runs", READER), ("POST", "/admin/runs", ADMIN), ("GET", "/admin/runs/{run}", READER),
     ("GET", "/admin/live/runs/{run}", READER), ("POST", "/admin/runs/{run}/pause", ADMIN), ("POST", "/admin/runs/{run}/resume", ADMIN),
     ("POST", "/admin/runs/{run}/cancel", ADMIN), ("GET", "/admin/invites", READER), ("POST", "/admin/invites", ADMIN),
-    ("POST", "/admin/invites/revoke", ADMIN), ("GET", "/admin/audit", READER), ("GET", "/admin/settings", READER),
+    ("POST", "/admin/invites/revoke", ADMIN), ("GET", "/admin/mail", ADMIN), ("GET", "/admin/audit", READER), ("GET", "/admin/settings", READER),
     ("POST", "/admin/sign-out", READER),
 ]
 OPEN = {("GET", "/"), ("GET", "/admin/sign-in"), ("POST", "/admin/sign-in"), ("GET", "/admin/media/{file}")}

@@ -1,5 +1,6 @@
 """Every page of the console in a real browser: with and without scripts, on a phone and on a desk, light and dark; axe-core looks at each, a picture
 of each is kept in build/screenshots. And one box's console, with the password that it prints."""
+import html
 import re
 import shutil
 
@@ -10,6 +11,8 @@ from lib.chromium import Browser, axe_source
 from lib.cluster import Cluster
 from lib.console import Admin, Console, wait_for_state
 from lib.heddle import build_folder, on_cluster
+from lib.mails import link_in
+from lib.pages import mails_of
 from lib.processes import wait_until
 
 pytestmark = [pytest.mark.skipif(on_cluster(), reason="has a cluster of its own")]
@@ -142,5 +145,16 @@ def test_the_one_box_has_a_console_too(own_stack):
     uid = re.search(r"/admin/users/(\d+)", found.html)[1]
     assert "bookmarks" in v.get(f"/admin/users/{uid}").text
     assert "The account is disabled" in v.act(f"/admin/users/{uid}/disable").text
+    assert "There is none" in v.get("/admin/mail").text
+    v.act(f"/admin/users/{uid}/enable")
+    v.post("/weave-password-reset", {"username": client.name})
+    mail = mails_of(stack).wait(client.email)
+    (stack.heddle.folder / "data" / "mail" / "9999999999999-later.txt").write_text("none of ours")
+    (stack.heddle.folder / "data" / "mail" / "9999999999999-x.eml").symlink_to("/etc/passwd")
+    assert "root:" not in v.get("/admin/mail").html  # nothing from elsewhere
+    (stack.heddle.folder / "data" / "mail" / "9999999999999-x.eml").unlink()
+    page = v.get("/admin/mail")
+    assert client.email in page.text and mail["Subject"] in page.text and html.escape(link_in(mail)) in page.html
+    assert 'href="/admin/mail"' in page.html and "mail newest" in v.get("/admin/audit").text
     assert Admin(stack.url).sign_in("anna", once).status == 403
     assert v.act("/admin/sign-out").status == 200 and v.get("/admin", follow=False).status == 303

@@ -1,5 +1,7 @@
 """Every page and every flow in a real browser: with and without scripts, on a phone and on a desk, light and dark. axe-core looks at each
 page; a picture of each is kept in build/screenshots."""
+import json
+
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -8,6 +10,7 @@ from selenium.webdriver.common.keys import Keys
 from lib.chromium import Browser, axe_source
 from lib.heddle import build_folder
 from lib.mails import Folder, link_in
+from lib.ops import run
 from lib.palemoon11 import PaleMoon
 from lib.device import SyncFailed, Unauthorized
 from lib.pages import mails_of
@@ -221,4 +224,24 @@ def test_in_the_browsers_language(stack, browser, axe, language, heading):
         b.go(path)
         look(path.strip("/").replace("/", "-") or "home")
     assert b.go("/").heading == heading
+    assert not look.bad, "\n".join(look.bad)
+
+
+@pytest.mark.parametrize("scripts,width", [(True, 360), (False, 1280)], ids=["phone-scripts", "desk-no-scripts"])
+def test_registering_with_an_invite_code(own_stack, browser, axe, scripts, width):
+    key = "k" * 32
+    stack = own_stack({"registration.mode": "invite", "internal.keys": f"admin admin {key}"})
+    code, out, err = run("--set", f"admin.directory={stack.heddle.socket}", "--set", f"admin.key={key}", "--set", f"admin.dir={stack.heddle.folder / 'admin'}",
+                         "invite", "make", "--json", program="heddle-admin")
+    assert code == 0, out + err
+    b = browser(stack.url, scripts=scripts, width=width)
+    look = Look(b, axe, f"{width}-{'scripts' if scripts else 'plain'}")
+    b.go("/account/register")
+    assert "needs an invite code" in b.text
+    look("register-invite")
+    b.fill(invite="0000-0000-0000-0000-0000", email="invited@example.com", password=PASSWORD, confirm=PASSWORD).press()
+    assert "This invite code cannot be used" in b.text
+    look("register-invite-problem")
+    b.fill(invite=json.loads(out)["code"].lower(), password=PASSWORD, confirm=PASSWORD).press()
+    assert b.heading == "My account"
     assert not look.bad, "\n".join(look.bad)
