@@ -45,6 +45,7 @@ def parts(full, seed):
     """The table of all parts, in the order in which they start."""
     whole = {'HEDDLE_FULL': '1'} if full else {}
     yield Part('layers', [PY, 'tests/layers/run.py'])
+    yield Part('rows', [PY, 'tests/layers/rows.py'])
     yield Part('symbols', [PY, 'tests/layers/symbols.py', 'build/release'], builds=('release',))
     yield Part('models', [PY, 'tests/models/run.py', *(['--full'] if full else [])], timeout=7200)
     yield Part('docs', [PY, 'tests/docs.py', 'build/release'], builds=('release',))

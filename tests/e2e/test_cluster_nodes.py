@@ -379,24 +379,6 @@ def test_with_addresses_of_their_own_an_old_token_is_refused_after_a_move(cluste
     assert wrong.get("/storage/bookmarks/abc", expect=None).status == 401
 
 
-# -- the operator --
-
-
-def test_70_the_admin_adds_shows_changes_and_removes_nodes(cluster):
-    out = cluster.admin("node", "add", "https://node9.example.net", "capacity=0", "state=closed", "address=https://s.example.net")
-    assert "node9.example.net" in out and "closed" in out
-    cluster.admin("node", "set", "node9.example.net", "capacity=5", "seats=3")
-    shown = dict(line.split(None, 1) for line in cluster.admin("node", "show", "node9.example.net").splitlines() if " " in line.strip())
-    assert (shown["capacity"], shown["seats"], shown["address"]) == ("5", "3", "https://s.example.net")
-    assert len(cluster.admin("node", "list").splitlines()) == 4
-    assert "no users" not in cluster.admin("node", "remove", "node9.example.net", "--yes", "--dead")
-    assert "404" in cluster.admin("node", "show", "node9.example.net", expect=3)
-    cluster.user11(cluster.nodes[0])
-    assert "live" in cluster.admin("node", "remove", cluster.nodes[0].node_name, "--yes", expect=4)
-    assert "must" in cluster.admin("node", "add", "https://node9.example.net/", expect=2)
-    cluster.admin("node", "add", "https://node9.example.net", "colour=red", expect=2)
-
-
 def test_logs_of_a_cluster_hold_no_keys_and_no_passwords(cluster, node):
     user = cluster.user11(node, password="a very secret pass phrase")
     user.at(node).get("/info/collections")

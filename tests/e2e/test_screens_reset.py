@@ -381,6 +381,23 @@ def test_U5_U12_U13_over_the_api(stack, user11):
     assert key_for(stack, user11) != key
 
 
+def test_U26_a_code_stays_the_same_until_it_ends_or_is_cleared(clock_stack):
+    user = clock_stack.user11()
+    first = key_for(clock_stack, user)
+    assert key_for(clock_stack, user) == first
+    clock_stack.heddle.advance(6 * 3600 + 1)
+    use(user, first, expect=400, code=10)
+    second = key_for(clock_stack, user)
+    assert second != first
+    user.account("DELETE", "/password_reset")
+    use(user, second, expect=400, code=10)
+    use(user, "", expect=400, code=10)
+    third = key_for(clock_stack, user)
+    assert third not in (first, second)
+    use(user, third)
+    use(user, third, expect=400, code=10)
+
+
 def test_U6_to_U11_over_the_form(stack, user11, visitor):
     assert visitor.post("/weave-password-reset", {"username": user11.name, "foo": "x"}).status == 400
     assert visitor.get("/weave-password-reset?foo=1").status == 400

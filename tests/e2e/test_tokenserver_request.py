@@ -6,10 +6,9 @@
 | 5-9, 51, 64-68 | test_tokenserver_keys.py |
 | 25-27, 30, 32-49, 55, 71 | test_tokenserver_records.py |
 | 16 | there is one service, and its address is the configured one; what is left of it: no node (21) |
-| 16, 18-24, 28, 29, 31-33, 56-60; a node's name by hand | test_cluster_edge_cases.py |
+| 16, 18-24, 28, 29, 31-33, 56-60, 70; a node's name by hand, a node URL with a slash at its end | test_cluster_edge_cases.py |
 | 61-63 | test_tokenserver_keys.py: the events of row 66, which come over HTTP alone |
-| 70; a node URL with a slash at its end | test_cluster_nodes.py |
-| 50 | assertions of BrowserID are not taken: an unknown scheme (row 2) |
+| 50 | assertions of BrowserID are not taken: an unknown scheme, as in row 2 |
 | a stored client state that is no hex | directory/test_token_api.c |
 """
 import base64
@@ -52,7 +51,7 @@ def test_01_without_authorization_the_body_is_exactly_that_of_the_table(stack):
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "BrowserID", "Hawk", "Digest"])
-def test_02_another_scheme_is_unsupported_with_or_without_a_key_id(stack, scheme):
+def test_02_and_50_another_scheme_is_unsupported_with_or_without_a_key_id(stack, scheme):
     for more in ([], [("X-KeyID", "1234-qqo")]):
         r = ask(stack, [("Authorization", scheme + " dTpw"), *more])
         same_error(r, *UNSUPPORTED)

@@ -306,6 +306,16 @@ def test_U22_a_reset_code_is_judged_by_form_then_by_user(user11, newcomer):
     assert signs_in(user11) and not signs_in(user11, "a new password")
 
 
+def test_U37_what_a_registration_service_of_its_own_would_answer(newcomer, stack):
+    """There is none: these are the answers of the one place where accounts are made. Down: U33 in test_cluster_edge_cases.py."""
+    assert newcomer.register().text == newcomer.name
+    put(stack, newcomer.name, {"email": newcomer.email, "password": "correct horse"}, expect=400, code=4)
+    other = fresh_mail()
+    put(stack, username_of(other), {"password": "correct horse"}, expect=400, code=12)
+    newcomer.account("POST", "/password", "a new password", headers={"X-Weave-Password-Reset": "XK3P-09QZ-M2ML-A7TT"}, authorization="",
+                     expect=400, code=10)
+
+
 # ---- deleting ----
 
 @pytest.mark.one_engine("sqlite+memory", "mysql+redis")
