@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "common/base/scope.h"
+#include "directory/backend/ldap_pack.h"
 
 /* schema/ldap/heddle.ldif, as far as the driver leans on it. */
 static const struct {
@@ -46,8 +47,16 @@ static const struct {
     { "heddleNote", true },
     { "heddleTaker", false },
 };
-static const char *const classes[] = { "heddleAccount", "heddleNode",   "heddleLeftover",
-                                       "heddleCounter", "heddleInvite", "heddleMark" };
+static const char *const counter_attrs[] = { "cn", "heddleNext", NULL };
+static const char *const mark_attrs[] = { "cn", "heddleEnds", NULL };
+/* With what we write there: a class of an earlier version knows less. */
+static const struct {
+    const char *name;
+    const char *const *attrs;
+} classes[] = {
+    { "heddleAccount", login_attrs },   { "heddleNode", node_attrs },     { "heddleLeftover", erase_attrs },
+    { "heddleCounter", counter_attrs }, { "heddleInvite", invite_attrs }, { "heddleMark", mark_attrs },
+};
 static const struct {
     const char *oid, *what;
 } controls[] = {
@@ -122,6 +131,35 @@ static bool says(view text, const char *word)
     return memmem(text.p, text.n, word, strlen(word)) != NULL;
 }
 
+/* Whether an object class must or may have that attribute: "MUST ( cn $ heddleUrl ) MAY ( heddlePools )". */
+static bool class_takes(view d, const char *attr)
+{
+    static const char parts[] = " ($)\n";
+    size_t n = strlen(attr);
+    for (size_t at = 1; at + n < d.n; at++)
+        if (strncasecmp(d.p + at, attr, n) == 0 && strchr(parts, d.p[at - 1]) && strchr(parts, d.p[at + n]))
+            return true;
+    return false;
+}
+
+static int check_class(const struct ldap_value_list *objects, const char *name, const char *const *attrs,
+                       const struct ldap_schema_report *r)
+{
+    view d = definition(objects, name);
+    int wrong = 0;
+    if (!d.p) {
+        SAY(r, "WRONG    the object class %s is not in the schema\n", name);
+        return 1;
+    }
+    for (; *attrs; attrs++)
+        if (!class_takes(d, *attrs)) {
+            SAY(r, "WRONG    the object class %s does not take %s: it is of an earlier version\n", name,
+                *attrs);
+            wrong++;
+        }
+    return wrong;
+}
+
 static int check_controls(const struct ldap_value_list *have, const struct ldap_schema_report *r)
 {
     int wrong = 0;
@@ -151,10 +189,7 @@ static int check_definitions(const struct ldap_value_list *types, const struct l
         }
     }
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
-        if (!definition(objects, classes[i]).p) {
-            SAY(r, "WRONG    the object class %s is not in the schema\n", classes[i]);
-            wrong++;
-        }
+        wrong += check_class(objects, classes[i].name, classes[i].attrs, r);
     if (wrong)
         SAY(r, "         load schema/ldap/heddle.ldif: ldapadd -Q -Y EXTERNAL -H ldapi:/// -f heddle.ldif\n");
     else
