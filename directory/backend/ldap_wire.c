@@ -226,8 +226,10 @@ static rc take_cookie(struct ldap_conn *c, LDAPMessage *m, struct page *p, struc
     if (ldap_parse_result(c->ld, m, &code, NULL, NULL, NULL, &controls, 0) != LDAP_SUCCESS)
         return unreadable(c, e);
     LDAPControl *found = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, controls, NULL);
+    /* Of a control without a value the library makes a failing assertion (ber_init: "buf != NULL"), not an error. */
     bool good =
-        !found || ldap_parse_pageresponse_control(c->ld, found, &estimate, &p->cookie) == LDAP_SUCCESS;
+        !found || (found->ldctl_value.bv_val &&
+                   ldap_parse_pageresponse_control(c->ld, found, &estimate, &p->cookie) == LDAP_SUCCESS);
     ldap_controls_free(controls);
     return good ? RC_OK : unreadable(c, e);
 }

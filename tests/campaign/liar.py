@@ -175,7 +175,7 @@ class Lies:
 
     @staticmethod
     def bad_controls(m, rnd):
-        return Message.build(m.id, m.op, m.body, rnd.choice((ber(0xA0, b""), ber(0xA0, rnd.randbytes(30)), ber(0xA0, ber(0x30, octets(b"1.2.840.113556.1.4.319")
+        return Message.build(m.id, m.op, m.body, rnd.choice((ber(0xA0, b""), ber(0xA0, ber(0x30, octets(b"1.2.840.113556.1.4.319"))), ber(0xA0, rnd.randbytes(30)), ber(0xA0, ber(0x30, octets(b"1.2.840.113556.1.4.319")
                                                              + octets(b"\x30\x84\xff\xff\xff\xff"))))))
 
     @staticmethod

@@ -388,7 +388,16 @@ static void a_lost_counter_is_never_laid_below_what_is_taken(void **state)
 
 /* ---- a server that lies ---- */
 
-enum lie { LIE_HANG_UP, LIE_GARBAGE, LIE_HUGE, LIE_REFERRAL, LIE_WRONG_KIND, LIE_ENDLESS, LIES };
+enum lie {
+    LIE_HANG_UP,
+    LIE_GARBAGE,
+    LIE_HUGE,
+    LIE_REFERRAL,
+    LIE_WRONG_KIND,
+    LIE_ENDLESS,
+    LIE_NO_COOKIE,
+    LIES
+};
 
 struct liar {
     char folder[64], path[128], uri[192];
@@ -413,6 +422,8 @@ static void lie_to(struct liar *x, int fd, unsigned char id, unsigned char kind)
                                               8, 4,  6,  'l', 'd', 'a', 'p', ':', '/' };
     static const unsigned char entry[] = { 0x64, 20,  4,   2,   'a',  '=', 0x30, 14, 0x30, 12,  4,
                                            3,    'u', 'i', 'd', 0x31, 5,   4,    3,  'x',  '@', 'y' };
+    static const unsigned char no_cookie[] = "\x65\7\n\1\0\4\0\4\0"
+                                             "\xa0\x1a\x30\x18\4\x16" LDAP_CONTROL_PAGEDRESULTS;
     unsigned char own[32], garbage[64];
     if (kind == 0x60) {
         answer(fd, id, bound, sizeof(bound));
@@ -438,6 +449,9 @@ static void lie_to(struct liar *x, int fd, unsigned char id, unsigned char kind)
     case LIE_ENDLESS:
         for (int i = 0; i < 1000; i++)
             answer(fd, id, entry, sizeof(entry));
+        return;
+    case LIE_NO_COOKIE:
+        answer(fd, id, no_cookie, sizeof(no_cookie) - 1);
         return;
     case LIE_HANG_UP:
     case LIES:
@@ -506,9 +520,10 @@ static void a_server_that_lies_is_an_error_and_not_more(void **state)
     struct change c = fixture_change(ATTR_EPOCH, "1", "2");
     /* searching, changing. A referral is an answer: nothing was done. What else a server sends after a write leaves it open. */
     static const rc expected[LIES][2] = {
-        [LIE_HANG_UP] = { RC_AWAY, RC_UNSURE },      [LIE_GARBAGE] = { RC_AWAY, RC_UNSURE },
-        [LIE_HUGE] = { RC_AWAY, RC_UNSURE },         [LIE_REFERRAL] = { RC_BROKEN, RC_AWAY },
-        [LIE_WRONG_KIND] = { RC_BROKEN, RC_UNSURE }, [LIE_ENDLESS] = { RC_BROKEN, RC_UNSURE },
+        [LIE_HANG_UP] = { RC_AWAY, RC_UNSURE },        [LIE_GARBAGE] = { RC_AWAY, RC_UNSURE },
+        [LIE_HUGE] = { RC_AWAY, RC_UNSURE },           [LIE_REFERRAL] = { RC_BROKEN, RC_AWAY },
+        [LIE_WRONG_KIND] = { RC_BROKEN, RC_UNSURE },   [LIE_ENDLESS] = { RC_BROKEN, RC_UNSURE },
+        [LIE_NO_COOKIE] = { RC_NOT_FOUND, RC_UNSURE },
     };
     liar_start(&liar);
     f->ldap->replicas.n = 0;
