@@ -169,8 +169,11 @@ static rc connect_to(struct ldap_conn *c, const struct ldap_server *server, stru
         TRY(set_tls_options(c->ld, c->servers->conf, e));
     if (server->start_tls)
         TRY(start_tls(c, e));
-    if (!c->for_passwords)
-        return log_in(c, e);
+    if (!c->for_passwords) {
+        TRY(log_in(c, e));
+        ldap_guard_read_ahead(c->ld);
+        return RC_OK;
+    }
     got = ldap_connect(c->ld); /* now, so that the next server is tried when this one is gone */
     return got == LDAP_SUCCESS ? RC_OK
                                : fail(e, RC_AWAY, RESP_GENERIC, "%s: %s", server->uri, ldap_err2string(got));
@@ -208,7 +211,10 @@ static rc connect_any(struct ldap_conn *c, struct err *e)
 static bool seems_alive(struct ldap_conn *c)
 {
     int fd = -1;
-    if (ldap_get_option(c->ld, LDAP_OPT_DESC, &fd) != LDAP_OPT_SUCCESS || fd < 0)
+    Sockbuf *sb = NULL;
+    if (ldap_get_option(c->ld, LDAP_OPT_DESC, &fd) != LDAP_OPT_SUCCESS || fd < 0 ||
+        ldap_get_option(c->ld, LDAP_OPT_SOCKBUF, &sb) != LDAP_OPT_SUCCESS ||
+        ber_sockbuf_ctrl(sb, LBER_SB_OPT_DATA_READY, NULL) == 1)
         return false;
     struct pollfd p = { .fd = fd, .events = POLLIN | POLLRDHUP };
     int n;

@@ -10,6 +10,9 @@
 
 enum { READ_WAIT_MS = 500, CAPACITY_FIRST = 4096, LENGTH_BYTES_MAX = 4, NUMBER_BYTES_MAX = 4 };
 
+/* For guard_ctrl: a number that the library does not use. */
+#define OPT_READ_AHEAD 0x4865
+
 /* RFC 4511: universal and application tags, and those of the parts of messages. */
 enum {
     BOOLEAN = 0x01,
@@ -187,8 +190,11 @@ bool ldap_message_ok(view message)
 struct guard {
     char *bytes;
     size_t capacity;
-    size_t have, given; /* of the message that is being read; of one that is whole and good */
+    size_t have; /* bytes that were read and not given yet … */
+    size_t size,
+        given; /* … of which the first message, whole and good, takes so many; so many of them were given */
     bool whole, timed;
+    bool ahead; /* what the server has sent may be read at once, also what belongs to the next message */
     int64_t timeout_s;
 };
 
@@ -208,10 +214,21 @@ static int guard_remove(Sockbuf_IO_Desc *d)
     return 0;
 }
 
+/* Is there something to be told without reading: a message, or that it is none? */
+static bool is_ready(const struct guard *g)
+{
+    long size = g->have > 0 ? ldap_message_size((view){ .p = g->bytes, .n = g->have }) : 0;
+    return g->whole || size < 0 || (size > 0 && g->have >= (size_t)size);
+}
+
 static int guard_ctrl(Sockbuf_IO_Desc *d, int opt, void *arg)
 {
-    const struct guard *g = d->sbiod_pvt;
-    if (opt == LBER_SB_OPT_DATA_READY && g->whole)
+    struct guard *g = d->sbiod_pvt;
+    if (opt == OPT_READ_AHEAD) {
+        g->ahead = true;
+        return 1;
+    }
+    if (opt == LBER_SB_OPT_DATA_READY && is_ready(g))
         return 1;
     return LBER_SBIOD_CTRL_NEXT(d, opt, arg);
 }
@@ -219,8 +236,8 @@ static int guard_ctrl(Sockbuf_IO_Desc *d, int opt, void *arg)
 static int guard_close(Sockbuf_IO_Desc *d)
 {
     struct guard *g = d->sbiod_pvt;
-    g->have = g->given = 0;
-    g->whole = g->timed = false;
+    g->have = g->size = g->given = 0;
+    g->whole = g->timed = g->ahead = false;
     return 0;
 }
 
@@ -250,7 +267,15 @@ static ber_slen_t refuse_message(void)
     return -1;
 }
 
-/* Up to the end of the message, never beyond. 1: it is whole, and good; 0: the connection has ended; -1: errno. */
+/* How much to read next. Not ahead: up to the end of the message, never beyond; what comes behind it may be for another layer (TLS). */
+static size_t wanted_bytes(const struct guard *g, size_t size)
+{
+    if (g->ahead)
+        return (size > CAPACITY_FIRST ? size : CAPACITY_FIRST) - g->have;
+    return size > 0 ? size - g->have : g->have < 2 ? 2 - g->have : 1;
+}
+
+/* 1: a message is whole, and good; 0: the connection has ended; -1: errno. */
 static ber_slen_t fill(Sockbuf_IO_Desc *d)
 {
     struct guard *g = d->sbiod_pvt;
@@ -258,13 +283,14 @@ static ber_slen_t fill(Sockbuf_IO_Desc *d)
         long size = ldap_message_size((view){ .p = g->bytes, .n = g->have });
         if (size < 0)
             return refuse_message();
-        if (size > 0 && g->have == (size_t)size) {
-            g->whole = ldap_message_ok((view){ .p = g->bytes, .n = g->have });
+        if (size > 0 && g->have >= (size_t)size) {
+            g->size = (size_t)size;
+            g->whole = ldap_message_ok((view){ .p = g->bytes, .n = g->size });
             return g->whole ? 1 : refuse_message();
         }
-        size_t wanted = size > 0 ? (size_t)size : g->have + (g->have < 2 ? 2 - g->have : 1);
-        make_room(g, wanted > CAPACITY_FIRST ? wanted : CAPACITY_FIRST);
-        ber_slen_t got = LBER_SBIOD_READ_NEXT(d, g->bytes + g->have, wanted - g->have);
+        size_t wanted = wanted_bytes(g, (size_t)size);
+        make_room(g, g->have + wanted > CAPACITY_FIRST ? g->have + wanted : CAPACITY_FIRST);
+        ber_slen_t got = LBER_SBIOD_READ_NEXT(d, g->bytes + g->have, wanted);
         if (got <= 0)
             return got;
         g->have += (size_t)got;
@@ -280,11 +306,13 @@ static ber_slen_t guard_read(Sockbuf_IO_Desc *d, void *buf, ber_len_t len)
         if (got <= 0)
             return got;
     }
-    size_t n = g->have - g->given < len ? g->have - g->given : len;
+    size_t n = g->size - g->given < len ? g->size - g->given : len;
     memcpy(buf, g->bytes + g->given, n);
     g->given += n;
-    if (g->given == g->have) {
-        g->have = g->given = 0;
+    if (g->given == g->size) {
+        g->have -= g->size;
+        memmove(g->bytes, g->bytes + g->size, g->have);
+        g->size = g->given = 0;
         g->whole = false;
     }
     return (ber_slen_t)n;
@@ -313,4 +341,11 @@ rc ldap_guard_install(LDAP *ld, int64_t timeout_s, struct err *e)
         return RC_OK;
     free(g);
     return fail(e, RC_BROKEN, RESP_GENERIC, "the LDAP library takes no layer for reading");
+}
+
+void ldap_guard_read_ahead(LDAP *ld)
+{
+    Sockbuf *sb = NULL;
+    if (ldap_get_option(ld, LDAP_OPT_SOCKBUF, &sb) == LDAP_OPT_SUCCESS && sb)
+        (void)ber_sockbuf_ctrl(sb, OPT_READ_AHEAD, NULL);
 }

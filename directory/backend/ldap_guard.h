@@ -19,4 +19,7 @@ long ldap_message_size(view begin);
  * not get through after timeout_s. RC_BROKEN: the library refuses. */
 MUST_USE rc ldap_guard_install(LDAP *ld, int64_t timeout_s, struct err *e);
 
+/* From now on more than one message may be read at once: for connections that are encrypted already, or never will be. */
+void ldap_guard_read_ahead(LDAP *ld);
+
 #endif
