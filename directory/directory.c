@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/page/seal.h"
 #include "directory/choice.h"
+#include "directory/derived.h"
 #include "directory/internal.h"
 #include "directory/mail/mail.h"
 #include "directory/pools.h"
@@ -264,6 +265,7 @@ rc directory_open(const struct directory_options *o, struct directory **out, str
     d->events = metric_counter("heddle_account_events_total", NULL, "Account events that were genuine.");
     pthread_mutex_init(&d->lock, NULL);
     d->choice = choice_new();
+    d->derived = derived_new();
     rc r = open_all(d, o, e);
     if (r != RC_OK) {
         directory_close(d);
@@ -292,6 +294,7 @@ void directory_close(struct directory *d)
         secret_wipe(d->metrics_key, strlen(d->metrics_key));
     free(d->metrics_key);
     choice_free(d->choice);
+    derived_free(d->derived);
     free(d->pool_rules);
     limits_free(d->signups);
     limits_free(d->wrong_passwords);

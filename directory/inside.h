@@ -5,13 +5,13 @@
 #include <pthread.h>
 
 #include "common/base/metrics.h"
+#include "common/page/limits.h"
 #include "common/web/call.h"
 #include "common/web/reply.h"
 #include "common/web/request.h"
 #include "directory/backend/backend.h"
 #include "directory/directory.h"
 #include "directory/identity_oauth.h"
-#include "common/page/limits.h"
 #include "directory/registration.h"
 
 /* A node as others see it. */
@@ -31,6 +31,7 @@ struct directory {
     const struct clock *clock;
     const char *public_url;
     struct backend *backend;
+    struct derived *derived; /* of nodes      */
     struct secrets *secrets; /* as configured: masters, or those of all nodes */
     char *metrics_key;
     struct oauth *oauth;

@@ -6,6 +6,7 @@
 #include "common/base/encode.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
+#include "directory/derived.h"
 #include "directory/inside.h"
 #include "directory/token_rules.h"
 
@@ -401,12 +402,9 @@ static rc mint(struct request *rq, const struct asked *q, const struct account *
                        .fxa_kid = kid,
                        .hashed_fxa_uid = hashed_uid,
                        .hashed_device_id = hashed(a, view_of(d->metrics_key), device) };
-    SCOPED(secrets_free) struct secrets *derived = NULL;
     const struct secrets *s = d->conf->token_derived ? d->sole_secrets : d->secrets;
-    if (!s) {
-        TRY(secrets_derive(d->secrets, owner->url, &derived, e));
-        s = derived;
-    }
+    if (!s)
+        TRY(derived_get(d->derived, d->secrets, owner->url, &s, e));
     token_mint(s, &t, a, out_id, out_key);
     return RC_OK;
 }
