@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat 
 
 from lib import slapd  # noqa: E402
 from lib.cluster import Cluster  # noqa: E402
-from lib.heddle import build_folder  # noqa: E402
+from lib.heddle import DOMAIN, build_folder  # noqa: E402
 from lib.processes import free_port, make_temp_folder, wait_until  # noqa: E402
 from lib.storage11 import Storage11  # noqa: E402
 from lib.synccrypto import username_of  # noqa: E402
@@ -61,7 +61,7 @@ class Floor:
         pem = cluster.folder / "issuer.pem"
         pem.write_bytes(cluster.issuer.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
         self.process = subprocess.Popen([str(build_folder() / "bench" / "lookup_floor"), cluster.provider.url, slapd.SERVICE_DN,
-                                         slapd.SERVICE_PASSWORD, f"ou=users,{cluster.base}", str(self.port), str(pem), cluster.secret, NODE])
+                                         slapd.SERVICE_PASSWORD, f"ou=users,{cluster.base}", str(self.port), str(pem), cluster.secret, NODE, DOMAIN])
         self.pid = self.process.pid
         wait_until(lambda: is_open(self.port), "the floor listens", 10)
 
@@ -167,7 +167,7 @@ def compare(o):
                 run = measure(o.seconds)
                 runs.setdefault((what, how), []).append(run)
                 say(f"round {number + 1} {what:<18} {how:<25} {run['rps']:>9,.0f}/s  p99 {run['latency_us']['p99'] / 1000:.2f} ms")
-                if run["good"] != run["requests"]:
+                if run["good"] != run["requests"] or run["good"] == 0:
                     raise RuntimeError(f"{what}, {how}: {run}")
     finally:
         bad = [line for s in subjects for line in s.stop()]

@@ -5,7 +5,7 @@
  *
  * A thread and a connection to LDAP for each client.
  *
- *   lookup_floor URI BIND_DN PASSWORD USERS_DN PORT PUBLIC_KEY_PEM SECRET NODE_URL */
+ *   lookup_floor URI BIND_DN PASSWORD USERS_DN PORT PUBLIC_KEY_PEM SECRET NODE_URL DOMAIN */
 #include "tests/load/ldap_floor.h"
 
 #include <arpa/inet.h>
@@ -22,15 +22,13 @@
 #include "common/base/encode.h"
 #include "common/base/mem.h"
 
-#define DOMAIN "api.accounts.firefox.com"
-
 enum { ARENA_BYTES = 65536, LIFE_S = 3600 };
 
 static struct {
     struct floor_ldap ldap;
     EVP_PKEY *key;
     struct secrets *secrets; /* the node's own */
-    view node;
+    view node, domain;
 } app;
 
 /* A thread's own. */
@@ -157,7 +155,7 @@ static unsigned answer(struct MHD_Connection *mhd, const char *url, struct buf *
     const char *bearer = MHD_lookup_connection_value(mhd, MHD_HEADER_KIND, "Authorization");
     if (!bearer || !view_starts(view_of(bearer), VIEW("Bearer ")) || !open_access(view_of(bearer + 7), &sub))
         return 401;
-    LDAPMessage *found = search(arena_text(&here.arena, "%.*s@" DOMAIN, VIEW_ARG(sub)));
+    LDAPMessage *found = search(arena_text(&here.arena, "%.*s@%.*s", VIEW_ARG(sub), VIEW_ARG(app.domain)));
     put_token(b, found, sub);
     ldap_msgfree(found);
     return 200;
@@ -199,6 +197,7 @@ static void prepare(char **argv)
     const struct conf_list list = { .items = &secret, .n = 1 };
     app.ldap = (struct floor_ldap){ argv[1], argv[2], argv[3], view_of(argv[4]) };
     app.node = view_of(argv[8]);
+    app.domain = view_of(argv[9]);
     app.key = f ? PEM_read_PUBKEY(f, NULL, NULL, NULL) : NULL;
     if (!app.key)
         floor_die(argv[6], "is no public key");
@@ -215,9 +214,10 @@ int main(int argc, char **argv)
     sigset_t signals;
     uint64_t port;
     int got;
-    if (argc != 9 || !view_to_u64(view_of(argv[5]), UINT16_MAX, &port)) {
-        fputs("Usage: lookup_floor URI BIND_DN PASSWORD USERS_DN PORT PUBLIC_KEY_PEM SECRET NODE_URL\n",
-              stderr);
+    if (argc != 10 || !view_to_u64(view_of(argv[5]), UINT16_MAX, &port)) {
+        fputs(
+            "Usage: lookup_floor URI BIND_DN PASSWORD USERS_DN PORT PUBLIC_KEY_PEM SECRET NODE_URL DOMAIN\n",
+            stderr);
         return 2;
     }
     sigemptyset(&signals);
