@@ -94,7 +94,7 @@ static bool code_fits(const struct directory *d, struct arena *a, const struct a
 
 bool reset_possible(const struct account *acc)
 {
-    return acc->enabled && acc->has_password;
+    return acc->enabled && acc->has_password && !acc->password_elsewhere;
 }
 
 /* ---- steps ---- */

@@ -28,6 +28,8 @@ struct account {
     int64_t uid;
     view mail;
     bool enabled, has_password;
+    bool
+        password_elsewhere; /* people keep it in a tree that is not ours: it cannot be changed here (LDAP, guest layout) */
     int64_t disabled_ms; /* when, if the account was disabled through us; 0: not, or behind our back */
     view node;           /* the owner's name: host[:port] of its own URL; VIEW_NONE: not placed */
     view placed;         /* "<ms> <why>"; VIEW_NONE: never yet                                   */

@@ -99,7 +99,8 @@ static rc fetch_by_name(struct ldap_session *s, enum ldap_freshness how, view na
         .arg = &to,
     };
     TRY(ldap_fetch(s, &f, NULL, e));
-    acc.has_password = acc.has_password || ldap_person_possible(s, name);
+    acc.password_elsewhere = ldap_person_possible(s, name);
+    acc.has_password = acc.has_password || acc.password_elsewhere;
     *out = acc;
     return RC_OK;
 }
@@ -117,7 +118,8 @@ static rc fetch_by_value(struct ldap_session *s, enum ldap_freshness how, const 
         .arg = &to,
     };
     TRY(ldap_fetch(s, &f, NULL, e));
-    acc.has_password = acc.has_password || ldap_person_possible(s, acc.name);
+    acc.password_elsewhere = ldap_person_possible(s, acc.name);
+    acc.has_password = acc.has_password || acc.password_elsewhere;
     *out = acc;
     return RC_OK;
 }
@@ -334,7 +336,8 @@ static rc walk_account(void *arg, const void *item, bool *out_on, struct err *e)
     struct accounts_walk *w = arg;
     struct account acc = *(const struct account *)item;
     (void)e;
-    acc.has_password = acc.has_password || ldap_person_possible(w->s, acc.name);
+    acc.password_elsewhere = ldap_person_possible(w->s, acc.name);
+    acc.has_password = acc.has_password || acc.password_elsewhere;
     if (still_wanted(w->f, &acc))
         *out_on = w->visit(w->arg, &acc);
     return RC_OK;

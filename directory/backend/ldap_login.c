@@ -105,7 +105,7 @@ static rc check_guest(struct ldap_session *s, struct login *l, view password, st
     r = fetch_login(s, l, &secondhand, e);
     if (r == RC_NOT_FOUND || (r == RC_OK && !l->acc.enabled))
         return fail(e, RC_DENIED, RESP_GENERIC, "the account is disabled");
-    l->acc.has_password = true;
+    l->acc.has_password = l->acc.password_elsewhere = true;
     return r;
 }
 

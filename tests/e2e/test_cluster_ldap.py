@@ -202,6 +202,24 @@ def test_a_disabled_or_deleted_account_is_refused_with_its_password_and_with_its
         assert fresh.get("/info/collections").json() == {}
 
 
+def test_people_of_another_tree_are_neither_made_nor_changed_here(cluster, directory):
+    """Our choice: 403 and code 0. What is wrong with the request, and that a name is taken, is told before."""
+    if cluster.accounts != "guest":
+        pytest.skip("the tree is ours")
+    user, _ = member(cluster, directory)
+    assert user.account("GET").text == "1"
+    user.register(expect=400, code=4)
+    email = os.urandom(8).hex() + "@example.com"
+    stranger = Storage11(directory, username_of(email), "correct horse battery", email)
+    assert stranger.account("GET").text == "0"
+    Storage11(directory, stranger.name, "short", email).register(expect=400, code=9)
+    stranger.register(expect=403, code=0)
+    assert stranger.account("GET").text == "0"
+    user.account("POST", "/password", "another long password", type="text/plain", expect=403, code=0)
+    user.account("GET", "/password_reset", authorization="", expect=(400, 403))
+    user.account("GET", "/node/weave")
+
+
 def test_an_account_that_is_enabled_again_is_let_in(cluster, directory):
     user, storage = member(cluster, directory)
     storage.save("bookmarks", "abc", "hello")
