@@ -109,17 +109,30 @@ def test_strict_parsing(front):
 
 def test_limits_answer_in_the_dialect_with_a_jittered_retry_after(own_front):
     front = own_front(1, lb_free="", limit_user=10, limit_token=8, limit_account=8, retry_after="20s")
-    u = front.user15()
+    u, old = front.user15(), front.user11()
     refused = [r for r in [u.get("/info/collections", expect=None) for _ in range(60)] if r.status == 503]
     assert len(refused) >= 20
     waits = {int(r.header("Retry-After")) for r in refused}
     assert all(20 <= w <= 41 for w in waits) and len(waits) > 2, waits
     assert {r.body for r in refused} == {b"0"} and all(r.header("X-Weave-Timestamp") for r in refused)
+    refused = [r for r in [old.get("/info/collections", expect=None) for _ in range(60)] if r.status == 503]
+    assert len(refused) >= 20 and {r.body for r in refused} == {b'"server issue: database is not healthy"'}
+    assert all(20 <= int(r.header("Retry-After")) <= 41 and r.header("X-Weave-Timestamp") for r in refused)
     answers = [ask(front, "/1.0/sync/1.5") for _ in range(30)]
     refused = [r for r in answers if r.status == 503]
     assert refused and all(json.loads(r.body)["status"] == "error" and r.header("X-Timestamp") and r.header("Retry-After") for r in refused)
     answers = [ask(front, "/user/1.0/anna") for _ in range(30)]
     assert any(r.status == 503 and r.body == b"0" and r.header("Retry-After") for r in answers)
+    assert ask(front, "/account/sign-in").status == 503  # pages count with them
+    front.settings |= {"limit_address": 20, "limit_user": 0}
+    front.lb("push")
+    answers = [ask(front, "/") for _ in range(60)]
+    refused = [r for r in answers if r.status == 503]
+    assert len(refused) >= 20 and all(r.body == b"0" and 20 <= int(r.header("Retry-After")) <= 41 for r in refused)
+    front.settings["free"] = "127.0.0.0/8"
+    front.lb("push")
+    assert 503 not in {ask(front, "/").status for _ in range(60)}
+    assert ask(front, "/1.0/sync/1.5").status == 401
 
 
 def test_of_two_back_offs_the_larger_wins(own_front):
