@@ -16,8 +16,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-extern char **environ;
-
 enum { ARGS_MOST = 16, CONF_FD = 3 };
 
 /* ---- settings ---- */
@@ -134,11 +132,11 @@ rc start_command(const struct page *p, const char *const *words, struct err *e)
 {
     char *argv[ARGS_MOST + 4];
     size_t n = 0;
-    pid_t pid;
+    pid_t pid = -1;
     argv[n++] = look(p)->c->program;
     argv[n++] = arena_cstr(p->a, VIEW("--config"));
     argv[n++] = arena_cstr(p->a, VIEW("/dev/fd/3"));
-    for (size_t i = 0; words[i] && i < ARGS_MOST; i++)
+    for (size_t i = 0; i < ARGS_MOST && words[i]; i++)
         argv[n++] = arena_cstr(p->a, view_of(words[i]));
     argv[n] = NULL;
     int fd = settings_file(look(p)->c);
