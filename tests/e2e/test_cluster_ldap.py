@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from lib import storage11
 from lib.cluster import Cluster
 from lib.device import Account15
 from lib.firefox15 import Desktop
@@ -202,10 +203,11 @@ def test_a_disabled_or_deleted_account_is_refused_with_its_password_and_with_its
         assert fresh.get("/info/collections").json() == {}
 
 
-def test_people_of_another_tree_are_neither_made_nor_changed_here(cluster, directory):
+def test_people_of_another_tree_are_neither_made_nor_changed_here(cluster, directory, monkeypatch):
     """Our choice: 403 and code 0. What is wrong with the request, and that a name is taken, is told before."""
     if cluster.accounts != "guest":
         pytest.skip("the tree is ours")
+    monkeypatch.setattr(storage11, "STATUSES", {*storage11.STATUSES, 403})  # nowhere else
     user, _ = member(cluster, directory)
     assert user.account("GET").text == "1"
     user.register(expect=400, code=4)
