@@ -164,7 +164,8 @@ MUST_USE rc lb_render_file(const struct admin_conf *c, const struct lb_model *m,
                            unsigned file, struct err *e);
 /* nginx: a word of its own for each time that its files were written; appended to out. */
 MUST_USE rc lb_generation(const struct lb_conf *c, struct buf *out, struct err *e);
-/* The process that lb.folder's "<name>.pid" names. RC_AWAY: none. */
+/* The process that lb.folder's "<name>.pid" names, if it is of that name: a file that was left behind may name somebody else's by now.
+ * RC_AWAY: none. */
 MUST_USE rc lb_pid(const struct lb_conf *c, const char *name, pid_t *out, struct err *e);
 /* Runs a program (its output into the file `log`) and waits. RC_BAD_INPUT: it ended with something else than 0. */
 MUST_USE rc lb_run(const char *const argv[], const char *log, struct err *e);

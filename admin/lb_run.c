@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -36,20 +37,32 @@ rc lb_run(const char *const argv[], const char *log, struct err *e)
     return RC_OK;
 }
 
-rc lb_pid(const struct lb_conf *c, const char *name, pid_t *out, struct err *e)
+/* The first line of a small file, without its end; "" where it cannot be read. */
+static view first_line(const char *path, char line[static PID_TEXT])
 {
-    SCOPED(buf_done) struct buf path = { 0 };
-    char line[PID_TEXT] = "";
-    uint64_t pid = 0;
-    buf_addf(&path, "%s/%s.pid", c->folder, name);
-    FILE *f = fopen(buf_text(&path), "re");
+    FILE *f = fopen(path, "re");
+    line[0] = '\0';
     if (f) {
-        if (!fgets(line, sizeof(line), f))
+        if (!fgets(line, PID_TEXT, f))
             line[0] = '\0';
         fclose(f);
     }
-    if (!view_to_u64((view){ .p = line, .n = strcspn(line, "\n") }, INT32_MAX, &pid) || pid <= 1)
+    return (view){ .p = line, .n = strcspn(line, "\n") };
+}
+
+rc lb_pid(const struct lb_conf *c, const char *name, pid_t *out, struct err *e)
+{
+    SCOPED(buf_done) struct buf path = { 0 };
+    SCOPED(buf_done) struct buf proc = { 0 };
+    char line[PID_TEXT], runs[PID_TEXT];
+    uint64_t pid = 0;
+    buf_addf(&path, "%s/%s.pid", c->folder, name);
+    if (!view_to_u64(first_line(buf_text(&path), line), INT32_MAX, &pid) || pid <= 1)
         return fail(e, RC_AWAY, RESP_GENERIC, "no process of %s: %.160s names none", name, buf_text(&path));
+    buf_addf(&proc, "/proc/%" PRIu64 "/comm", pid);
+    if (!view_eq(first_line(buf_text(&proc), runs), view_of(name)))
+        return fail(e, RC_AWAY, RESP_GENERIC, "process %" PRIu64 " of %.160s is no %s", pid, buf_text(&path),
+                    name);
     *out = (pid_t)pid;
     return RC_OK;
 }

@@ -123,6 +123,36 @@ static void a_batch_writes_what_differs_and_leaves_the_rest(void **state)
     rmdir(folder);
 }
 
+static void a_pid_file_counts_only_while_its_process_has_that_name(void **state)
+{
+    char folder[] = "/tmp/heddle-pid-XXXXXX", path[64], own[32] = "";
+    struct lb_conf c = { .folder = folder };
+    struct err e = ERR_NONE;
+    pid_t pid = 0;
+    (void)state;
+    FILE *f = fopen("/proc/self/comm", "re");
+    assert_true(f && fgets(own, sizeof(own), f));
+    fclose(f);
+    own[strcspn(own, "\n")] = '\0';
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(lb_pid(&c, own, &pid, &e), RC_AWAY); /* no file */
+    snprintf(path, sizeof(path), "%s/%s.pid", folder, own);
+    assert_non_null(f = fopen(path, "we"));
+    fprintf(f, "%ld\n", (long)getpid());
+    fclose(f);
+    assert_int_equal(lb_pid(&c, own, &pid, &e), RC_OK);
+    assert_int_equal(pid, getpid());
+    unlink(path);
+    snprintf(path, sizeof(path), "%s/nginx.pid", folder); /* left behind; the number is ours by now */
+    assert_non_null(f = fopen(path, "we"));
+    fprintf(f, "%ld\n", (long)getpid());
+    fclose(f);
+    assert_int_equal(lb_pid(&c, "nginx", &pid, &e), RC_AWAY);
+    assert_non_null(strstr(e.text, "is no nginx"));
+    unlink(path);
+    rmdir(folder);
+}
+
 /* ---- templates ---- */
 
 static void expect_text(const char *template, const char *values, const char *wanted)
@@ -252,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_hash_is_the_one_that_balancers_compute),
         cmocka_unit_test(users_are_spread_over_the_shards_and_found),
         cmocka_unit_test(a_batch_writes_what_differs_and_leaves_the_rest),
+        cmocka_unit_test(a_pid_file_counts_only_while_its_process_has_that_name),
         cmocka_unit_test(a_template_substitutes_and_repeats),
         cmocka_unit_test(a_template_with_a_mistake_is_refused),
         cmocka_unit_test(a_value_that_could_leave_its_place_is_refused),
