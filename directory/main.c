@@ -157,9 +157,12 @@ static int ldap_init_run(void *arg, int argc, char **argv)
         bool got = f && fgets(password, sizeof(password), f);
         if (f)
             fclose(f);
+        bool whole = strlen(password) < sizeof(password) - 1;
         password[strcspn(password, "\n")] = '\0';
-        if (!got || !password[0]) {
-            fprintf(stderr, "heddle-directory: %s cannot be read, or is empty\n", w.password_file);
+        if (!got || !password[0] || !whole) {
+            explicit_bzero(password, sizeof(password));
+            fprintf(stderr, "heddle-directory: %s %s\n", w.password_file,
+                    whole ? "cannot be read, or is empty" : "holds a line that is too long");
             return PROGRAM_FAILED;
         }
         w.options.as_password = (struct conf_list){ .items = &one, .n = 1 };

@@ -20,6 +20,12 @@ static rc read_password(const char *path, char **out, struct err *e)
     bool got = f && fgets(line, sizeof(line), f);
     if (f)
         fclose(f);
+    if (strlen(line) == sizeof(line) - 1) {
+        explicit_bzero(line, sizeof(line));
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                    "mail.password_file: the line of %.150s is longer than %zu bytes", path,
+                    sizeof(line) - 2);
+    }
     line[strcspn(line, "\r\n")] = '\0';
     if (!got || !line[0])
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "mail.password_file: %.150s cannot be read, or is empty",

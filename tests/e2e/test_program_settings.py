@@ -39,6 +39,19 @@ def test_a_setting_that_is_wrong_is_named_and_a_misspelt_one_gets_a_suggestion(l
     assert code == 2 and told in err and err.count("\n") == 1, err
 
 
+def test_a_password_file_is_read_whole_or_not_at_all(tmp_path):
+    """A password that is cut would be refused elsewhere, and nobody would see why."""
+    long = tmp_path / "password"
+    long.write_text("x" * 511 + "\n")
+    code, _, err = run("--set", f"data.dir={tmp_path / 'data'}", "--set", "mail.driver=smtp", "--set", "mail.server=localhost:1",
+                       "--set", "mail.from=sync@example.com", "--set", "mail.user=u", "--set", f"mail.password_file={long}",
+                       "--set", "public.listen=127.0.0.1:0", "--set", "public.url=http://127.0.0.1:1")
+    assert code != 0 and "longer than 510 bytes" in err
+    r = subprocess.run([build_folder() / "heddle-directory", "--set", "ldap.provider=ldapi://%2Fnowhere", "ldap-init", "--as", "cn=admin",
+                        "--password-file", long], capture_output=True, text=True, timeout=30)
+    assert r.returncode != 0 and "too long" in r.stderr, r.stderr
+
+
 @pytest.fixture(scope="module")
 def key_pair(tmp_path_factory):
     """Two certificates with their keys."""
