@@ -171,7 +171,7 @@ static const char *bearer(struct house *h, int64_t generation, int64_t life_s)
 {
     const char *claims =
         arena_text(&h->a, "{\"sub\":\"" TEST_SUB "\",\"exp\":%lld,\"scope\":\"%s\",\"fxa-generation\":%lld}",
-                   (long long)(h->clock.wall_us / 1000000 + life_s), OLDSYNC, (long long)generation)
+                   (long long)h->clock.wall_us / 1000000 + life_s, OLDSYNC, (long long)generation)
             .p;
     return arena_text(&h->a, "Bearer %.*s", VIEW_ARG(test_jwt(&h->a, key, AT_HEADER, claims))).p;
 }

@@ -14,7 +14,7 @@ void recent_free(struct recent *r);
 struct recall_mark recent_account_mark(struct recent *r, view name);
 struct recall_mark recent_node_mark(struct recent *r, view name);
 void recent_account_keep(struct recent *r, view name, struct recall_mark since, const struct account *acc);
-void recent_node_keep(struct recent *r, view name, struct recall_mark since, const struct node_entry *n);
+void recent_node_keep(struct recent *r, view name, struct recall_mark since, const struct node_entry *from);
 bool recent_account(struct recent *r, view name, struct arena *a, struct account *out);
 bool recent_node(struct recent *r, view name, struct arena *a, struct node_entry *out);
 /* It was changed, or may have been. */

@@ -13,7 +13,7 @@
 #define SCHEMA_WAIT_MS  60000    /* another process may be migrating                                    */
 #define LOG_PAGES       4000     /* in the log, before they move into the file                          */
 #define LOG_KEPT_BYTES  16777216 /* of it afterwards: writing over them is cheaper than growing anew    */
-#define READER_CACHES   4        /* times store.cache for an io thread: there are few, and they read most */
+#define PAGES_AT_ONCE   2
 #define LOOKASIDE_SIZE  512
 #define LOOKASIDE_SLOTS 32
 #define FILES_MOST      256
@@ -292,8 +292,7 @@ static rc set_up(struct conn_s *c, const struct store_conf *conf, bool reader, s
     sqlite3_busy_timeout(c->db, reader ? READER_WAIT_MS : (int)(conf->lock_wait_s * 1000));
     snprintf(text, sizeof text,
              "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA cache_size = -%lld",
-             conf->durable ? "FULL" : "NORMAL",
-             (long long)((reader ? READER_CACHES : 1) * conf->cache_bytes + 1023) / 1024);
+             conf->durable ? "FULL" : "NORMAL", (long long)(conf->cache_bytes + 1023) / 1024);
     TRY(pragma(c->db, text, e));
     snprintf(text, sizeof text, "PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = %d",
              LOG_KEPT_BYTES, LOG_PAGES);
@@ -475,6 +474,13 @@ static void sqlite_close(struct engine *base)
     }
     free(g->files);
     free(g);
+}
+
+/* SQLite would take 20 pages for each connection at its first one; there is a connection for each worker and file, and most hold a page
+ * or two. Before main, since it must be said before anybody opens a file, and in the one box the directory is first. */
+__attribute__((constructor)) static void take_pages_as_they_are_needed(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, PAGES_AT_ONCE);
 }
 
 static rc sqlite_open(const struct store_conf *conf, struct engine **out, struct err *e)

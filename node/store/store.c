@@ -39,9 +39,8 @@ const struct conf_key store_conf_keys[] = {
     KEY("connect_timeout", CONF_SECONDS, connect_s, "5s", 1, 300, "s", "mysql: limit on connecting."),
     KEY("answer_timeout", CONF_SECONDS, answer_s, "30s", 2, 3600, "s",
         "mysql: limit on one answer; longer than lock_wait."),
-    KEY("cache", CONF_SIZE, cache_bytes, "128k", 65536, 67108864, "bytes",
-        "sqlite: page cache of one connection; there is one for each worker and file that it used, and one of four times "
-        "that for each io thread and file."),
+    KEY("cache", CONF_SIZE, cache_bytes, "128k", 32768, 67108864, "bytes",
+        "sqlite: page cache of one connection; there is one for each worker and io thread and file that it used."),
 };
 const size_t store_conf_keys_n = sizeof store_conf_keys / sizeof store_conf_keys[0];
 

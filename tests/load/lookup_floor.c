@@ -226,7 +226,8 @@ int main(int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     prepare(argv);
-    pthread_key_create(&ends, close_here);
+    if (pthread_key_create(&ends, close_here) != 0)
+        return 1;
     at.sin_port = htons((uint16_t)port);
     struct MHD_Daemon *d = MHD_start_daemon(
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, NULL, NULL,
