@@ -47,11 +47,10 @@ const char *floor_dn(const struct floor_ldap *l, struct arena *a, view name)
 view floor_value(LDAP *ld, LDAPMessage *found, const char *attr, struct arena *a)
 {
     struct berval **values = ldap_get_values_len(ld, ldap_first_entry(ld, found), attr);
-    view v = VIEW_NONE;
-    if (values && values[0])
-        v = arena_copy(a, (view){ .p = values[0]->bv_val, .n = values[0]->bv_len });
-    else
-        floor_die(attr, "is not there");
-    ldap_value_free_len(values);
-    return v;
+    if (values && values[0]) {
+        view v = arena_copy(a, (view){ .p = values[0]->bv_val, .n = values[0]->bv_len });
+        ldap_value_free_len(values);
+        return v;
+    }
+    floor_die(attr, "is not there");
 }
