@@ -263,14 +263,20 @@ static int elsewhere(struct cluster *c, int n, int64_t first, int64_t second)
     return count;
 }
 
+/* Two nodes, users given to their slots' own. */
+static void open_slots(struct cluster *c, int capacity2)
+{
+    open_cluster(c);
+    c->h->conf.assign_slots = true;
+    add_node(c, NODE1, 1000);
+    add_node(c, NODE2, capacity2);
+}
+
 static void a_new_user_gets_the_node_of_his_slot(void **state)
 {
     (void)state;
     struct cluster c;
-    open_cluster(&c);
-    c.h->conf.assign_slots = true;
-    add_node(&c, NODE1, 1000);
-    add_node(&c, NODE2, 3000);
+    open_slots(&c, 3000);
     assert_int_equal(elsewhere(&c, 100, 1000, 3000), 0);
     c.h->conf.assign_slots = false;
     assert_in_range(elsewhere(&c, 100, 1000, 3000), 20, 180);
@@ -281,10 +287,7 @@ static void whose_slots_node_takes_nobody_goes_elsewhere_and_no_other_slot_moves
 {
     (void)state;
     struct cluster c;
-    open_cluster(&c);
-    c.h->conf.assign_slots = true;
-    add_node(&c, NODE1, 1000);
-    add_node(&c, NODE2, 1000);
+    open_slots(&c, 1000);
     tell(&c, "admin", "PUT", "nodes/" NODE1, "{\"state\":\"draining\"}", 200);
     for (int i = 0; i < 40; i++)
         assert_true(view_eq(chosen_for(&c, "x@y", 100 + i), VIEW(NODE2)));
@@ -298,10 +301,7 @@ static void a_slots_node_without_a_seat_gives_its_new_users_to_the_others(void *
     (void)state;
     struct cluster c;
     int his = 0, others = 0;
-    open_cluster(&c);
-    c.h->conf.assign_slots = true;
-    add_node(&c, NODE1, 1000);
-    add_node(&c, NODE2, 1000);
+    open_slots(&c, 1000);
     tell(&c, "admin", "PUT", "nodes/" NODE1, "{\"seats\":5}", 200);
     for (int i = 0; i < 60; i++) {
         bool wanted = view_eq(slot_node(slot_of_uid((uint64_t)i + 1), 1000, 1000), VIEW(NODE1));
@@ -321,10 +321,7 @@ static void a_slot_leads_nobody_out_of_his_pool(void **state)
 {
     (void)state;
     struct cluster c;
-    open_cluster(&c);
-    c.h->conf.assign_slots = true;
-    add_node(&c, NODE1, 1000);
-    add_node(&c, NODE2, 1000);
+    open_slots(&c, 1000);
     tell(&c, "admin", "PUT", "nodes/" NODE2, "{\"pools\":\"staff\"}", 200);
     for (int i = 0; i < 40; i++)
         assert_true(view_eq(chosen_for(&c, "x@y", 1 + i), VIEW(NODE1)));

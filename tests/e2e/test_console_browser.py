@@ -2,7 +2,6 @@
 of each is kept in build/screenshots. And one box's console, with the password that it prints."""
 import html
 import re
-import shutil
 
 import pytest
 from selenium.webdriver.common.by import By
@@ -16,8 +15,7 @@ from lib.pages import mails_of
 from lib.processes import wait_until
 
 pytestmark = [pytest.mark.skipif(on_cluster(), reason="has a cluster of its own")]
-needs_browser = [pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("chromedriver")), reason="needs Chromium"),
-                 pytest.mark.skipif(build_folder().name in ("asan", "tsan"), reason="takes minutes there; test_console.py asks the same of the server")]
+needs_browser = [pytest.mark.skipif(build_folder().name in ("asan", "tsan"), reason="takes minutes there; test_console.py asks the same of the server")]
 
 
 @pytest.fixture(scope="module")
