@@ -1,6 +1,6 @@
 #include "node/step.h"
 
-/* Before the step takes the head's lock: what the mark says does not matter, since no value is put after it. */
+/* The mark is made before the step takes the head's lock: no value is put after it. */
 rc node_step(const struct sync_worker *w, const struct move *m, enum head_step step,
              const struct manifest_sum *sum, struct arena *a, struct head_info *out, struct err *e)
 {

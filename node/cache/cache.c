@@ -79,11 +79,11 @@ rc cache_check(const struct cache_conf *c, struct err *e)
 
 static rc open_redis(struct cache *c, const struct cache_conf *conf, const struct clock *clock, struct err *e)
 {
-    struct version now;
+    uint64_t page;
 
-    if (!version_now(c->versions, 0, &now))
+    if (!versions_page(c->versions, &page))
         return fail(e, RC_BROKEN, RESP_GENERIC, "shared memory is gone");
-    return redis_open(conf, clock, now.page, &c->redis, e);
+    return redis_open(conf, clock, page, &c->redis, e);
 }
 
 rc cache_open(const struct cache_conf *conf, const struct clock *clock, struct cache **out, struct err *e)
@@ -149,12 +149,12 @@ bool cache_alone(const struct cache *c)
 /* Asks for something, whatever: a connection that survives it is one. */
 bool cache_healthy(struct cache_handle *h)
 {
-    struct version now;
+    uint64_t page;
 
     if (!h->redis)
         return true;
     versions_refresh(h->cache->versions);
-    if (!version_now(h->cache->versions, 0, &now) || !redis_ready(h->redis, now.page))
+    if (!versions_page(h->cache->versions, &page) || !redis_ready(h->redis, page))
         return false;
     buf_clear(&h->scratch);
     (void)redis_get(h->redis, 0, &h->scratch);
@@ -265,8 +265,13 @@ void cache_fill(struct cache_handle *h, int64_t uid, const struct cache_mark *ma
 
 void cache_before(struct cache_handle *h, int64_t uid, struct cache_mark *mark)
 {
-    *mark = (struct cache_mark){ .good = false };
-    mark->good = version_of(h, uid, &mark->seen);
+    struct cache *c = h->cache;
+
+    *mark = (struct cache_mark){ .good = c->memory != NULL };
+    if (!mark->good)
+        return;
+    versions_refresh(c->versions);
+    version_begin(c->versions, uid, &mark->change);
 }
 
 void cache_after(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value)
@@ -274,6 +279,6 @@ void cache_after(struct cache_handle *h, int64_t uid, const struct cache_mark *m
     struct cache *c = h->cache;
     struct version next;
 
-    if (version_next(c->versions, uid, &mark->seen, &next) && mark->good && value.p && c->memory)
+    if (mark->good && version_end(c->versions, uid, &mark->change, &next) && value.p)
         memory_put(c->memory, uid, with_version(h, value, &next), c->ttl_s);
 }

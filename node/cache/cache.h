@@ -4,14 +4,13 @@
  * One rule keeps reads after writes true: **a value is worth as much as the version of the user's head that stands beside it.** Versions
  * are counted in memory that all processes of the node share (versions.h).
  *   A reader takes a value only if its version is the present one. Who misses notes the present version, reads the store, and
- *   puts what he read under the version he noted.
- *   Whoever changes a head counts on after his commit and before he answers. If nobody else counted on since he held the head's lock, he
- *   puts his value under the new version, into the memory of his process alone.
- * So no write of the cache has to happen for an answer to be true: what is lost, late, flushed, restored from an old snapshot or
+ *   puts what he read under the version he noted. While somebody changes the head there is no present version: he reads the store.
+ *   Whoever changes a head says so before his commit, and counts on after it and before he answers. If nobody else changed it meanwhile,
+ *   he puts his value under the new version, into the memory of his process alone.
+ * So what somebody was told once, by the answer to a write or to a read, is told to everybody who asks later; and no write of the cache has to happen for an answer to be true: what is lost, late, flushed, restored from an old snapshot or
  * refused in Redis has a version of before, or the right one. tests/models/cache_model.py walks through all interleavings.
  *
- * A process that dies between commit and counting on has answered nobody. What others filled in meanwhile may be older than that commit, and
- * lasts until a process of the node begins (each begins with empty caches for all), the user's next write, or its time is over. */
+ * What a process that dies between the two had begun, the other processes end. */
 #ifndef HEDDLE_CACHE_H
 #define HEDDLE_CACHE_H
 
@@ -54,8 +53,9 @@ bool cache_healthy(struct cache_handle *h); /* for the heartbeat; memory and non
 /* ---- the rule, for one user's head ---- */
 
 struct cache_mark {
-    bool good; /* else nothing is to be put */
-    struct version seen;
+    bool good; /* else nothing is to be put, or ended */
+    struct version seen;          /* by a reader  */
+    struct version_change change; /* of a writer  */
 };
 
 /* Reading. false: not there; then, if mark is not NULL, the caller offers to cache_fill what he reads in the store from now on. out is
@@ -64,8 +64,8 @@ bool cache_get(struct cache_handle *h, int64_t uid, struct buf *out, struct cach
 bool cache_peek(struct cache_handle *h, int64_t uid, struct buf *out);
 void cache_fill(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value);
 
-/* Writing. cache_before under the head lock, as late as can be; cache_after when the commit's outcome is known, before the answer:
- * value VIEW_NONE: rolled back, unsure, or not known. Neither talks to anybody. */
+/* Writing. cache_before before the commit, as late as can be, and under the head lock if a value is to be put; cache_after, always, when
+ * the commit's outcome is known, before the answer: value VIEW_NONE: rolled back, unsure, or not known. Neither talks to anybody. */
 void cache_before(struct cache_handle *h, int64_t uid, struct cache_mark *mark);
 void cache_after(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value);
 

@@ -14,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # (program, options, whether a violation must be found)
 CASES = [
     ("cache_model.py", [], False),
+    ("cache_model.py", ["--unmarked"], True),
     ("cache_model.py", ["--early"], True),
     ("cache_model.py", ["--late"], True),
     ("cache_model.py", ["--always"], True),

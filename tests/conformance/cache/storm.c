@@ -1,6 +1,6 @@
 /* Several processes with several threads each read and write a few users through one Redis, as a node's do, while the script around
  * this program kills, stops, empties and restores that Redis; and now and then a process of ours is killed too. The store is a
- * page of shared memory. Each reader notes what had been answered to writers before he asked; what he gets must not be older. */
+ * page of shared memory. Each reader notes what others had been told before he asked, writers and readers; what he gets must not be older. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,7 +20,7 @@
 
 struct user {
     pthread_mutex_t head; /* the lock of the head row; between processes, survives its holder */
-    _Atomic int64_t committed, answered;
+    _Atomic int64_t committed, told;
 };
 
 struct page {
@@ -39,10 +39,10 @@ static void head_lock(struct user *u)
         pthread_mutex_consistent(&u->head);
 }
 
-static void answer(struct user *u, int64_t version)
+static void tell(struct user *u, int64_t version)
 {
-    int64_t was = atomic_load(&u->answered);
-    while (was < version && !atomic_compare_exchange_weak(&u->answered, &was, version))
+    int64_t was = atomic_load(&u->told);
+    while (was < version && !atomic_compare_exchange_weak(&u->told, &was, version))
         ;
 }
 
@@ -58,7 +58,7 @@ static void write_once(struct cache_handle *h, int64_t uid, struct buf *text)
     buf_clear(text);
     buf_add_i64(text, version);
     cache_after(h, uid, &mark, buf_view(text));
-    answer(u, version);
+    tell(u, version);
     atomic_fetch_add(&page->writes, 1);
 }
 
@@ -66,16 +66,17 @@ static void read_once(struct cache_handle *h, int64_t uid, struct buf *text)
 {
     struct user *u = &page->users[uid];
     struct cache_mark mark;
-    int64_t floor = atomic_load(&u->answered);
+    int64_t floor = atomic_load(&u->told);
 
     atomic_fetch_add(&page->reads, 1);
     if (cache_get(h, uid, text, &mark)) {
         uint64_t got = 0;
         if (!view_to_u64(buf_view(text), INT64_MAX, &got) || (int64_t)got < floor) {
-            fprintf(stderr, "stale: user %d, read \"%.*s\", %lld had been answered\n", (int)uid,
+            fprintf(stderr, "stale: user %d, read \"%.*s\", %lld had been told\n", (int)uid,
                     VIEW_ARG(buf_view(text)), (long long)floor);
             atomic_fetch_add(&page->stale, 1);
         }
+        tell(u, (int64_t)got);
         atomic_fetch_add(&page->hits, 1);
         return;
     }
@@ -83,6 +84,7 @@ static void read_once(struct cache_handle *h, int64_t uid, struct buf *text)
     buf_clear(text);
     buf_add_i64(text, version);
     cache_fill(h, uid, &mark, buf_view(text));
+    tell(u, version);
 }
 
 struct task {

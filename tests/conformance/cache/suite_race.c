@@ -17,7 +17,8 @@ struct actor {
 };
 
 struct shadow {
-    int committed, answered;
+    int committed;
+    int told; /* the newest that anybody heard of, as a writer or as a reader */
     bool locked;
 };
 
@@ -39,6 +40,12 @@ static int number_in(const struct buf *b)
     return (int)n;
 }
 
+static void tell(struct shadow *u, int value)
+{
+    if (value > u->told)
+        u->told = value;
+}
+
 static void reader_step(struct race *r, struct actor *a, struct cache_handle *h)
 {
     SCOPED(buf_done) struct buf got = { 0 };
@@ -48,7 +55,8 @@ static void reader_step(struct race *r, struct actor *a, struct cache_handle *h)
     case 0:
         if (cache_get(h, a->user, &got, &a->mark)) {
             r->hits++;
-            r->stale += number_in(&got) < u->answered;
+            r->stale += number_in(&got) < u->told;
+            tell(u, number_in(&got));
             a->pc = 0;
         }
         break;
@@ -58,6 +66,7 @@ static void reader_step(struct race *r, struct actor *a, struct cache_handle *h)
     default:
         buf_addf(&got, "%d", a->value);
         cache_fill(h, a->user, &a->mark, buf_view(&got));
+        tell(u, a->value);
         a->pc = 0;
     }
 }
@@ -87,8 +96,7 @@ static void writer_step(struct race *r, struct actor *a, struct cache_handle *h)
         cache_after(h, a->user, &a->mark, a->value < 0 ? VIEW_NONE : buf_view(&text));
         break;
     default:
-        if (a->value > u->answered)
-            u->answered = a->value;
+        tell(u, a->value);
         a->pc = 0;
         return;
     }

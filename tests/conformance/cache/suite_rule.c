@@ -33,11 +33,31 @@ static void what_was_read_before_a_commit_is_worth_nothing_after_it(void **state
     assert_false(cache_get(w.h, USER, &w.out, &early));
     assert_false(cache_get(w.h, USER, &w.out, &late));
     cache_before(w.h, USER, &writer);
-    cache_fill(w.h, USER, &early, VIEW("old")); /* still true: nothing was answered */
-    assert_true(reads(&w, "old"));
+    cache_fill(w.h, USER, &early, VIEW("old"));
+    assert_true(reads_nothing(&w)); /* whether the commit can be seen by others already, nobody knows */
     cache_after(w.h, USER, &writer, VIEW("new"));
     assert_true(reads(&w, "new"));
     cache_fill(w.h, USER, &late, VIEW("old"));
+    assert_true(reads(&w, "new"));
+    world_close(&w);
+}
+
+/* Else one who reads the store hears of the commit, and asks again, and hears of what was before it. */
+static void while_a_write_is_under_way_nothing_is_there_and_nothing_is_kept(void **state)
+{
+    (void)state;
+    struct world w;
+    struct cache_mark reader, writer;
+    world_open(&w);
+    fill(&w, "old");
+    cache_before(w.h, USER, &writer);
+    assert_false(cache_peek(w.h, USER, &w.out));
+    assert_false(cache_get(w.h, USER, &w.out, &reader));
+    cache_fill(w.h, USER, &reader, VIEW("new"));
+    assert_true(reads_nothing(&w));
+    cache_after(w.h, USER, &writer, VIEW_NONE);
+    assert_true(reads_nothing(&w));
+    fill(&w, "new");
     assert_true(reads(&w, "new"));
     world_close(&w);
 }
@@ -127,6 +147,7 @@ static const struct CMUnitTest rule_tests[] = {
     TEST(a_reader_fills_and_the_next_one_reads),
     TEST(a_writer_leaves_his_value),
     TEST(what_was_read_before_a_commit_is_worth_nothing_after_it),
+    TEST(while_a_write_is_under_way_nothing_is_there_and_nothing_is_kept),
     TEST(a_mark_that_was_not_given_fills_nothing),
     TEST(process_memory_can_be_asked_alone),
     TEST(a_write_that_was_rolled_back_or_unsure_leaves_nothing),
