@@ -138,6 +138,16 @@ static rc use_invite(const struct request *rq, view typed, int64_t uid, struct i
     return r;
 }
 
+/* Accounts are made, and passwords kept, in a tree that is not ours (LDAP, guest layout): here that is switched off for good.
+ * Protocol: User API 1.0, "PUT /user/1.0/<user>", row 9, and "POST …/password", row 6: 503. */
+static rc switched_off(const struct request *rq, rc r, const struct err *e)
+{
+    if (r != RC_FORBIDDEN)
+        return r;
+    LOG(LOG_WARN, "refused, nobody can do this here", LOG_S("why", e->text), LOG_V("id", rq->id));
+    return RC_BUSY;
+}
+
 static rc add_account(const struct request *rq, int64_t uid, view name, view mail, view password,
                       struct err *e)
 {
@@ -151,7 +161,7 @@ static rc add_account(const struct request *rq, int64_t uid, view name, view mai
                        e);
     if (r == RC_CONFLICT)
         return fail(e, RC_BAD_INPUT, RESP_OVERWRITE, "somebody else took the name meanwhile");
-    return r;
+    return switched_off(rq, r, e);
 }
 
 rc signup(struct request *rq, view name, view mail, view password, view invite, struct err *e)
@@ -220,7 +230,7 @@ static rc change_password(struct request *rq, view name, struct err *e)
     TRY(identity_basic(rq, name, &acc, e));
     rc r = account_set_password(worker(rq)->session, name, rq->body, e);
     directory_forget(d, name, 0); /* also when it may have been changed */
-    TRY(r);
+    TRY(switched_off(rq, r, e));
     LOG(LOG_INFO, "password changed", LOG_I("uid", acc.uid), LOG_V("id", rq->id));
     notice_tell(d, rq->arena, NOTICE_CHANGED, acc.mail, &(struct notice_facts){ .name = name },
                 request_words(rq));

@@ -42,7 +42,7 @@ class LiedTo(CampaignCluster):
                 return True
             except AssertionError:
                 return False
-        wait_until(added, "the nodes have entries", 60, every_s=0.5)
+        wait_until(added, "the nodes have entries", 180, every_s=0.5)
 
     def honest(self):
         for relay in self.relays:
@@ -86,9 +86,9 @@ class Somebody:
         if cluster.accounts == "guest":
             cluster.provider.add_person(self.name, PASSWORD)
         else:
-            wait_until(lambda: self.client.register(expect=None).status in (200, 400), "he has an account", 20)
-        self.home = wait_until(lambda: (r := self.client.node(expect=None)).status == 200 and r.text != "null" and r.text, "he has a node", 20)
-        wait_until(lambda: self.token().status == 200, "he gets tokens", 20)
+            wait_until(lambda: self.client.register(expect=None).status in (200, 400), "he has an account", 120)
+        self.home = wait_until(lambda: (r := self.client.node(expect=None)).status == 200 and r.text != "null" and r.text, "he has a node", 120)
+        wait_until(lambda: self.token().status == 200, "he gets tokens", 120)
 
     def token(self, state="aaaa", k=1234, access=None):
         r = self.ask("GET", "/1.0/sync/1.5", [("Authorization", "Bearer " + (access or self.access)), ("X-KeyID", tokenserver.key_id(k, state))])
@@ -97,7 +97,7 @@ class Somebody:
 
     def ask(self, method, target, headers=(), body=None, server=None):
         """One request, one connection; an answer there must be."""
-        connection = Connection("127.0.0.1", (server or self.cluster.directory).port, 60)
+        connection = Connection("127.0.0.1", (server or self.cluster.directory).port, 180)
         try:
             return connection.request(method, target, headers, body)
         finally:
@@ -105,8 +105,7 @@ class Somebody:
 
     def user_api(self, method, rest="", body=None, name=None):
         r = self.ask(method, f"/user/1.0/{name or self.name}{rest}", [("Authorization", self.client.authorization())], body)
-        # documented too: what the server says cannot be; people of a guest tree are made and changed there
-        if r.status != 500 and (r.status, self.cluster.accounts) != (403, "guest"):
+        if r.status != 500:  # documented too: what the server says cannot be
             check_promises(r)
 
     def everything(self, rnd):
@@ -146,10 +145,10 @@ def is_well(cluster, somebody):
             return ok and somebody.token(access=cluster.issuer.access_token(os.urandom(8).hex())).status == 200
         except AssertionError:
             return False
-    wait_until(answers, "the service is back", 20)
+    wait_until(answers, "the service is back", 120)
     assert {d.running for d in cluster.directories} == {True}
     storage = Storage11(cluster.nodes[0], somebody.name, PASSWORD)
-    wait_until(lambda: storage.get("/info/collections", expect=None).status == 200, "he signs in at his node", 20)
+    wait_until(lambda: storage.get("/info/collections", expect=None).status == 200, "he signs in at his node", 120)
 
 
 @pytest.mark.parametrize("lie", [*sorted(LIES), "all of them"])
@@ -167,4 +166,4 @@ def test_a_lying_server_gets_documented_errors_and_no_more(cluster, lie):
         is_well(cluster, somebody)
     for relay in cluster.relays:
         most = len(cluster.directories) * (WORKERS + 2) * 3
-        wait_until(lambda: relay.active <= most, f"{relay.active} connections, at most {most}", 20)
+        wait_until(lambda: relay.active <= most, f"{relay.active} connections, at most {most}", 120)
