@@ -11,9 +11,9 @@
 /* What is remembered of one name: at most one password is right at a time, so one row is enough. */
 struct row {
     struct row *next;                               /* in its bucket                                   */
-    struct row *newer, *older;                      /* in the order of making: all live equally long   */
+    struct row *newer, *older;                      /* in the order of asking: all live equally long   */
     uint8_t name[SHA256_BYTES], both[SHA256_BYTES]; /* HMAC of the name; of name and password */
-    int64_t made_us;                                /* steady clock                                    */
+    int64_t asked_us;                               /* steady clock: it was true then or later         */
     struct verdict verdict;
 };
 
@@ -90,8 +90,17 @@ static void row_remove(struct authority *a, struct row **p)
     free(gone);
 }
 
+/* Answers come in another order than questions were asked: the next older one is a few rows away at most, as many as there are workers. */
+static void row_line_up(struct authority *a, struct row *r)
+{
+    for (r->older = a->newest; r->older && r->older->asked_us > r->asked_us; r->older = r->older->older)
+        r->newer = r->older;
+    *(r->newer ? &r->newer->older : &a->newest) = r;
+    *(r->older ? &r->older->newer : &a->oldest) = r;
+}
+
 static void row_add(struct authority *a, const uint8_t name[SHA256_BYTES], const uint8_t both[SHA256_BYTES],
-                    const struct verdict *v)
+                    const struct verdict *v, int64_t asked_us)
 {
     struct row **p = row_find(a, name);
     if (*p)
@@ -100,12 +109,11 @@ static void row_add(struct authority *a, const uint8_t name[SHA256_BYTES], const
         row_remove(a, row_find(a, a->oldest->name));
     struct row *r = mem_need(malloc(sizeof(*r)));
     struct row **slot = slot_of(a, name);
-    *r = (struct row){ .next = *slot, .older = a->newest, .made_us = clock_mono_us(a->clock), .verdict = *v };
+    *r = (struct row){ .next = *slot, .asked_us = asked_us, .verdict = *v };
     memcpy(r->name, name, SHA256_BYTES);
     memcpy(r->both, both, SHA256_BYTES);
     *slot = r;
-    *(a->newest ? &a->newest->newer : &a->oldest) = r;
-    a->newest = r;
+    row_line_up(a, r);
     a->n_rows++;
 }
 
@@ -185,7 +193,7 @@ static int64_t kept_us(const struct authority *a, int64_t now_us)
 
 static void forget_older(struct authority *a, int64_t now_us, int64_t age_us)
 {
-    while (a->oldest && now_us - a->oldest->made_us >= age_us)
+    while (a->oldest && now_us - a->oldest->asked_us >= age_us)
         row_remove(a, row_find(a, a->oldest->name));
 }
 
@@ -223,7 +231,7 @@ static bool known(struct authority *a, const uint8_t name[SHA256_BYTES], const u
 
     pthread_mutex_lock(&a->lock);
     struct row **p = row_find(a, name);
-    int64_t age = *p ? now - (*p)->made_us : 0;
+    int64_t age = *p ? now - (*p)->asked_us : 0;
     if (*p && age >= kept_us(a, now)) {
         row_remove(a, p);
     } else if (*p && age < life_us(a, out_of_reach)) {
@@ -246,28 +254,41 @@ static void forget_denied(struct authority *a, const uint8_t name[SHA256_BYTES],
     pthread_mutex_unlock(&a->lock);
 }
 
-/* One whose life is over, but that may still hold. *out_generation: as in authority_verify. */
+/* One whose life is over, but that may still hold. */
 static bool remembered(struct authority *a, const uint8_t name[SHA256_BYTES],
-                       const uint8_t both[SHA256_BYTES], struct verdict *out, uint64_t *out_generation)
+                       const uint8_t both[SHA256_BYTES], struct verdict *out)
 {
     int64_t now = clock_mono_us(a->clock);
 
     pthread_mutex_lock(&a->lock);
     struct row **p = row_find(a, name);
-    bool yes = *p && now - (*p)->made_us < kept_us(a, now) && row_is(*p, both) && (*p)->verdict.marked;
+    bool yes = *p && now - (*p)->asked_us < kept_us(a, now) && row_is(*p, both) && (*p)->verdict.marked;
     if (yes)
         *out = (*p)->verdict;
-    *out_generation = a->generation;
     pthread_mutex_unlock(&a->lock);
     return yes;
 }
 
-static void remember(struct authority *a, const uint8_t name[SHA256_BYTES], const uint8_t both[SHA256_BYTES],
-                     const struct verdict *v, uint64_t generation)
+/* What held when somebody began to ask. */
+struct before {
+    uint64_t generation;
+    int64_t asked_us;
+};
+
+static struct before before_asking(struct authority *a)
 {
     pthread_mutex_lock(&a->lock);
-    if (a->generation == generation && a->keep_us > 0)
-        row_add(a, name, both, v);
+    const struct before b = { a->generation, clock_mono_us(a->clock) };
+    pthread_mutex_unlock(&a->lock);
+    return b;
+}
+
+static void remember(struct authority *a, const uint8_t name[SHA256_BYTES], const uint8_t both[SHA256_BYTES],
+                     const struct verdict *v, const struct before *b)
+{
+    pthread_mutex_lock(&a->lock);
+    if (a->generation == b->generation && a->keep_us > 0)
+        row_add(a, name, both, v, b->asked_us);
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -275,12 +296,14 @@ static bool rechecked(struct authority *a, view name, const uint8_t name_digest[
                       const uint8_t both[SHA256_BYTES], struct verdict *out)
 {
     struct verdict was, now = { .uid = 0 };
-    uint64_t before;
 
-    if (!a->driver.recheck || !remembered(a, name_digest, both, &was, &before) ||
+    if (!a->driver.recheck)
+        return false;
+    const struct before b = before_asking(a);
+    if (!remembered(a, name_digest, both, &was) ||
         a->driver.recheck(a->driver.arg, name, &was, &now, NULL) != RC_OK)
         return false;
-    remember(a, name_digest, both, &now, before);
+    remember(a, name_digest, both, &now, &b);
     *out = now;
     return true;
 }
@@ -303,10 +326,7 @@ rc authority_verify(struct authority *a, view name, view password, struct verdic
     if (rechecked(a, name, name_digest, both, out))
         return RC_OK;
 
-    pthread_mutex_lock(&a->lock);
-    uint64_t before = a->generation;
-    pthread_mutex_unlock(&a->lock);
-
+    const struct before b = before_asking(a);
     struct verdict v = { .uid = 0 };
     rc r = a->driver.verify(a->driver.arg, name, password, &v, e);
     if (r == RC_DENIED)
@@ -316,7 +336,7 @@ rc authority_verify(struct authority *a, view name, view password, struct verdic
     if (r != RC_OK)
         return r;
 
-    remember(a, name_digest, both, &v, before);
+    remember(a, name_digest, both, &v, &b);
     *out = v;
     return RC_OK;
 }

@@ -2,7 +2,7 @@
  * the one box. Answers about passwords are remembered for a while in this process, under an HMAC of name and password, never
  * the password itself; refusals are not remembered.
  *
- * How long a verdict is trusted follows from who could tell us that it is void (authority_hears):
+ * How long a verdict is trusted, from when it was asked for, follows from who could tell us that it is void (authority_hears):
  *   every directory   its whole life: what changes through them we hear at once
  *   some              5 s: what changes through the silent one we do not hear. Lasts it longer than 5 s, older ones are gone for good
  *   none              the outage's grace: while no directory answers, nobody can change a password through them

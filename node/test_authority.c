@@ -2,11 +2,13 @@
 
 #include "common/base/testing.h"
 
-/* A directory of one user that counts questions, and can do something while it is asked. */
+/* A directory of two users that counts questions, and can do something while it is asked. */
 struct fake {
     const char *password;
     int asked, rechecked;
     rc answer;
+    int64_t takes_us; /* to answer, by this clock: */
+    struct clock_fake *clock;
     void (*meanwhile)(struct authority *a);
     struct authority *a;
 };
@@ -15,11 +17,13 @@ static rc fake_verify(void *arg, view name, view password, struct verdict *out, 
 {
     struct fake *f = arg;
     f->asked++;
+    f->clock->steady_us += f->takes_us;
     if (f->meanwhile)
         f->meanwhile(f->a);
     if (f->answer != RC_OK)
         return fail(e, f->answer, RESP_GENERIC, "as told");
-    if (!view_eq(name, VIEW("anna")) || !view_eq(password, view_of(f->password)))
+    if ((!view_eq(name, VIEW("anna")) && !view_eq(name, VIEW("bert"))) ||
+        !view_eq(password, view_of(f->password)))
         return fail(e, RC_DENIED, RESP_GENERIC, "wrong");
     *out = (struct verdict){ .uid = 7, .epoch = 3, .node = "http://here", .marked = true };
     memcpy(out->mark, f->password, 3);
@@ -55,6 +59,7 @@ static void open_world_with(struct world *w, size_t capacity, bool recheck)
                                   .arg = &w->fake };
     assert_int_equal(authority_new(&d, &w->clock.clock, 60, capacity, &w->a, NULL), RC_OK);
     w->fake.a = w->a;
+    w->fake.clock = &w->clock;
 }
 
 static void open_world(struct world *w, size_t capacity)
@@ -89,6 +94,57 @@ static void a_verdict_is_remembered_until_its_time_is_over(void **state)
     assert_true(known(&w, "secret"));
     w.clock.steady_us += 1;
     assert_false(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+/* It may have been void a moment after the question was asked. */
+static void the_time_of_a_verdict_begins_with_the_question(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 10);
+    w.fake.takes_us = 4000000;
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_true(known(&w, "secret"));
+    w.clock.steady_us += 55999999;
+    assert_true(known(&w, "secret"));
+    w.clock.steady_us += 1;
+    assert_false(known(&w, "secret"));
+    authority_free(w.a);
+}
+
+static struct world *slow;
+
+static rc verify_bert(struct authority *a)
+{
+    struct verdict v;
+    return authority_verify(a, VIEW("bert"), VIEW("secret"), &v, NULL);
+}
+
+/* While the question about Anna is under way a directory falls silent, and Bert is asked about and answered at once. */
+static void bert_overtakes(struct authority *a)
+{
+    slow->fake.meanwhile = NULL;
+    slow->clock.steady_us += 4000000;
+    authority_hears(a, AUTHORITY_HEARS_SOME);
+    slow->clock.steady_us += 500000;
+    assert_int_equal(verify_bert(a), RC_OK);
+}
+
+static void an_answer_that_was_overtaken_is_as_old_as_its_question(void **state)
+{
+    (void)state;
+    struct world w;
+    struct verdict v;
+    open_world(&w, 10);
+    slow = &w;
+    w.fake.meanwhile = bert_overtakes;
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_int_equal(w.fake.asked, 2);
+    w.clock.steady_us += 4600000;
+    authority_hears(w.a, AUTHORITY_HEARS_ALL); /* what was older than 5 s then is gone for good */
+    assert_false(known(&w, "secret"));
+    assert_true(authority_known(w.a, VIEW("bert"), VIEW("secret"), &v));
     authority_free(w.a);
 }
 
@@ -404,6 +460,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_verdict_is_remembered_until_its_time_is_over),
+        cmocka_unit_test(the_time_of_a_verdict_begins_with_the_question),
+        cmocka_unit_test(an_answer_that_was_overtaken_is_as_old_as_its_question),
         cmocka_unit_test(who_can_tell_without_the_password_is_asked_without_it),
         cmocka_unit_test(what_is_forgotten_or_old_is_not_asked_about_without_the_password),
         cmocka_unit_test(the_wall_clock_has_no_say_in_it),
