@@ -33,7 +33,7 @@ class Answer:
 class Client:
     """One user over one connection, without the second try that browsers make."""
 
-    def __init__(self, stack, uid, timeout_s=60):
+    def __init__(self, stack, uid, timeout_s=180):
         self.stack, self.uid, self.timeout_s = stack, uid, timeout_s
         self.http, self.token, self.good_until = None, None, 0
 
@@ -61,7 +61,7 @@ class Client:
             self.close()
             raise NoAnswer(repr(e)) from None
 
-    def patiently(self, method, target, deadline_s=60):
+    def patiently(self, method, target, deadline_s=180):
         """A read that is asked again until the server is back."""
         def answer():
             try:

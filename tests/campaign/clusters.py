@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from lib import hawk
 from lib.cluster import Cluster
+from lib.processes import wait_until
 from lib.relay import Relay
 from lib.synccrypto import username_of
 
@@ -40,7 +41,7 @@ class CampaignCluster(Cluster):
 class Ask:
     """One keep-alive connection to a server, one try for each request. (status, body, headers); status 0: the connection died."""
 
-    def __init__(self, server, timeout_s=30):
+    def __init__(self, server, timeout_s=120):
         self.server, self.timeout_s, self.http = server, timeout_s, None
 
     def close(self):
@@ -64,10 +65,9 @@ class Ask:
 
 
 class AnyOf:
-    """What a client behind a balancer sees of two directories: the next one when a connection dies or one says 503 without being
-    the only one left, as a balancer with `option redispatch` and health checks does."""
+    """What a client behind a balancer sees of two directories: the next one when a connection dies."""
 
-    def __init__(self, servers, first=0, timeout_s=30):
+    def __init__(self, servers, first=0, timeout_s=120):
         self.asks = [Ask(s, timeout_s) for s in servers]
         self.at = first % len(servers)
 
@@ -78,6 +78,11 @@ class AnyOf:
                 return answer
             self.at = (self.at + 1) % len(self.asks)
         return answer
+
+
+def in_the_end(ask, *args):
+    """Asked until the answer is no "come back later"."""
+    return wait_until(lambda: (answer := ask(*args))[0] != 503 and answer, "another answer than 503", 120)
 
 
 def name_of(number, salt=""):
@@ -126,7 +131,7 @@ class Load:
     def __exit__(self, *_):
         self.ending.set()
         for t in self.threads:
-            t.join(60)
+            t.join(300)
         assert not self.errors, self.errors[:3]
 
     def total(self):

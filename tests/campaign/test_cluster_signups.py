@@ -5,8 +5,9 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
-from clusters import Ask, node_of, register, token_of
+from clusters import Ask, in_the_end, node_of, register, token_of
 from conftest import FULL
+from lib.processes import wait_until
 
 SEATS = [1668, 3336, 5004] if FULL else [100, 200, 300]  # 1:2:3, and as many as there are users
 USERS = sum(SEATS)
@@ -27,7 +28,6 @@ class Newcomer:
         if self.access:
             status, body, headers = token_of(ask, self.cluster.issuer, None, access=self.access)
             if status == 200:
-
                 return json.loads(body)["api_endpoint"].rpartition("/1.5/")[0]
         else:
             status, body, headers = node_of(ask, self.number, self.salt)
@@ -40,13 +40,9 @@ class Newcomer:
         """Makes the account, and asks where it is: through one directory, or through both at once."""
         first = asks[self.number // 2 % 2]
         if not self.access:
-            for _ in range(20):
-                status, body, headers = register(first, self.number, self.salt)
-                if status != 503:
-                    break
+            status, body, _ = in_the_end(register, first, self.number, self.salt)
             assert status == 200 or (status, body) == (400, b"4"), (status, body)
         return self.home(first)
-
 
 
 def test_parallel_signups_fill_the_nodes_by_their_weights_and_nobody_has_two(cluster_of):
@@ -79,11 +75,13 @@ def test_parallel_signups_fill_the_nodes_by_their_weights_and_nobody_has_two(clu
 
     # a refusal is never for good while a seat is free
     ask = asks[0]
-    for _ in range(5):
-        left = [n for n, home in homes.items() if home is None]
-        for n in left:
+
+    def nobody_is_left():
+        for n in [n for n, home in homes.items() if home is None]:
             homes[n] = users[n].home(ask[n % 2])
-    assert [n for n, home in homes.items() if home is None] == [], f"refused for good, while there are {cluster.ask('nodes')}"
+        return None not in homes.values()
+
+    wait_until(nobody_is_left, "everybody has a node: somebody is refused for good, while seats are free", 120)
 
     # everybody has one node for ever, whomever he asks, also after both have begun a new life
     for directory in cluster.directories:
@@ -92,7 +90,7 @@ def test_parallel_signups_fill_the_nodes_by_their_weights_and_nobody_has_two(clu
     with ThreadPoolExecutor(8) as pool:
         for at in range(2):
             fresh = [Ask(cluster.directories[at]) for _ in range(8)]
-            again = pool.map(lambda k: [(n, users[n].home(fresh[k])) for n in list(sample)[k::8]], range(8))
+            again = pool.map(lambda k: [(n, wait_until(lambda: users[n].home(fresh[k]), "a node", 120)) for n in list(sample)[k::8]], range(8))
             for n, home in (x for part in again for x in part):
                 assert home == homes[n], f"user {n}: {home} after {homes[n]}"
 

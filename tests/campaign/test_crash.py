@@ -103,7 +103,7 @@ def await_work(writers, counts, every_s=0.005):
     def failures():
         return [w.failure for w in writers if w.failure]
 
-    wait_until(lambda: failures() or all(w.ledger.counts["acked"] >= n for w, n in zip(writers, counts)), "the writers get on", 60, every_s)
+    wait_until(lambda: failures() or all(w.ledger.counts["acked"] >= n for w, n in zip(writers, counts)), "the writers get on", 300, every_s)
     assert not failures(), failures()
 
 
@@ -128,7 +128,7 @@ def test_nothing_acknowledged_is_lost_when_it_is_killed(victim, backends, rnd):
         for w in writers:
             w.halt.set()
         for w in writers:
-            w.join(90)
+            w.join(300)
     for w in writers:
         if w.failure:
             raise w.failure

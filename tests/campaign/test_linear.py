@@ -50,7 +50,7 @@ def test_parallel_clients_of_one_user_see_one_history(engine, clock, backends, r
     for t in threads:
         t.start()
     if clock == "stepped back":
-        wait_until(lambda: errors or len(transcript.writes) >= CLIENTS * STEPS // 6, "the clients get on", 60, every_s=0.005)
+        wait_until(lambda: errors or len(transcript.writes) >= CLIENTS * STEPS // 6, "the clients get on", 300, every_s=0.005)
         assert not errors, errors
         stack.heddle.advance(-3600)
     for t in threads:

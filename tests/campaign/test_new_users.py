@@ -16,7 +16,7 @@ def test_five_hundred_new_users_at_the_same_moment(engine, backends):
         auth = hawk.header(*stack.mint(uid), "POST", target, "127.0.0.1", heddle.port, ts=int(heddle.now()))
         head = (f"POST {target} HTTP/1.1\r\nHost: 127.0.0.1:{heddle.port}\r\nAuthorization: {auth}\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n").encode()
-        s = socket.create_connection(("127.0.0.1", heddle.port), timeout=60)
+        s = socket.create_connection(("127.0.0.1", heddle.port), timeout=180)
         s.sendall(head + body[:-1])
         sockets.append((s, body[-1:]))
     for s, last in sockets:  # the last byte of each: now all of them are complete

@@ -1,24 +1,34 @@
 """Clients that misbehave on the wire: the server answers as it says, within a second, and goes on serving everybody else."""
 import json
 import socket
+import statistics
 import time
 
 import pytest
 from lib.processes import wait_until
-from lib.wire import raw_exchange
+from lib.wire import PATIENCE_S, raw_exchange
 
-PATIENCE_S = 1.0
+SECOND_S = 1.0  # half of all answers of a test take less; each alone may meet a machine that stands still, and is given PATIENCE_S
+WAITS_S = 120
 
 
 @pytest.fixture
 def stack(engine, backends):
-    return backends.stack(engine, {"public.idle": 3})
+    made = backends.stack(engine, {"public.idle": 3})
+    made.took = []
+    yield made
+    assert not made.took or statistics.median(made.took) < SECOND_S, f"the server is slow: {made.took}"
+
+
+def took(stack, started):
+    stack.took.append(time.monotonic() - started)
+    assert stack.took[-1] < PATIENCE_S, "the answer came late"
 
 
 def serves(stack):
     started = time.monotonic()
     stack.user().info()
-    assert time.monotonic() - started < PATIENCE_S, "the server is slow for others"
+    took(stack, started)
 
 
 def open_connections(stack):
@@ -27,8 +37,8 @@ def open_connections(stack):
 
 def raw(stack, request):
     started = time.monotonic()
-    r = raw_exchange("127.0.0.1", stack.heddle.port, request)
-    assert time.monotonic() - started < PATIENCE_S + 0.5, "the answer came late"
+    r = raw_exchange("127.0.0.1", stack.heddle.port, request, WAITS_S)
+    took(stack, started)
     return r
 
 
@@ -67,7 +77,7 @@ def test_slow_loris_holds_nobody_up_and_is_cut(stack):
 
     for s in slow[50:]:  # the silent ones
         s.setblocking(True)
-    wait_until(lambda: all_cut(), "slow clients are cut off", timeout_s=30, every_s=0.2)
+    wait_until(lambda: all_cut(), "slow clients are cut off", timeout_s=WAITS_S, every_s=0.2)
     for s in slow:
         s.close()
     serves(stack)
@@ -77,7 +87,7 @@ def test_a_thousand_idle_connections_cost_nobody_anything(stack):
     idle = []
     request = b"GET /__lbheartbeat__ HTTP/1.1\r\nHost: x\r\n\r\n"
     for _ in range(1000):
-        s = socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=10)
+        s = socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=WAITS_S)
         s.sendall(request)
         assert s.recv(65536).startswith(b"HTTP/1.1 200")
         idle.append(s)
@@ -117,7 +127,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(stack):
 
 
 def test_a_chunked_body_over_the_limit_is_refused(stack):
-    with socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=20) as s:
+    with socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=WAITS_S) as s:
         s.sendall(signed(stack, "POST", "/storage/a", ["Content-Type: application/json", "Transfer-Encoding: chunked"]))
         chunk = b"10000\r\n" + b"a" * 65536 + b"\r\n"
         try:
@@ -125,7 +135,7 @@ def test_a_chunked_body_over_the_limit_is_refused(stack):
                 s.sendall(chunk)
         except OSError:
             pass
-        s.settimeout(5)
+        s.settimeout(WAITS_S)
         try:
             answer = s.recv(65536)
         except ConnectionResetError:
@@ -135,7 +145,7 @@ def test_a_chunked_body_over_the_limit_is_refused(stack):
 
 
 def test_a_half_closed_connection_still_gets_its_answer(stack):
-    with socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=10) as s:
+    with socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=WAITS_S) as s:
         s.sendall(signed(stack, "GET", "/info/collections", ["Connection: close"]))
         s.shutdown(socket.SHUT_WR)
         answer = b""
@@ -151,7 +161,7 @@ def test_a_client_that_goes_in_the_middle_of_its_body_leaves_nothing(stack):
     head = (f"POST {u.base}/storage/gone HTTP/1.1\r\nHost: 127.0.0.1:{stack.heddle.port}\r\nContent-Type: application/json\r\n"
             f"Authorization: {u.sign('POST', u.base + '/storage/gone')}\r\nContent-Length: {len(body)}\r\n\r\n").encode()
     for cut in (0, 1, len(body) // 2, len(body) - 1):
-        with socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=10) as s:
+        with socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=WAITS_S) as s:
             s.sendall(head + body[:cut])
     serves(stack)
     assert u.info() == {}
@@ -162,7 +172,7 @@ def test_a_client_that_goes_in_the_middle_of_its_body_leaves_nothing(stack):
                                    ["Content-Length: 0x2"]])
 def test_ambiguous_framing_is_refused_and_closed(stack, extra):
     request = signed(stack, "PUT", "/storage/a/b", ["Content-Type: application/json", *extra]) + b"{}"
-    with socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=5) as s:
+    with socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=WAITS_S) as s:
         s.sendall(request + b"GET /__lbheartbeat__ HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = b""
         try:
@@ -177,6 +187,6 @@ def test_ambiguous_framing_is_refused_and_closed(stack, extra):
 
 def test_noise_is_no_request(stack):
     for noise in (b"\0" * 300, b"\xff\xfe\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 1000, b"A" * 40000):
-        r = raw_exchange("127.0.0.1", stack.heddle.port, noise + b"\r\n\r\n")
+        r = raw_exchange("127.0.0.1", stack.heddle.port, noise + b"\r\n\r\n", WAITS_S)
         assert r is None or 400 <= r.status < 500 or r.status == 505, (noise[:20], r)
     serves(stack)

@@ -8,6 +8,7 @@ import pytest
 from lib import template
 from lib.heddle import ENGINES, Backends, build_folder, on_cluster
 from lib.processes import OUT, make_temp_folder
+from lib.wire import Prompt
 
 pytest_configure_node, pytest_unconfigure = template.pytest_configure_node, template.pytest_unconfigure
 
@@ -65,6 +66,8 @@ def worker(request):
         backends.keep_logs(os.environ.get("PYTEST_XDIST_WORKER", "main"))
     shutil.rmtree(folder, ignore_errors=True)
     assert not bad, "servers that did not end cleanly:\n" + "\n".join(bad)
+    late = Prompt.judge()
+    assert not late, "\n".join(late)
 
 
 @pytest.fixture(scope="session")

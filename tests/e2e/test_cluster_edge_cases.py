@@ -15,17 +15,14 @@ from lib.operator_calls import operate
 from lib.processes import wait_until
 from lib.storage15 import Storage15
 
-BACKEND_S = 1  # how long a directory waits for LDAP
-
 
 class SmallCluster(Cluster):
     capacity = 500
 
     def directory_settings(self, folder):
-        ldap = {} if self.accounts == "sqlite" else {"ldap.timeout": BACKEND_S, "ldap.connect_timeout": BACKEND_S}
         events = {"oauth.webhook": "on", "oauth.webhook_client": "sync", "oauth.issuer": self.issuer.url} if hasattr(self.issuer, "url") else {}
         fallback = {"directory.fallback_node": "https://fallback.example.net/"} if folder.name == "d1" else {}
-        return super().directory_settings(folder) | ldap | events | fallback
+        return super().directory_settings(folder) | events | fallback
 
 
 @pytest.fixture(scope="module", params=["sqlite", "ldap"])
@@ -245,7 +242,7 @@ def retire(cluster, name):
     """As the accounts server's word that it was deleted there; straight in the backend, as an import would write it."""
     most = str(2**63 - 1)
     if cluster.accounts == "sqlite":
-        with sqlite3.connect(cluster.folder / "directory.sqlite", timeout=20) as db:
+        with sqlite3.connect(cluster.folder / "directory.sqlite", timeout=120) as db:
             db.execute("UPDATE accounts SET generation = ? WHERE name = ?", (int(most), name))
         db.close()
     else:
@@ -327,9 +324,9 @@ def test_U2_node_weave_without_a_node_is_null_or_the_configured_fallback_verbati
     for node in cluster.nodes:
         put(cluster, node, state="closed")
     answers = lambda: [user.through(d).node().text for d in cluster.directories]
-    wait_until(lambda: answers() == ["null", "https://fallback.example.net/"], "both know that all are closed", 10)
+    wait_until(lambda: answers() == ["null", "https://fallback.example.net/"], "both know that all are closed")
     put(cluster, cluster.nodes[0], state="open")
-    wait_until(lambda: user.through(cluster.directories[1]).home is cluster.nodes[0], "told again", 10)
+    wait_until(lambda: user.through(cluster.directories[1]).home is cluster.nodes[0], "told again")
 
 
 def test_U34_each_user_takes_one_seat_and_the_last_one_is_given(cluster):
@@ -349,11 +346,11 @@ def test_U32_a_disabled_account_is_refused_everywhere(cluster):
     assert storage.get("/info/collections").status == 200
     uid = entry(cluster, user.name)["uid"]
     call(cluster, "POST", f"accounts/{uid}/disable")
-    wait_until(lambda: storage.get("/info/collections", expect=(200, 401)).status == 401, "refused at the node", 10)
+    wait_until(lambda: storage.get("/info/collections", expect=(200, 401)).status == 401, "refused at the node")
     assert user.account("POST", "/password", "another long password", type="text/plain", expect=401).status == 401
     assert user.account("GET").text == "1", "the name stays taken"
     call(cluster, "POST", f"accounts/{uid}/enable")
-    wait_until(lambda: storage.get("/info/collections", expect=(200, 401)).status == 200, "let in again", 10)
+    wait_until(lambda: storage.get("/info/collections", expect=(200, 401)).status == 200, "let in again")
 
 
 @pytest.mark.parametrize("scheme", ["SSHA", "SSHA-256"])
@@ -373,7 +370,7 @@ def test_U27_passwords_of_mozillas_server_are_good_and_are_kept_better_after_the
 
 def write_hash(cluster, name, scheme, stored):
     if cluster.accounts == "sqlite":
-        with sqlite3.connect(cluster.folder / "directory.sqlite", timeout=20) as db:
+        with sqlite3.connect(cluster.folder / "directory.sqlite", timeout=120) as db:
             db.execute("UPDATE accounts SET password = ? WHERE name = ?", (scheme + stored, name))
         db.close()
         return
@@ -384,7 +381,7 @@ def write_hash(cluster, name, scheme, stored):
 
 def read_hash(cluster, name):
     if cluster.accounts == "sqlite":
-        db = sqlite3.connect(cluster.folder / "directory.sqlite", timeout=20)
+        db = sqlite3.connect(cluster.folder / "directory.sqlite", timeout=120)
         try:
             return db.execute("SELECT password FROM accounts WHERE name = ?", (name,)).fetchone()[0]
         finally:
@@ -399,6 +396,8 @@ def test_U3_and_U33_a_backend_that_does_not_answer_is_503_with_retry_after(clust
     assert user.home
     if cluster.accounts == "sqlite":
         pytest.skip("a file does not keep anybody waiting")
+    for directory in cluster.directories:
+        directory.restart(ldap__timeout=1, ldap__connect_timeout=1)
     cluster.provider.pause()
     cluster.replica.pause()
     try:
@@ -406,13 +405,15 @@ def test_U3_and_U33_a_backend_that_does_not_answer_is_503_with_retry_after(clust
             began = time.monotonic()
             r = user.through(directory).node(expect=503)
             assert int(r.header("Retry-After")) > 0
-            assert time.monotonic() - began < 10 * BACKEND_S
+            assert time.monotonic() - began < 30, "four times a second, and it is not the client's patience that ends it"
     finally:
         cluster.provider.resume()
         cluster.replica.resume()
-    for directory in cluster.directories:
-        wait_until(lambda: user.through(directory).node(expect=(200, 503)).status == 200, "answers again", 20)
-        wait_until(lambda: call(cluster, "GET", f"accounts/{user.name}", expect=None, directory=directory).status == 200, "decides again", 20)
+        for directory in cluster.directories:
+            wait_until(lambda: user.through(directory).node(expect=(200, 503)).status == 200, "answers again")
+            wait_until(lambda: call(cluster, "GET", f"accounts/{user.name}", expect=None, directory=directory).status == 200, "decides again")
+            directory.restart(ldap__timeout=None, ldap__connect_timeout=None)
+        cluster.await_heard()
 
 
 def test_U42_whether_a_name_is_there_is_never_told_by_404(cluster):

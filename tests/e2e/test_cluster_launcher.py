@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -14,11 +15,12 @@ import pytest
 from lib.heddle import build_folder
 from lib.ops import run
 from lib.palemoon11 import PaleMoon
-from lib.processes import ROOT, Process, free_port, make_temp_folder, wait_until
+from lib.processes import ROOT, Process, free_ports, make_temp_folder, wait_until
 from lib.storage11 import Storage11
 from lib.synccrypto import username_of
 
-START_S = 120
+START_S = 300
+AWAY_S = 4  # no process that died is started again before that
 
 
 class Launcher(Process):
@@ -46,7 +48,7 @@ class Launcher(Process):
 
     def interrupt(self):
         self.child.send_signal(signal.SIGINT)
-        return self.child.wait(60)
+        return self.child.wait(300)
 
     @property
     def front(self):
@@ -57,21 +59,8 @@ class Launcher(Process):
 @pytest.fixture
 def place():
     folder = make_temp_folder()
-    yield folder, free_range()
+    yield folder, free_ports([0, 1, 2, *range(11, 15)])
     subprocess.run(["rm", "-rf", str(folder)], check=True)
-
-
-def free_range():
-    """The first of enough free ports in a row."""
-    while True:
-        first = free_port()
-        try:
-            for port in (first + 1, first + 2, *range(first + 11, first + 15)):
-                with socket.socket() as s:
-                    s.bind(("127.0.0.1", port))
-            return first
-        except OSError:
-            continue
 
 
 def at(url):
@@ -105,14 +94,20 @@ def kill_a_node(launcher, settings, users):
     reach = homes[users[0]]
     pid = int(next(n for n in launcher.log_text().splitlines() if n.startswith("node ") and reach in n).split()[2])
     os.kill(pid, signal.SIGKILL)
-    end = time.monotonic() + 2.5
-    while time.monotonic() < end:  # it is started anew after five seconds
+    killed, took, refused = time.monotonic(), [], 0
+    while time.monotonic() < killed + 2.5:
         for user, at_node in homes.items():
             r = storage_of(user).get("/info/collections", expect=None)
-            assert r.status == (503 if at_node == reach else 200) and r.seconds < 2, repr(r)
-            assert at_node != reach or int(r.header("Retry-After")) >= 1, repr(r)
+            took.append(r.seconds)
+            if at_node == reach and r.status == 503:
+                refused += 1
+                assert int(r.header("Retry-After")) >= 1, repr(r)
+            else:
+                assert r.status == 200 and (at_node != reach or time.monotonic() > killed + AWAY_S), repr(r)
+    assert refused or time.monotonic() > killed + AWAY_S
+    assert statistics.median(took) < 2, took  # one alone may have met a machine that stood still
     for user in homes:
-        wait_until(lambda u=storage_of(user): u.get("/info/collections", expect=None).status == 200, "the node is back", 60, every_s=0.2)
+        wait_until(lambda u=storage_of(user): u.get("/info/collections", expect=None).status == 200, "the node is back", 180, every_s=0.2)
 
 
 def test_it_serves_stops_all_that_it_started_and_goes_on_with_the_data(place):
@@ -128,13 +123,13 @@ def test_it_serves_stops_all_that_it_started_and_goes_on_with_the_data(place):
             user.register()
             storage_of(user).save("bookmarks", "abc", f"of {user.name}")
         assert {user.node().text.rstrip("/") for user in users} == {launcher.front}
-        wait_until(lambda: re.search(r"users [1-4] of 1000", launcher.log_text()), "the table counts users", 20)
+        wait_until(lambda: re.search(r"users [1-4] of 1000", launcher.log_text()), "the table counts users", 180)
         device = PaleMoon(SimpleNamespace(heddle=at(launcher.front)))
         device.create_account()
         device.records["bookmarks"].put(title="x")
         device.sync()
         kill_a_node(launcher, folder / "c" / "admin.ini", users)
-        second = subprocess.run(launcher.argv(), env={**os.environ, **launcher.env()}, capture_output=True, text=True, timeout=60)
+        second = subprocess.run(launcher.argv(), env={**os.environ, **launcher.env()}, capture_output=True, text=True, timeout=300)
         assert second.returncode == 1 and "runs in" in second.stderr, second
         assert launcher.interrupt() == 0, launcher.log_tail()
         assert not [pid for pid in started if os.path.exists(f"/proc/{pid}")]
@@ -162,8 +157,8 @@ def test_what_dies_is_shown_and_comes_back(place):
     try:
         pid = int(next(n for n in launcher.log_text().splitlines() if n.startswith("directory 2 ")).split()[2])
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: "directory 2" in launcher.log_text() and "ended with -9" in launcher.log_text(), "shown", 20)
-        wait_until(lambda: launcher.log_text().rpartition("ended with -9")[2].count("directory 2      ok"), "back", 40)
+        wait_until(lambda: "directory 2" in launcher.log_text() and "ended with -9" in launcher.log_text(), "shown", 180)
+        wait_until(lambda: launcher.log_text().rpartition("ended with -9")[2].count("directory 2      ok"), "back", 180)
         assert launcher.interrupt() == 0, launcher.log_tail()
     finally:
         if launcher.running:
@@ -175,10 +170,10 @@ def test_it_explains_what_is_in_its_way(place):
     with socket.socket() as s:
         s.bind(("127.0.0.1", port + 11))
         s.listen()
-        r = subprocess.run(Launcher(folder, port, 1).argv(), capture_output=True, text=True, timeout=60, env={**os.environ, "HEDDLE_BUILD": str(build_folder())})
+        r = subprocess.run(Launcher(folder, port, 1).argv(), capture_output=True, text=True, timeout=300, env={**os.environ, "HEDDLE_BUILD": str(build_folder())})
     assert r.returncode == 1 and f"127.0.0.1:{port + 11}" in r.stderr and "--port" in r.stderr, r
     long = Launcher(folder / ("long" * 20), port, 1)
-    r = subprocess.run(long.argv(), capture_output=True, text=True, timeout=60, env={**os.environ, "HEDDLE_BUILD": str(build_folder())})
+    r = subprocess.run(long.argv(), capture_output=True, text=True, timeout=300, env={**os.environ, "HEDDLE_BUILD": str(build_folder())})
     assert r.returncode == 1 and "--data" in r.stderr and "Traceback" not in r.stderr, r
-    r = subprocess.run(Launcher(folder, port, 0).argv(), capture_output=True, text=True, timeout=60, env={**os.environ, "HEDDLE_BUILD": "build/none"})
+    r = subprocess.run(Launcher(folder, port, 0).argv(), capture_output=True, text=True, timeout=300, env={**os.environ, "HEDDLE_BUILD": "build/none"})
     assert r.returncode == 1 and "./bootstrap build" in r.stderr, r

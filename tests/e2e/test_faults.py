@@ -129,7 +129,7 @@ def test_a_database_that_dies_in_the_middle_of_a_sync_wipes_nobody(own_database,
     b.request = original
     if not database.running:
         database.start()
-    wait_until(lambda: stack.heddle.get("/__heartbeat__").status == 200, "the database is back", 20)
+    wait_until(lambda: stack.heddle.get("/__heartbeat__").status == 200, "the database is back")
     b.sync()
     a.sync()
     assert not any(r.startswith("DELETE") for r in a.requests + b.requests) and b.meta["syncID"] == sync_id
@@ -147,11 +147,9 @@ def test_connections_that_the_database_closes_are_mended(stack):
             cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s AND id <> CONNECTION_ID()", (stack.database,))
             for (id,) in cursor.fetchall():
                 cursor.execute("KILL %s", (id,))
-        # one request may meet the dead connection; it must then have written nothing, or all
+        # one request of each worker may meet its dead connection; it must then have written nothing, or all
         before = user.storage_time() if turn % 2 else None
-        r = user.put("/storage/xx/a", {"payload": str(turn)}, expect=(200, 503))
-        if r.status == 503:
-            r = user.put("/storage/xx/a", {"payload": str(turn)})
+        r = wait_until(lambda: (r := user.put("/storage/xx/a", {"payload": str(turn)}, expect=(200, 503))).status == 200 and r, "written")
         assert user.item("xx", "a") == {"id": "a", "modified": r.last_modified, "payload": str(turn)}
         assert before is None or r.last_modified > before
 
@@ -182,7 +180,7 @@ def test_a_kill_while_many_write_loses_nothing_that_was_confirmed(own_stack):
         for t in threads:
             t.start()
         for _ in range(60):
-            assert writes.acquire(timeout=30)
+            assert writes.acquire(timeout=120)
         stack.heddle.kill()
         for t in threads:
             t.join()
@@ -210,9 +208,9 @@ def test_a_disconnect_while_the_server_works_writes_all_or_nothing(own_stack):
         body = json.dumps(records(50, prefix=f"t{turn:02d}-")).encode()
         head = (f"POST {target} HTTP/1.1\r\nHost: {user.connection.host_header}\r\nAuthorization: {user.sign('POST', target)}\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode()
-        with socket.create_connection((user.connection.host, user.connection.port), timeout=10) as s:
+        with socket.create_connection((user.connection.host, user.connection.port), timeout=120) as s:
             s.sendall(head + body)
-    wait_until(lambda: len(user.ids("xx", "ids=t29-00,t29-49")) == 2, "the last request was carried out", 10)
+    wait_until(lambda: len(user.ids("xx", "ids=t29-00,t29-49")) == 2, "the last request was carried out")
     have = user.ids("xx")
     assert len(have) == len(set(have)) and len(have) % 50 == 0
     for turn in range(30):
@@ -225,7 +223,7 @@ def test_answers_to_pipelined_requests_come_in_order(user):
     times = [user.save("xx", f"i{n}", "x" * n) for n in range(8)]
     targets = [f"{user.base}/storage/xx/i{n}" for n in range(8)]
     text = "".join(f"GET {t} HTTP/1.1\r\nHost: {user.connection.host_header}\r\nAuthorization: {user.sign('GET', t)}\r\n\r\n" for t in targets)
-    with socket.create_connection((user.connection.host, user.connection.port), timeout=10) as s:
+    with socket.create_connection((user.connection.host, user.connection.port), timeout=120) as s:
         s.sendall(text.encode())
         stream = s.makefile("rb")
         for n in range(8):
@@ -262,7 +260,7 @@ def test_slow_clients_do_not_hold_up_others(own_stack):
     target = user.base + "/storage/xx/a"
     try:
         for i in range(40):
-            s = socket.create_connection((user.connection.host, user.connection.port), timeout=10)
+            s = socket.create_connection((user.connection.host, user.connection.port), timeout=120)
             sockets.append(s)
             head = f"PUT {target} HTTP/1.1\r\nHost: {user.connection.host_header}\r\n"
             if i % 2:

@@ -195,7 +195,7 @@ def test_no_secret_of_the_configuration_is_logged_or_shown(own_stack):
     assert "could not start" in log
     for option in ("--show-config", "--check-config"):
         argv = stack.heddle.argv()
-        done = subprocess.run([argv[0], option, *argv[1:]], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([argv[0], option, *argv[1:]], capture_output=True, text=True, timeout=120)
         log += done.stdout + done.stderr
     s.keep("secret of tokens", SECRET), s.keep("metrics key", METRICS_KEY)
     assert "secretive" in log and not (leaks := s.leaks(log)), "\n".join(leaks)

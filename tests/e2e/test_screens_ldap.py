@@ -49,7 +49,7 @@ def stored(cluster, filter_, *attrs):
 
 def key_for(cluster, user):
     Visitor(cluster.directories[1].url).ask_reset(user.name)
-    mail = wait_until(lambda: [m for d in cluster.directories for m in Folder(Path(d.folder) / "data" / "mail").all(user.email)], "the mail", 30)[-1]
+    mail = wait_until(lambda: [m for d in cluster.directories for m in Folder(Path(d.folder) / "data" / "mail").all(user.email)], "the mail")[-1]
     return key_in(link_in(mail))
 
 
@@ -82,7 +82,7 @@ def test_FP_07_a_code_counts_once_under_parallel_posts_to_two_directories(cluste
     def signs_in(password):
         at = Storage11(user.home, user.name, password)
         return at.get("/info/collections", expect=(200, 401)).status == 200
-    wait_until(lambda: not signs_in(PASSWORD), "the node hears of it", 10)
+    wait_until(lambda: not signs_in(PASSWORD), "the node hears of it")
     assert [p for p in passwords if signs_in(p)] == won
 
 

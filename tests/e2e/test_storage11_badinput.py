@@ -270,7 +270,7 @@ def test_random_text_as_a_request(kept, seed):
         if dice.random() < 0.6:
             text = f"GET /1.1/{kept.name}/" + text.replace("DELETE", "").replace("POST", "").replace("PUT", "")
         text = text.lstrip("\0\r\n") or "x"  # what is skipped before a request is no request yet
-        with socket.create_connection(("127.0.0.1", kept.server.port), timeout=10) as s:
+        with socket.create_connection(("127.0.0.1", kept.server.port), timeout=120) as s:
             s.sendall(text.encode() + b"\r\n\r\n")
             s.shutdown(socket.SHUT_WR)
             status = s.makefile("rb").readline().split(b" ")[1:2]

@@ -155,7 +155,7 @@ def _fails(beat):
 
 def _half_sent(stack, user, target):
     import socket
-    s = socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=20)
+    s = socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=120)
     s.sendall((f"PUT {target} HTTP/1.1\r\nHost: x\r\nAuthorization: {user.authorization()}\r\nContent-Length: 15\r\nExpect: 100-continue\r\n\r\n").encode())
     assert s.recv(100).startswith(b"HTTP/1.1 100"), "the server is reading the body"
     return s

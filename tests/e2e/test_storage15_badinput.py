@@ -374,10 +374,10 @@ def test_a_client_that_leaves_in_the_middle_of_a_body(own_stack):
     head = (f"PUT {target} HTTP/1.1\r\nHost: {user.connection.host_header}\r\nAuthorization: {user.sign('PUT', target)}\r\n"
             f"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n" + '{"payload":"half')
     for _ in range(20):
-        with socket.create_connection((user.connection.host, user.connection.port), timeout=10) as s:
+        with socket.create_connection((user.connection.host, user.connection.port), timeout=120) as s:
             s.sendall(head.encode())
     assert user.item("keep", "a") == {"id": "a", "modified": written, "payload": "x"}
-    assert stack.heddle.stop(timeout_s=10) == 0
+    assert stack.heddle.stop(timeout_s=40) == 0
 
 
 def test_a_request_line_of_12_kb_is_read(user):

@@ -172,12 +172,12 @@ def test_118_lbheartbeat_tells_a_full_queue(own_stack):
         for t in threads:
             t.start()
         slow = wait_until(lambda: (r := beat()).status == 500 and r.json()["duration_ms"] > 1000 and r,
-                          "500 with duration_ms above 1000 while the queue is full", 10)
-        assert slow.json()["duration_ms"] < 10000 and set(answers) == {503}
+                          "500 with duration_ms above 1000 while the queue is full")
+        assert slow.json()["duration_ms"] < 60000 and set(answers) == {503}
     for t in threads:
         t.join()
     assert 200 in answers
-    wait_until(lambda: beat().status == 200, "a heartbeat of 200 when the queue is empty again", 5)
+    wait_until(lambda: beat().status == 200, "a heartbeat of 200 when the queue is empty again")
 
 
 def test_118_operations_need_no_signature_and_have_no_time_header(stack):
@@ -202,7 +202,7 @@ def test_118_heartbeat_tells_a_database_that_is_away(worker, own_stack):
     user = stack.user()
     before = user.save("xx", "a", "x")
     database.kill()
-    wait_until(lambda: stack.heddle.get("/__heartbeat__").status == 503, "a heartbeat of 503", 10)
+    wait_until(lambda: stack.heddle.get("/__heartbeat__").status == 503, "a heartbeat of 503")
     assert stack.heddle.get("/__heartbeat__").json()["status"] == "Err"
     for r in (user.put("/storage/xx/a", {"payload": "y"}, expect=503, code=0),
               user.get("/storage/meta/global", expect=503, code=0), user.get("/storage/crypto/keys", expect=503, code=0),
@@ -210,8 +210,8 @@ def test_118_heartbeat_tells_a_database_that_is_away(worker, own_stack):
         assert int(r.header("Retry-After")) >= 0
     user.get("/info/collections", expect=(200, 503))  # never 404, and never an empty object
     database.start()
-    wait_until(lambda: stack.heddle.get("/__heartbeat__").status == 200, "a heartbeat of 200 again", 15)
-    wait_until(lambda: user.get("/info/collections", expect=(200, 503)).status == 200, "service again", 15)
+    wait_until(lambda: stack.heddle.get("/__heartbeat__").status == 200, "a heartbeat of 200 again")
+    wait_until(lambda: user.get("/info/collections", expect=(200, 503)).status == 200, "service again")
     assert user.info() == {"xx": before}
     assert user.save("xx", "a", "z") > before
 

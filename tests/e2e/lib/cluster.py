@@ -221,16 +221,20 @@ class Cluster:
     def await_word(self):
         """Every node has acted on all that the directories have told it until now. A question that reaches a directory after this call began
         is answered with all of it, and a node acts on an answer before it asks again: so two more questions of each to each."""
+        wait_until(self.word(), "all directories are asked by all nodes", 120, every_s=0.02)
+
+    def word(self):
+        """A function that tells, from time to time asked, whether that has happened since it was made."""
         wanted = {n.node_name for n in self.nodes if n.running}
-        for directory in (d for d in self.directories if d.running):
-            clocks = {}  # one in each question of a life of a node
+        clocks = {d.folder.name: {} for d in self.directories if d.running}  # one clock in each question of a life of a node
 
-            def asked_twice():
-                for line in self.ask("loads", directory):
-                    clocks.setdefault((line["node"], line["boot"]), set()).add(line["clock"])
-                return {node for (node, _), seen in clocks.items() if len(seen) > 2} >= wanted
+        def heard():
+            for directory in self.directories:
+                for line in self.ask("loads", directory) if directory.folder.name in clocks else []:
+                    clocks[directory.folder.name].setdefault((line["node"], line["boot"]), set()).add(line["clock"])
+            return all({node for (node, _), at in seen.items() if len(at) > 2} >= wanted for seen in clocks.values())
 
-            wait_until(asked_twice, f"{directory.folder.name} is asked by all nodes", 30, every_s=0.02)
+        return heard
 
     # -- the operator --
 

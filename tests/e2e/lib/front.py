@@ -225,7 +225,7 @@ class Front:
             self.cluster.await_heard()
         return self
 
-    def stop(self, timeout_s=45.0):
+    def stop(self, timeout_s=120.0):
         self._homes.clear()
         return "; ".join(self.cluster.stop_programs()) or 0
 
@@ -278,7 +278,7 @@ class Front:
         fresh.rename(self.clock_file)
         for p in self.processes:
             wait_until(lambda: abs(p.server_time() - Decimal(self.now())) < min(2, max(Decimal("0.2"), abs(seconds) / 2)),
-                       f"the clock of {p.name} stepped by {seconds} s", 5)
+                       f"the clock of {p.name} stepped by {seconds} s")
         self.cluster.await_heard()
 
 

@@ -46,7 +46,7 @@ class Folder:
         def enough():
             got = [m for m in self.all(to) if subject is None or subject in m["Subject"]]
             return got if len(got) >= count else None
-        return wait_until(enough, f"{count} mails to {to}", 30)[-1]
+        return wait_until(enough, f"{count} mails to {to}", 120)[-1]
 
 
 class Relay:

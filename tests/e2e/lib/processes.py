@@ -48,17 +48,25 @@ def free_port():
     """A port of 127.0.0.1 for one of our servers, also when it is started again: no other test run of this machine gets it while this
     process lives. (Had two the same, the one that could not listen would look alive: the other one answers for it.) The claim is a
     name of an abstract socket, which goes when its process does."""
+    return free_ports([0])
+
+
+def free_ports(offsets):
+    """The same for several at once: a port to which each of these numbers may be added."""
     for _ in range(1000):
         port = random.SystemRandom().choice(PORTS)
-        claim = socket.socket(socket.AF_UNIX)
+        claims = []
         try:
-            claim.bind(f"\0heddle-port-{port}")
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
+            for offset in offsets:
+                claims.append(socket.socket(socket.AF_UNIX))
+                claims[-1].bind(f"\0heddle-port-{port + offset}")
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port + offset))
         except OSError:
-            claim.close()
+            for claim in claims:
+                claim.close()
             continue
-        _ports_held.append(claim)
+        _ports_held.extend(claims)
         return port
     raise RuntimeError("no free port in a thousand tries")
 

@@ -59,9 +59,9 @@ class Relay:
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self._carry, args=(near,), daemon=True).start()
+            threading.Thread(target=self._carry, args=(near, listener), daemon=True).start()
 
-    def _carry(self, near):
+    def _carry(self, near, listener):
         far = socket.socket(socket.AF_UNIX)
         try:
             far.connect(self.target)
@@ -70,7 +70,13 @@ class Relay:
             far.close()
             return
         with self._lock:
-            self._open |= {near, far}
+            cut = self._listener is not listener  # while this connection was being made
+            if not cut:
+                self._open |= {near, far}
+        if cut:
+            near.close()
+            far.close()
+            return
         back = threading.Thread(target=self._pump, args=(far, near, self.changer()), daemon=True)
         back.start()
         self._pump(near, far, None)

@@ -151,7 +151,7 @@ olcOverlay: syncprov
     def ready(self):
         """It answers; and a replica has taken over the account that Heddle's programs sign in with."""
         login = ["-D", SERVICE_DN, "-w", SERVICE_PASSWORD] if self.provider else []
-        return self._tool("ldapsearch", "-x", *login, "-s", "base", "-b", "", "-o", "nettimeout=2", check=False).returncode == 0
+        return self._tool("ldapsearch", "-x", *login, "-s", "base", "-b", "", "-o", "nettimeout=10", check=False).returncode == 0
 
     def _tool(self, name, *args, stdin=None, check=True):
         r = subprocess.run([_program(name), "-H", self.url, *args], input=stdin, text=True, capture_output=True,

@@ -15,14 +15,32 @@ STAMP = re.compile(r"\d+\.\d\d")
 JSON_STAMP = re.compile(r'"modified":\s*(-?[0-9.eE+]+)')
 
 
-# A refusal takes no longer; slow builds and busy machines may be given more.
-PATIENCE_S = float(os.environ.get("HEDDLE_PATIENCE_S", "1"))
+# What is refused is refused within a second. One refusal alone may have met a machine that stood still: it is given more, on slow builds more
+# still. Of many, nearly all must keep to the second (`Prompt`).
+PATIENCE_S = float(os.environ.get("HEDDLE_PATIENCE_S", "5"))
+SECOND_S = max(1.0, PATIENCE_S / 5)
+
+
+class Prompt:
+    """How long refusals took in this process."""
+
+    seen, late = 0, []
+
+    @classmethod
+    def judge(cls):
+        """What is wrong with them, or nothing."""
+        if len(cls.late) > 1 + cls.seen / 100:
+            return [f"{len(cls.late)} of {cls.seen} refusals took over {SECOND_S} s:", *cls.late[:10]]
+        return []
 
 
 def check_prompt(r):
     """What is refused is refused at once."""
     if 400 <= r.status < 500:
         assert r.seconds < PATIENCE_S, f"refused only after {r.seconds:.2f} s\n{r!r}"
+        Prompt.seen += 1
+        if r.seconds >= SECOND_S:
+            Prompt.late.append(f"{r.method} {r.target[:100]} -> {r.status} after {r.seconds:.2f} s")
 
 
 class Reply:
@@ -101,7 +119,7 @@ class Connection:
     def request(self, method, target, headers=(), body=None, host=None):
         """`headers`: pairs or a dict, sent in this order; `body`: bytes, or None for none at all (then no Content-Length)."""
         pairs = list(headers.items()) if isinstance(headers, dict) else list(headers)
-        fresh = self._http is None
+        fresh, begun = self._http is None, time.monotonic()
         try:
             try:
                 answer = self._exchange(method, target, pairs, body, host)
@@ -111,6 +129,7 @@ class Connection:
                 self.close()
                 answer = self._exchange(method, target, pairs, body, host)
             reply = Reply(method, target, answer.status, answer.getheaders(), answer.read())
+            reply.seconds = time.monotonic() - begun
         except BaseException:
             self.close()
             raise
@@ -139,6 +158,7 @@ class Connection:
 def raw_exchange(host, port, request, timeout_s=15):
     """Sends bytes as they are, on a connection of their own, and reads to the end of the first answer (or of the connection):
     gives a Reply, or None if the server closed without a word, or says nothing in that time."""
+    begun = time.monotonic()
     with socket.create_connection((host, port), timeout=timeout_s) as s:
         try:
             s.sendall(request)
@@ -150,4 +170,6 @@ def raw_exchange(host, port, request, timeout_s=15):
             content = answer.read()
         except (http.client.BadStatusLine, ConnectionResetError, http.client.IncompleteRead, TimeoutError):
             return None
-        return Reply("RAW", request[:80].decode("latin-1"), answer.status, answer.getheaders(), content)
+        reply = Reply("RAW", request[:80].decode("latin-1"), answer.status, answer.getheaders(), content)
+        reply.seconds = time.monotonic() - begun
+        return reply
