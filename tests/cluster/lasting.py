@@ -58,6 +58,8 @@ class Kept:
 
 
 class LastingCluster(cluster.Cluster):
+    ldap_timeout_s = None  # as it is without a line
+
     def __init__(self, folder, kept):
         self.kept = kept
         self.secret, self.metrics_key, self.admin_key = kept.secret, kept.metrics_key, kept.admin_key

@@ -43,6 +43,7 @@ def side(request):
     if on_cluster():
         from lib.front import Front, side_of
         Front.side = side_of(request.module.__name__)
+        Front.turn += 1
 
 
 def pytest_generate_tests(metafunc):

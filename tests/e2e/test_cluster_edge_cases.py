@@ -396,6 +396,7 @@ def test_U3_and_U33_a_backend_that_does_not_answer_is_503_with_retry_after(clust
     assert user.home
     if cluster.accounts == "sqlite":
         pytest.skip("a file does not keep anybody waiting")
+    usual = cluster.directory.settings["ldap.timeout"]
     for directory in cluster.directories:
         directory.restart(ldap__timeout=1, ldap__connect_timeout=1)
     cluster.provider.pause()
@@ -412,7 +413,7 @@ def test_U3_and_U33_a_backend_that_does_not_answer_is_503_with_retry_after(clust
         for directory in cluster.directories:
             wait_until(lambda: user.through(directory).node(expect=(200, 503)).status == 200, "answers again")
             wait_until(lambda: call(cluster, "GET", f"accounts/{user.name}", expect=None, directory=directory).status == 200, "decides again")
-            directory.restart(ldap__timeout=None, ldap__connect_timeout=None)
+            directory.restart(ldap__timeout=usual, ldap__connect_timeout=None)
         cluster.await_heard()
 
 

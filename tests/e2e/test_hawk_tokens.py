@@ -173,7 +173,7 @@ def test_03_a_token_that_expires_now_has_expired(refusals):
     assert status(stack, UID, *signed(stack, good(stack, expires=now)), target="/info/quota") == 401
     assert counted.since() == {"expired": 1}
     assert status(stack, UID, *signed(stack, good(stack, expires=now))) == 200
-    assert status(stack, UID, *signed(stack, good(stack, expires=now + 20)), target="/info/quota") == 200
+    assert status(stack, UID, *signed(stack, good(stack, expires=now + 300)), target="/info/quota") == 200
 
 
 def test_04_keys_differ_by_token_and_by_secret(stack):
@@ -316,7 +316,7 @@ def test_15_and_16_an_expired_token_reads_info_collections_and_nothing_else(refu
 def test_15_the_grace_is_two_hours_and_can_be_set(own_stack, stack):
     long_ago = int(stack.heddle.now()) - 7200
     assert status(stack, UID, *signed(stack, good(stack, expires=long_ago))) == 401
-    assert status(stack, UID, *signed(stack, good(stack, expires=long_ago + 30))) == 200
+    assert status(stack, UID, *signed(stack, good(stack, expires=long_ago + 300))) == 200
     none = own_stack({"tokens.grace": "0"})
     assert status(none, UID, *signed(none, good(none, expires=int(none.heddle.now()) - 1))) == 401
 

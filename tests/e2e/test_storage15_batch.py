@@ -162,12 +162,12 @@ def test_095_ttls_alone_in_a_batch(clock_stack, clock_user):
 
 def test_096_ttl_counts_from_the_commit(clock_stack, clock_user):
     user = clock_user
-    batch = begin(user, "xx", [{"id": "a", "payload": "x", "ttl": 100}])
-    clock_stack.heddle.advance(95)
+    batch = begin(user, "xx", [{"id": "a", "payload": "x", "ttl": 1000}])
+    clock_stack.heddle.advance(950)
     commit(user, "xx", batch)
-    clock_stack.heddle.advance(90)
+    clock_stack.heddle.advance(900)
     assert user.ids("xx") == ["a"]
-    clock_stack.heddle.advance(20)
+    clock_stack.heddle.advance(200)
     assert user.ids("xx") == []
 
 
@@ -254,10 +254,10 @@ def test_104_empty_bodies_of_a_commit(user, kind, body, status):
 def test_105_an_old_batch_is_not_known(clock_stack, clock_user):
     user = clock_user
     young, old = begin(user, "xx", records(1)), begin(user, "xx", records(1))
-    clock_stack.heddle.advance(7200 - 60)
+    clock_stack.heddle.advance(7200 - 600)
     append(user, "xx", young, records(1, prefix="c"))  # its life counts from its beginning
     commit(user, "xx", young)
-    clock_stack.heddle.advance(120)
+    clock_stack.heddle.advance(700)
     user.post(f"/storage/xx?batch={old}", records(1), expect=400, code=0)
     user.post(f"/storage/xx?batch={old}&commit=true", [], expect=400, code=0)
     assert sorted(user.ids("xx")) == ["b0", "c0"]

@@ -64,9 +64,9 @@ def test_078_zero_means_create_only(user):
 
 
 def test_078_zero_on_an_expired_item(clock_stack, clock_user):
-    clock_user.save("xx", "a", "x", ttl=10)
+    clock_user.save("xx", "a", "x", ttl=1000)
     clock_user.put("/storage/xx/a", {"payload": "y"}, headers=clock_user.since(0), expect=412)
-    clock_stack.heddle.advance(20)
+    clock_stack.heddle.advance(2000)
     clock_user.get("/storage/xx/a", headers=clock_user.since(0), expect=404)
     clock_user.put("/storage/xx/a", {"payload": "y"}, headers=clock_user.since(0))
 
@@ -190,14 +190,14 @@ def test_083_an_expired_item_is_replaced_as_if_new(clock_stack, clock_user):
 
 
 def test_084_ttl_runs_out_and_a_put_starts_it_again(clock_stack, clock_user):
-    clock_user.save("xx", "a", "x", ttl=20)
+    clock_user.save("xx", "a", "x", ttl=2000)
     collection = clock_user.save("xx", "b", "x")
-    clock_stack.heddle.advance(15)
+    clock_stack.heddle.advance(1500)
     assert sorted(clock_user.ids("xx")) == ["a", "b"]
-    collection = clock_user.save("xx", "a", "y", ttl=20)
-    clock_stack.heddle.advance(15)
+    collection = clock_user.save("xx", "a", "y", ttl=2000)
+    clock_stack.heddle.advance(1500)
     assert sorted(clock_user.ids("xx")) == ["a", "b"]
-    clock_stack.heddle.advance(10)
+    clock_stack.heddle.advance(1000)
     clock_user.missing("xx", "a")
     assert clock_user.ids("xx") == ["b"] and clock_user.info("collection_counts") == {"xx": 1}
     assert clock_user.info() == {"xx": collection}  # running out moves no time

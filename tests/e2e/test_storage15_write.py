@@ -125,12 +125,12 @@ def test_059_ttl_alone_for_a_new_item_makes_an_empty_one(user):
 
 
 def test_060_sortindex_alone_keeps_ttl_and_payload_and_moves_the_time(clock_stack, clock_user):
-    clock_user.save("xx", "a", "x", ttl=100)
+    clock_user.save("xx", "a", "x", ttl=1000)
     second = clock_user.save("xx", "a", sortindex=17)
     assert clock_user.item("xx", "a") == {"id": "a", "modified": second, "payload": "x", "sortindex": 17}
-    clock_stack.heddle.advance(90)
+    clock_stack.heddle.advance(900)
     clock_user.item("xx", "a")
-    clock_stack.heddle.advance(20)
+    clock_stack.heddle.advance(200)
     clock_user.missing("xx", "a")
 
 
@@ -164,9 +164,9 @@ def test_063_a_ttl_above_one_year_is_kept(own_stack):
     user = stack.user(expires_in_s=10 * 366 * 86400)
     user.save("tabs", "a", "x", ttl=31622400)
     user.save("tabs", "b", "x", ttl=94608000)
-    stack.heddle.advance(31622400 - 100)
+    stack.heddle.advance(31622400 - 600)
     assert sorted(user.ids("tabs")) == ["a", "b"]
-    stack.heddle.advance(200)
+    stack.heddle.advance(1200)
     assert user.ids("tabs") == ["b"]
     stack.heddle.advance(94608000 - 31622400)
     assert user.ids("tabs") == []

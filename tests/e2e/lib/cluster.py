@@ -68,6 +68,7 @@ class Cluster:
     secret, metrics_key, admin_key = SECRET, METRICS_KEY, ADMIN_KEY
     capacity = 1000
     base = slapd.SUFFIX
+    ldap_timeout_s = 15  # a server that stands still for a moment is not away
 
     def __init__(self, folder, template, engines, directories=1, accounts="sqlite"):
         self.folder, self.template, self.accounts = folder, template, accounts
@@ -98,7 +99,7 @@ class Cluster:
     def ldap_settings(self):
         if self.accounts == "sqlite":
             return {"directory.path": str(self.folder / "directory.sqlite")}
-        values = self.provider.settings(base=self.base, servers={"ldap.replicas": self.replica.url})
+        values = self.provider.settings(base=self.base, servers={"ldap.replicas": self.replica.url, "ldap.timeout": self.ldap_timeout_s})
         if self.accounts == "guest":
             values |= {"ldap.layout": "guest", "ldap.people_base": slapd.PEOPLE}
         return values

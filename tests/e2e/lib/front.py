@@ -6,7 +6,6 @@ the address of the side which its module is about (`side`).
 """
 import base64
 import functools
-import itertools
 import json
 import os
 import re
@@ -111,12 +110,13 @@ class Front:
     name = "cluster"
     ours = True
     side = "node"  # set for each test
+    turn = 0  # likewise
 
     def __init__(self, cluster, settings):
         self.cluster, self.settings = cluster, dict(settings)
         self.clock_file = cluster.folder / "clock"
         self.clock_file.write_text("0\n")
-        self._homes, self._next = {}, itertools.count()
+        self._homes = {}
         for p in self.processes:
             p.clock_file = self.clock_file
         self._own = {id(p): dict(p.settings) for p in self.processes}
@@ -288,8 +288,9 @@ class Routed:
     def __init__(self, front, timeout_s):
         self.front, self.timeout_s, self._to = front, timeout_s, {}
         self.host, self.port = "127.0.0.1", front.port if front.side == "node" else front.cluster.nodes[0].port
+        # A test speaks to one of them: with replicas, what was changed through the other may be seen here a moment later.
         directories = front.cluster.directories
-        self.directory = directories[next(front._next) % len(directories)] if front.cluster.number == 0 else directories[0]
+        self.directory = directories[Front.turn % len(directories)] if front.cluster.number == 0 else directories[0]
 
     @property
     def host_header(self):

@@ -284,7 +284,7 @@ class Backends:
     def _ldap_tree(self, number):
         """Settings for accounts in LDAP: a tree of its own in the worker's server."""
         server = self.backend("slapd", lambda: slapd.Slapd(self.folder / "ldap"))
-        values = server.settings(base=f"ou=s{number},{slapd.SUFFIX}")
+        values = server.settings(base=f"ou=s{number},{slapd.SUFFIX}", servers={"ldap.timeout": 15})
         words = [w for key, value in values.items() for w in ("--set", f"{key}={value}")]
         subprocess.run([str(build_folder() / "heddle-directory"), *words, "ldap-init"], check=True, capture_output=True, text=True)
         return values
