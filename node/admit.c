@@ -105,6 +105,7 @@ struct kept {
     struct hawk_header hawk;
     struct basic basic;
     bool foreign;         /* a token of another node: the directory is to be asked */
+    bool exchanged;       /* … and has told what it is worth, now or earlier       */
     enum why foreign_why; /* what to say if it is worth nothing                    */
 };
 
@@ -362,11 +363,13 @@ static bool is_own_url(const struct node *n, view url)
 
 static rc check_exchanged(struct request *rq, struct exchanged *x, struct err *e)
 {
+    struct kept *kept = rq->scratch;
     const struct opened o = { .uid = x->uid,
                               .epoch = x->epoch,
                               .svc = VIEW_NONE,
                               .hashed_id = VIEW_NONE,
                               .key = { .p = x->key, .n = sizeof(x->key) } };
+    kept->exchanged = true;
     rc r = check_opened(rq, &o, e);
     secret_wipe(x->key, sizeof(x->key));
     return r;
@@ -501,18 +504,93 @@ static rc admit_basic(struct request *rq, bool *out_late, struct err *e)
         return refuse(rq, WHY_BASIC_OTHER_NAME, e);
     if (!n->authority)
         return fail(e, RC_AWAY, RESP_GENERIC, "no directory is configured: nobody can check passwords");
-    if (authority_known(n->authority, kept->basic.name, kept->basic.password, &v)) {
+    bool known = authority_known(n->authority, kept->basic.name, kept->basic.password, &v);
+    if (known && is_own_url(n, view_of(v.node))) {
         rq->scratch = kept;
         rc r = take_verdict(rq, &v, kept->basic.name, e);
         *out_late = r == RC_OK && !confirm_knows(n->confirm, v.uid);
         return r;
     }
-    if (strikes_over(n->admit->strikes, rq->peer,
-                     &wait_s)) /* the directory is not asked on behalf of a guesser */
+    if (!known && strikes_over(n->admit->strikes, rq->peer,
+                               &wait_s)) /* the directory is not asked on behalf of a guesser */
         return later(rq, wait_s, e);
     rq->scratch = kept;
     *out_late = true;
     return RC_OK;
+}
+
+static rc verdict_about(struct request *rq, struct verdict *out, struct err *e)
+{
+    const struct kept *kept = rq->scratch;
+    rc r = authority_verify(node_of(rq)->authority, kept->basic.name, kept->basic.password, out, e);
+    return r == RC_DENIED ? refuse(rq, WHY_BASIC_DENIED, e) : r;
+}
+
+/* ---- what is remembered of a credential, and a move since ---- */
+
+/* A user is served as soon as he has moved, and the news that what was remembered of him is void come with the next pulse. What came with
+ * him is here already: a head of a later epoch. So it is no reason for 401 that he lived elsewhere, or had an earlier epoch, when somebody
+ * asked about him before his head was made. It takes a good credential and a move to make us ask by this. */
+static bool is_outdated(const struct head *h, int64_t epoch)
+{
+    return (h->state == HEAD_ACTIVE || h->state == HEAD_READY || h->state == HEAD_FROZEN) && h->epoch > epoch;
+}
+
+/* RC_OK: *v is of now; as it was, where there is nothing newer. */
+static rc renew_verdict(struct request *rq, struct verdict *v, struct err *e)
+{
+    const struct node *n = node_of(rq);
+    const struct node_worker *w = rq->worker;
+    const struct kept *kept = rq->scratch;
+    struct head h;
+
+    TRY(store_head_read(w->sync.store, v->uid, rq->arena, &h, e));
+    if (!is_outdated(&h, v->epoch))
+        return RC_OK;
+    authority_forget_before(n->authority, kept->basic.name, h.epoch);
+    return verdict_about(rq, v, e);
+}
+
+static rc renew_basic(struct request *rq, struct err *e)
+{
+    const struct kept *kept = rq->scratch;
+    struct verdict v = { .uid = rq->who.uid, .epoch = rq->who.epoch };
+
+    TRY(renew_verdict(rq, &v, e));
+    if (v.epoch == rq->who.epoch || v.uid != rq->who.uid)
+        return RC_NOT_HERE;
+    return take_verdict(rq, &v, kept->basic.name, e);
+}
+
+/* A token of the owner before, of somebody who has been here before. Its key is what it was. */
+static rc renew_exchanged(struct request *rq, struct err *e)
+{
+    const struct node *n = node_of(rq);
+    const struct node_worker *w = rq->worker;
+    const struct kept *kept = rq->scratch;
+    struct exchanged got;
+    struct head h;
+
+    TRY(store_head_read(w->sync.store, rq->who.uid, rq->arena, &h, e));
+    if (!is_outdated(&h, rq->who.epoch))
+        return RC_NOT_HERE;
+    rc r = exchange_ask(n->exchange, rq->who.uid, kept->hawk.id, &got, e);
+    if (r != RC_OK)
+        return r == RC_DENIED ? RC_NOT_HERE : r;
+    secret_wipe(got.key, sizeof(got.key));
+    if (got.epoch == rq->who.epoch)
+        return RC_NOT_HERE;
+    rq->who.epoch = got.epoch;
+    return RC_OK;
+}
+
+rc admit_renew(struct request *rq, struct err *e)
+{
+    const struct kept *kept = rq->scratch;
+
+    if (rq->route->auth == AUTH_BASIC)
+        return renew_basic(rq, e);
+    return kept && kept->exchanged ? renew_exchanged(rq, e) : RC_NOT_HERE;
 }
 
 static rc verify_basic(struct request *rq, struct err *e)
@@ -521,11 +599,9 @@ static rc verify_basic(struct request *rq, struct err *e)
     const struct kept *kept = rq->scratch;
     struct verdict v;
 
-    rc r = authority_verify(n->authority, kept->basic.name, kept->basic.password, &v, e);
-    if (r == RC_DENIED)
-        return refuse(rq, WHY_BASIC_DENIED, e);
-    if (r != RC_OK)
-        return r;
+    TRY(verdict_about(rq, &v, e));
+    if (!is_own_url(n, view_of(v.node)))
+        TRY(renew_verdict(rq, &v, e));
     return take_verdict(rq, &v, kept->basic.name, e);
 }
 

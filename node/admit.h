@@ -1,7 +1,8 @@
 /* The only door: headers → credential → who. The mount's admit functions (common/web/router.h); rq->app is the struct node.
  *
  *   AUTH_HAWK, AUTH_HAWK_GRACE   a token and its signature: CPU only, in the order of the protocol's table
- *   AUTH_BASIC                   a remembered verdict, else admit_late asks the directory on a worker
+ *   AUTH_BASIC                   a remembered verdict, else admit_late asks the directory on a worker; again where the user's head is
+ *                                newer than what is remembered: he was moved here since
  *   AUTH_NONE, AUTH_SELF         nobody is asked; rq->who stays empty
  *
  * The user of the URL is the parameter {uid} or {user} of the route's pattern and must be the credential's. Why a credential was
@@ -23,6 +24,7 @@ void admit_free(struct admit *a);
 rc admit_headers(struct request *rq, bool *out_late, struct err *e); /* mount.admit: io thread */
 rc admit_late(struct request *rq, struct err *e);                    /* a worker               */
 rc admit_body(struct request *rq, struct err *e);                    /* payload hash; any      */
+rc admit_renew(struct request *rq, struct err *e);                   /* sync_node.renew        */
 
 /* The window for Hawk's time stamps. In strict mode 60 s, unless another is set than the default of 52 weeks. */
 #define HAWK_WINDOW_LAX_S    INT64_C(31449600)

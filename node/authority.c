@@ -353,6 +353,20 @@ void authority_forget(struct authority *a, view name)
     pthread_mutex_unlock(&a->lock);
 }
 
+void authority_forget_before(struct authority *a, view name, int64_t epoch)
+{
+    uint8_t digest[SHA256_BYTES];
+    digest_name(a, name, digest);
+    pthread_mutex_lock(&a->lock);
+    struct row **p = row_find(a, digest);
+    if (!*p || (*p)->verdict.epoch < epoch) {
+        a->generation++;
+        if (*p)
+            row_remove(a, p);
+    }
+    pthread_mutex_unlock(&a->lock);
+}
+
 void authority_forget_all(struct authority *a)
 {
     pthread_mutex_lock(&a->lock);

@@ -55,6 +55,8 @@ MUST_USE rc authority_verify(struct authority *a, view name, view password, stru
 /* A password changed, a user was moved, disabled or deleted. A verdict being fetched meanwhile is not remembered either. */
 void authority_forget(struct authority *a, view name);
 void authority_forget_all(struct authority *a);
+/* The same for who was moved, as his data show before the news are here: a verdict of an earlier epoch is void, one of this epoch stays. */
+void authority_forget_before(struct authority *a, view name, int64_t epoch);
 
 /* Tokens of that uid are void until then, although they have not expired (disabled, deleted, client state replaced). */
 void authority_refuse(struct authority *a, int64_t uid, int64_t until_s);

@@ -376,8 +376,9 @@ static rc open_parts(struct node *n, const struct node_options *o, struct err *e
     bool alone = cache_alone(n->cache);
     TRY(alone_lock(o->store, store_driver_name(n->store), alone, &x->store_lock, e));
 
-    n->sync =
-        (struct sync_node){ .limits = &x->limits, .clock = o->clock, .cache = n->cache, .store = n->store };
+    n->sync = (struct sync_node){
+        .limits = &x->limits, .clock = o->clock, .cache = n->cache, .store = n->store, .renew = admit_renew
+    };
     n->admit = admit_new(n);
     collect_routes(n);
     const struct sweep_options sweep = { .store = n->store,

@@ -410,8 +410,6 @@ static void what_is_wrong_with_basic_is_401_and_a_silent_directory_503(void **st
         { "not UTF-8", "anna:\xff", RC_OK, URL, RC_DENIED, "no-credentials" },
         { "another name", "bert:secret", RC_OK, URL, RC_DENIED, "name-mismatch" },
         { "wrong password", "anna:wrong", RC_DENIED, URL, RC_DENIED, "denied" },
-        { "lives elsewhere", "anna:secret", RC_OK, "https://node18.sync.example.net", RC_DENIED,
-          "wrong-node" },
         { "directory away", "anna:secret", RC_AWAY, URL, RC_AWAY, "" },
         { "colons and blanks", "anna: a:b \xe2\x98\x83", RC_OK, URL, RC_OK, "" },
     };

@@ -51,6 +51,10 @@ rc item_get(struct request *rq, struct err *e)
     TRY(id_checked(rq, e));
     TRY(precondition_read(rq, &p, e));
     r = read_timed(rq, &it, e);
+    if (r == RC_NOT_HERE) {
+        TRY(sync_renew(rq, e));
+        r = read_timed(rq, &it, e);
+    }
     if (r != RC_OK && r != RC_NOT_FOUND)
         return r;
     /* A missing item counts as one of time 0 here, too. */

@@ -39,6 +39,9 @@ struct sync_node {
     const struct clock *clock;
     struct cache *cache;
     struct store *store;
+    /* Called where the fence refuses the credential (RC_NOT_HERE): whether it is only what we remember of it that is old. RC_OK: rq->who
+     * has the epoch of now. RC_NOT_HERE: it is not. Else why nobody can tell. Blocks; on a worker, outside transactions. NULL: never. */
+    rc (*renew)(struct request *rq, struct err *e);
 };
 
 /* rq->worker of every route below must begin with this. */
@@ -67,6 +70,8 @@ struct sync_txn {
     bool writing;
 };
 
+/* After RC_NOT_HERE: sync_node.renew. RC_OK: try once more. What follows does so by itself. */
+MUST_USE rc sync_renew(struct request *rq, struct err *e);
 /* Fence and lock. uid and epoch from rq->who. rq->store_us counts the time until the end of the transaction. */
 MUST_USE rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e);
 /* Tells the cache of the new head after the commit and before the answer. */

@@ -7,7 +7,14 @@ static void count_time(struct sync_txn *t)
     t->rq->store_us += clock_mono_us(t->rq->clock) - t->begun_us;
 }
 
-rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e)
+rc sync_renew(struct request *rq, struct err *e)
+{
+    const struct sync_worker *w = rq->worker;
+
+    return w->sync->renew ? w->sync->renew(rq, e) : RC_NOT_HERE;
+}
+
+static rc begin_once(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e)
 {
     struct sync_worker *w = rq->worker;
     const struct store_begin o = {
@@ -22,6 +29,16 @@ rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, st
     if (r != RC_OK)
         count_time(out);
     return r;
+}
+
+rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e)
+{
+    rc r = begin_once(rq, mode, out, e);
+
+    if (r != RC_NOT_HERE)
+        return r;
+    TRY(sync_renew(rq, e));
+    return begin_once(rq, mode, out, e);
 }
 
 rc sync_commit(struct sync_txn *t, struct err *e)
@@ -74,7 +91,7 @@ bool sync_head_cached(struct request *rq, struct head *out)
     return w->cache && cache_peek(w->cache, rq->who.uid, &packed) && speaks(rq, buf_view(&packed), out);
 }
 
-rc sync_head(struct request *rq, struct head *out, struct err *e)
+static rc head_once(struct request *rq, struct head *out, struct err *e)
 {
     struct sync_worker *w = rq->worker;
     SCOPED(buf_done) struct buf packed = { 0 };
@@ -96,6 +113,16 @@ rc sync_head(struct request *rq, struct head *out, struct err *e)
         cache_fill(w->cache, rq->who.uid, &mark, buf_view(&packed));
     }
     return head_admits(out, rq->who.epoch, e);
+}
+
+rc sync_head(struct request *rq, struct head *out, struct err *e)
+{
+    rc r = head_once(rq, out, e);
+
+    if (r != RC_NOT_HERE)
+        return r;
+    TRY(sync_renew(rq, e));
+    return head_once(rq, out, e);
 }
 
 bool sync_head_stands(struct request *rq, const struct head *h)

@@ -325,12 +325,12 @@ class ThroughFront(Storage15):
         return hawk.header(self.id, self.key, method, target, "127.0.0.1", self.address.port, **fields)
 
 
-def move(cluster, user, to):
+def move(cluster, uid, to):
     def reachable():
         return {line["node"] for line in cluster.ask("loads") if "internal" in line["loads"]} >= {n.node_name for n in cluster.nodes}
 
     wait_until(reachable, "the directory has heard where the nodes are", 20)
-    cluster.admin("user", "move", str(user.uid), "--to", to.node_name)
+    cluster.admin("user", "move", str(uid), "--to", to.node_name)
 
 
 @pytest.fixture
@@ -350,12 +350,16 @@ def test_behind_one_address_a_token_of_the_owner_before_goes_on_after_a_move(clu
     other, user, _ = one_address
     behind = ThroughFront(user, other, node)
     assert behind.get("/storage/bookmarks/abc", expect=None).status == 401, "he does not live there yet"
-    move(cluster, user, other)
+    move(cluster, user.uid, other)
     before = metric(cluster.directory, ASKED) or 0
     for i in range(5):
         assert behind.get("/storage/bookmarks/abc").json()["payload"] == "hello"
         behind.put(f"/storage/bookmarks/more{i}", {"id": f"more{i}", "payload": "there"})
     assert metric(cluster.directory, ASKED) - before == 1, "asked once, then remembered"
+    move(cluster, user.uid, node)
+    assert behind.get("/storage/bookmarks/abc", expect=None).status == 401, "he has moved on"
+    move(cluster, user.uid, other)
+    assert behind.get("/storage/bookmarks/abc").json()["payload"] == "hello", "and has come back: what is remembered is of his stay before"
     assert user.get("/storage/bookmarks/abc", expect=None).status == 401, "and the old owner refuses it"
     stranger = ThroughFront(user, other, node)
     stranger.key = "x" * len(user.key)
@@ -374,9 +378,39 @@ def test_strangers_cannot_make_a_node_ask(cluster, node, one_address):
 
 def test_with_addresses_of_their_own_an_old_token_is_refused_after_a_move(cluster, node):
     user, other = user15_at(cluster, node), other_than(cluster, node)
-    move(cluster, user, other)
+    move(cluster, user.uid, other)
     wrong = Storage15(other, user.uid, user.id, user.key)
     assert wrong.get("/storage/bookmarks/abc", expect=None).status == 401
+
+
+# -- a password's verdict of before a move --
+
+
+@pytest.fixture
+def hard_of_hearing(cluster):
+    """Nodes hear news only every ten seconds, which is the most."""
+    for n in cluster.nodes:
+        n.restart(node__pulse=10000)
+    cluster.await_heard()
+    yield
+    for n in cluster.nodes:
+        n.restart(node__pulse=None)
+    cluster.await_heard()
+
+
+def test_who_moves_with_his_password_is_served_at_once_whatever_the_nodes_remember_of_him(cluster, node, hard_of_hearing):
+    """In front of a balancer that holds him for the move, he would meet a 401 from the very place where he lives."""
+    user, other = cluster.user11(node), other_than(cluster, node)
+    here, there = user.at(node), user.at(other)
+    here.save("bookmarks", "abc", "hello")
+    there.get("/info/collections", expect=401)  # remembers that he lives at the first one, which remembers so too
+    uid = cluster.ask(f"accounts/{user.name}")["uid"]
+    for target, home in ((other, there), (node, here), (other, there)):
+        move(cluster, uid, target)
+        assert home.item("bookmarks", "abc")["payload"] == "hello"
+        home.save("bookmarks", "def", "more")
+        assert list(home.info()) == ["bookmarks"]
+    here.get("/info/collections", expect=401)
 
 
 def test_logs_of_a_cluster_hold_no_keys_and_no_passwords(cluster, node):
