@@ -10,7 +10,7 @@ from lib.cluster import Cluster, over_socket
 from lib.console import Console, wait_for_state
 from lib.processes import wait_until
 
-USERS, RATE = (1000, "800k") if FULL else (48, "24k")
+USERS, RATE = (1000, "800k") if FULL else (48, "16k")
 ITEMS, PAYLOAD = 3, 1400
 
 
@@ -73,19 +73,25 @@ def watch_and_stop(cluster, console, rnd):
 
     watch_until(a, b, lambda seen: seen["done"] >= moves // 6, moves)
     assert anna.act(f"/admin/runs/{run}/pause").status == 200
-    paused = wait_for_state(bert, run, {"paused"})
-    assert paused == a.look() == b.look() and 0 < paused["done"] < moves, paused
+    wait_for_state(bert, run, {"paused"})
+    paused = await_same(a, b)  # when what was under way has ended
+    assert paused["state"] == "paused" and 0 < paused["done"] < moves, paused
     assert cluster.admin("run", "show", run).find("paused") >= 0  # a terminal sees the same
 
     assert anna.act(f"/admin/runs/{run}/resume").status == 200
     watch_until(a, b, lambda seen: seen["done"] >= moves // 3, moves)
     assert bert.act(f"/admin/runs/{run}/cancel").status == 200
     wait_for_state(anna, run, {"cancelled"})
-    ended = wait_until(lambda: a.look() == b.look() and a.seen[-1]["moving"] == 0 and a.seen[-1], "what was under way has ended for both", 60)
+    ended = await_same(a, b)
     assert moves // 3 <= ended["done"] < moves and ended["failed"] == 0
     assert len({seen["done"] for seen in a.seen}) >= 4, "it was not live"
     check_users(cluster, users, ended["done"])
     print(f"{moves} moves: {ended['done']} done when it was stopped; {len(a.seen)} and {len(b.seen)} looks")
+
+
+def await_same(a, b):
+    """Both see that nobody moves, and the same figures; gives them."""
+    return wait_until(lambda: a.look() == b.look() and a.seen[-1]["moving"] == 0 and a.seen[-1], "what was under way has ended for both", 180)
 
 
 def watch_until(a, b, enough, moves):

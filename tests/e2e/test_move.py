@@ -246,11 +246,11 @@ def test_a_node_marked_down_is_no_target(cluster, admin):
         assert "marked down" in admin.run("user", "move", str(user.uid), "--to", target.node_name, expect=4)
     finally:
         admin.run("node", "set", target.node_name, "state=open")
-        wait_until(lambda: target.get("/__heartbeat__").status == 200, "open again", 20)
+        wait_until(lambda: target.get("/__heartbeat__").status == 200, "open again")
 
 
 def test_a_directory_that_hangs_does_not_keep_the_user_waiting(cluster, admin):
-    """The mover tells it the news like all others, and goes on."""
+    """The mover tells it the news like all others, for two seconds, and goes on; any other of its calls would wait for thirty."""
     source, target = cluster.nodes[0], cluster.nodes[2]
     sub, user = new_user(cluster, source)
     cluster.directories[1].pause()
@@ -259,7 +259,7 @@ def test_a_directory_that_hangs_does_not_keep_the_user_waiting(cluster, admin):
     finally:
         cluster.directories[1].resume()
         cluster.await_heard()
-    assert result["result"] == "moved" and result["frozen_ms"] < 10_000, result
+    assert result["result"] == "moved" and result["frozen_ms"] < 25_000, result
     assert cluster.user15(sub).server is target
 
 
@@ -314,7 +314,8 @@ def test_settle_undoes_what_a_dead_mover_left_when_its_lease_is_over(cluster, ad
     admin.end(child)
     r = user.get("/info/collections", expect=503)
     assert r.header("Retry-After") == "10"
-    assert "waits" in admin.run("settle")
+    early = Admin(cluster, ahead_s=-40)  # to whom the lease runs for another minute, however long we took
+    assert "waits" in early.run("settle")
     user.get("/info/collections", expect=503)
     assert "would do" in admin.run("settle", "--dry-run", "--at-once")
     assert "undone" in Admin(cluster, ahead_s=40).run("settle")
@@ -348,7 +349,7 @@ def test_settle_as_a_service_finishes_what_comes_and_ends_when_asked(cluster, ad
         assert await_stopped(child)
         child.kill()
         admin.end(child)
-        wait_until(lambda: entry(cluster, user.uid)["intent"] is None, "settled", 30, 0.05)
+        wait_until(lambda: entry(cluster, user.uid)["intent"] is None, "settled", 120, 0.05)
         assert cluster.user15(sub).server is target
     finally:
         service.terminate()
@@ -435,7 +436,7 @@ def test_an_account_deleted_on_the_way_leaves_nothing_anywhere(cluster, admin, p
     go_on(child)
     code, _, err = admin.end(child)
     assert code != 0 or point == "after-flip", err
-    wait_until(lambda: admin.run("settle", "--grace", "0", expect=None) == "" and cluster.ask("erases") == [], "erased", 30, 0.1)
+    wait_until(lambda: admin.run("settle", "--grace", "0", expect=None) == "" and cluster.ask("erases") == [], "erased", 120, 0.1)
     for node in (source, target):
         assert items_of(node, uid) == 0
         assert cluster.ask(f"heads/{uid}", node)["state"] in ("none", "gone")
@@ -462,7 +463,7 @@ def test_a_new_client_state_on_the_way(cluster, admin, point):
     go_on(child)
     admin.end(child)
     late = Admin(cluster, ahead_s=40)
-    wait_until(lambda: late.run("settle", "--grace", "0", expect=None) == "" and entry(cluster, fresh.uid)["intent"] is None, "settled", 30, 0.1)
+    wait_until(lambda: late.run("settle", "--grace", "0", expect=None) == "" and entry(cluster, fresh.uid)["intent"] is None, "settled", 120, 0.1)
     assert fresh.ids("bookmarks") == ["new"]
     now = entry(cluster, fresh.uid)
     assert now["erases"] == [] and now["node"] == fresh.server.node_name
@@ -503,7 +504,7 @@ def test_doctor_asks_for_a_settle_and_for_clocks_that_agree(cluster, admin):
     cluster.directories[0].restart()
     cluster.directories[1].restart()
     cluster.await_heard()
-    wait_until(lambda: "0 errors" in admin.run("doctor", expect=(0, 8)), "doctor sees all nodes", 20, 0.1)
+    wait_until(lambda: "0 errors" in admin.run("doctor", expect=(0, 8)), "doctor sees all nodes", 120, 0.1)
     said = admin.run("doctor", expect=8)
     assert "no settle has run" in said and "settle --every 30s" in said
     admin.run("settle")

@@ -136,9 +136,10 @@ def test_a_node_is_given_up_while_a_move_from_it_is_under_way(cluster, admin, po
         admin.run("node", "set", source.node_name, "state=open")
     admin.run("settle")
     assert cluster.ask(f"accounts/{fresh.uid}")["intent"] is None
-    assert late.get("/info/collections", expect=None).status == 401  # it wakes, and refuses who has left
+    # it wakes, and refuses who has left; what it says before it has heard of him is that it cannot tell
+    wait_until(lambda: late.get("/info/collections", expect=(401, 503)).status == 401, "refused")
     assert cluster.user15(sub).item("bookmarks", "new")["payload"] == "uploaded again"
-    wait_until(lambda: " 0 errors" in " " + admin.run("doctor", "--mend", expect=None), "doctor is content", 20, 0.1)
+    wait_until(lambda: " 0 errors" in " " + admin.run("doctor", "--mend", expect=None), "doctor is content", 120, 0.1)
 
 
 def test_a_node_that_is_given_up_after_the_flip_keeps_nobody(cluster, admin):
@@ -189,20 +190,20 @@ def test_a_run_over_a_slow_line_tells_how_far_it_is_and_what_is_stuck(cluster, a
     def hold(path, body):
         if "/import?" in path and not held.is_set():
             held.set()
-            release.wait(120)
+            release.wait(600)
 
     wires[target.node_name].on_question = hold
     child = admin.start("run", "move", *[str(u.uid) for _, u, _ in leaving], "--to", target.node_name, "--parallel", "1", "--yes", "--json")
     events = progress_of(child)
     try:
-        wait_until(held.is_set, "the first page is on its way", 60)
-        stuck = wait_until(lambda: next((e for e in events if e["event"] == "progress" and e["stuck"]), None), "the run says what is stuck", 60, 0.1)
+        wait_until(held.is_set, "the first page is on its way", 180)
+        stuck = wait_until(lambda: next((e for e in events if e["event"] == "progress" and e["stuck"]), None), "the run says what is stuck", 180, 0.1)
         assert stuck["stuck"][0]["phase"] == "copy" and stuck["stuck"][0]["for_s"] >= 15
         assert "slow" in stuck["stuck"][0]["why"] and stuck["moving"] == 1 and stuck["moves"] == len(leaving)
     finally:
         release.set()
-    assert child.wait(120) == 0
-    wait_until(lambda: events and events[-1]["event"] == "end", "its last word", 20)
+    assert child.wait(600) == 0
+    wait_until(lambda: events and events[-1]["event"] == "end", "its last word")
     assert events[-1]["state"] == "done" and events[-1]["done"] == len(leaving)
     told = [e for e in events if e["event"] == "progress"]
     assert [e["items"] for e in told] == sorted(e["items"] for e in told)
@@ -212,27 +213,30 @@ def test_a_run_over_a_slow_line_tells_how_far_it_is_and_what_is_stuck(cluster, a
 
 
 def test_a_run_holds_back_where_the_latency_of_a_node_rises(cluster, admin, wires):
-    """The same users go there while the target is at ease, and come back while it says that its requests take long."""
-    users = [new_user(cluster)[1] for _ in range(5)]
+    """The same users go there while the target is at ease, and come back while it says that its requests take long: told of each move is how long
+    it was held back."""
+    users = [new_user(cluster)[1] for _ in range(6)]
     here, there = cluster.nodes
     admin.run("run", "move", *[str(u.uid) for u in users], "--to", here.node_name, "--rise", "0", "--yes", expect=(0, 7))
     for wire in wires.values():
         wire.delay_s = 0.05
 
     def go(target, **latency):
-        began = time.monotonic()
         for wire in wires.values():
             says(wire, cores=64, latency_ms=2)
         child = admin.start("run", "move", *[str(u.uid) for u in users], "--to", target.node_name, "--parallel", "1", "--yes", "--json")
         events = progress_of(child)
-        wait_until(lambda: child.poll() is not None or any(e["event"] == "moved" for e in events), "the first is there", 60, 0.02)
+        wait_until(lambda: child.poll() is not None or any(e["event"] == "moved" for e in events), "the first is there", 300, 0.02)
         says(wires[target.node_name], cores=64, **latency)
-        assert child.wait(300) == 0
-        return time.monotonic() - began
+        assert child.wait(600) == 0
+        wait_until(lambda: events and events[-1]["event"] == "end", "its last word")
+        moved = [e["held_back_ms"] for e in events if e["event"] == "moved"]
+        assert len(moved) == len(users)
+        return moved
 
-    at_ease = go(there, latency_ms=2)
+    assert go(there, latency_ms=2) == [0] * len(users)
     braked = go(here, latency_ms=50)
-    assert braked > 1.6 * at_ease, (at_ease, braked)
+    assert braked[0] == 0 and max(braked) >= 200, braked
 
 
 def test_rate_holds_over_the_whole_run(cluster, admin):
@@ -253,7 +257,7 @@ def moved_address(cluster, node, user, sub):
     cluster.admin("node", "set", node.node_name, f"address={new}")
     node.restart(public__url=new, node__url=node.url)
     cluster.await_heard()
-    wait_until(lambda: cluster.token(sub)["api_endpoint"].startswith(new), "the directory names the new address", 20, 0.1)
+    wait_until(lambda: cluster.token(sub)["api_endpoint"].startswith(new), "the directory names the new address", 120, 0.1)
     out = cluster.token(sub)
     assert out["uid"] == user.uid
     return Storage15(node, out["uid"], out["id"], out["key"], connection=Connection("localhost", node.port))
@@ -277,7 +281,7 @@ def test_a_node_whose_address_changes_keeps_everybody_and_his_data(cluster):
         cluster.admin("node", "set", node.node_name, f"address={node.url}")
         node.restart(public__url=node.url, node__url="")
         cluster.await_heard()
-    wait_until(lambda: cluster.token(os.urandom(16).hex()), "signing in goes on", 20)
+    wait_until(lambda: cluster.token(os.urandom(16).hex()), "signing in goes on")
     cluster.admin("user", "move", str(user.uid), "--to", node.node_name)
     with Devices(cluster, sub, 1) as devices:
         devices.await_work(2)

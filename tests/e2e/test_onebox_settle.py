@@ -34,7 +34,7 @@ def test_what_a_deleted_account_left_is_erased_by_itself(own_stack):
     uid = int(said.partition('"uid":')[2].lstrip().partition(",")[0])
     assert rows(box, uid) == 1
     user.account("DELETE", "")
-    wait_until(lambda: rows(box, uid) == 0, "erased", 20)
+    wait_until(lambda: rows(box, uid) == 0, "erased")
     assert (box.heddle.folder / "data" / "admin.key").stat().st_mode & 0o777 == 0o600
 
 
@@ -42,7 +42,7 @@ def test_doctor_is_content_with_a_one_box(own_stack):
     box = own_stack({"settle.every": "1s"})
     user = box.user11()
     user.save("bookmarks", "abc", "hello")
-    wait_until(lambda: admin(box, "doctor")[0] == 0, "doctor is content", 20)
+    wait_until(lambda: admin(box, "doctor")[0] == 0, "doctor is content")
 
 
 def test_callers_of_the_settings_alone_are_let_in(own_stack):

@@ -178,7 +178,7 @@ class Cluster:
             return code == 0
 
         try:
-            wait_until(laid, "Heddle's tree is laid", 30, every_s=0.2)
+            wait_until(laid, "Heddle's tree is laid", 120, every_s=0.2)
         except AssertionError as e:
             raise RuntimeError(f"{e}\n{said[0]}") from None
 
@@ -217,7 +217,7 @@ class Cluster:
         """Every node hears so many directories; without a number all of them."""
         count = len(self.directories) if count is None else count
         for node in self.nodes:
-            wait_until(lambda: metric(node, "heddle_directories_heard") == count, f"{node.node_name} hears {count}", 20)
+            wait_until(lambda: metric(node, "heddle_directories_heard") == count, f"{node.node_name} hears {count}")
 
     def await_word(self):
         """Every node has acted on all that the directories have told it until now. A question that reaches a directory after this call began
@@ -328,7 +328,7 @@ class User11(Storage11):
         self.password = new
 
 
-def over_socket(path, target, headers=None, method="GET", body=b"", timeout_s=15):
+def over_socket(path, target, headers=None, method="GET", body=b"", timeout_s=60):
     """(status, body) of a request to a unix socket."""
     connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
     connection.sock = socket.socket(socket.AF_UNIX)

@@ -103,7 +103,7 @@ class Heddle(Process):
                 sections.setdefault(section, []).append(f"{key} = {one}")
         self.ini.write_text("".join(f"[{s}]\n" + "\n".join(lines) + "\n" for s, lines in sections.items()))
 
-    def start(self, timeout_s=30.0):
+    def start(self, timeout_s=120.0):
         """The first start chooses a port; later ones keep it."""
         if not self.clock_file.exists():
             self.clock_file.write_text("0\n")
@@ -168,7 +168,7 @@ class Heddle(Process):
         fresh.write_text(f"{round(self.ahead_s * 1000)}\n")
         fresh.rename(self.clock_file)
         wait_until(lambda: abs(self.server_time() - Decimal(self.now())) < min(2, max(Decimal("0.2"), abs(seconds) / 2)),
-                   f"the server's clock stepped by {seconds} s", 5)
+                   f"the server's clock stepped by {seconds} s")
 
 
 class Stack:

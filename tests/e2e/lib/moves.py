@@ -59,7 +59,7 @@ class Device(threading.Thread):
 
     def request(self, method, target, body=None):
         """Until it is answered with something else than "later" or "not here". None: no answer came, and it may have happened."""
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while time.monotonic() < end:
             self.requests += 1
             try:
@@ -89,10 +89,10 @@ class Device(threading.Thread):
                 self.reconnect()
                 continue
             return r
-        raise Broken(f"{method} {target} was put off for 120 s")
+        raise Broken(f"{method} {target} was put off for 300 s")
 
     def reconnect(self):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while True:
             try:
                 return self.connect()
@@ -189,7 +189,7 @@ class Devices:
     def await_work(self, writes=3):
         """Each gets something more done."""
         before = [d.writes for d in self.all]
-        wait_until(lambda: any(d.failure for d in self.all) or all(d.writes >= n + writes for d, n in zip(self.all, before)), "the devices work", 120)
+        wait_until(lambda: any(d.failure for d in self.all) or all(d.writes >= n + writes for d, n in zip(self.all, before)), "the devices work", 300)
         self.judge()
 
     def judge(self):
@@ -201,7 +201,7 @@ class Devices:
         for d in self.all:
             d.halt.set()
         for d in self.all:
-            d.join(150)
+            d.join(400)
         if kind is None:
             self.judge()
             assert not any(d.is_alive() for d in self.all), "a device hangs"
@@ -249,7 +249,7 @@ class Admin:
         return out if code == 0 or expect is None else out + err
 
     @staticmethod
-    def end(child, timeout_s=180):
+    def end(child, timeout_s=600):
         try:
             out, err = child.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -262,7 +262,7 @@ class Admin:
         return json.loads(self.run("user", "move", str(uid), "--to", node.node_name, "--json", *words, **kw))
 
 
-def await_stopped(child, timeout_s=60):
+def await_stopped(child, timeout_s=300):
     """Until it has stopped itself; False when it ended instead."""
     def stopped():
         return Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"

@@ -11,9 +11,9 @@ from .wire import Reply
 
 def internal_get(heddle, target, method="GET", headers=()):
     """One request to the internal listener."""
-    connection = http.client.HTTPConnection("localhost", timeout=15)
+    connection = http.client.HTTPConnection("localhost", timeout=60)
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(15)
+    connection.sock.settimeout(60)
     try:
         connection.sock.connect(str(heddle.socket))
         connection.request(method, target, headers=dict(headers))
@@ -58,8 +58,8 @@ def log_objects(heddle, event=None):
     return [line for line in lines if event is None or line["event"] == event]
 
 
-def run(*options, program="heddle"):
-    """(exit code, output, errors) of a program that ends by itself."""
-    done = subprocess.run([build_folder() / program, *map(str, options)], capture_output=True, text=True, timeout=30,
+def run(*options, program="heddle", timeout_s=300):
+    """(exit code, output, errors) of a program that ends by itself; a run of many moves takes its time."""
+    done = subprocess.run([build_folder() / program, *map(str, options)], capture_output=True, text=True, timeout=timeout_s,
                           stdin=subprocess.DEVNULL)
     return done.returncode, done.stdout, done.stderr

@@ -27,8 +27,9 @@ class NotInTime(AssertionError):
     """A condition did not become true in its time."""
 
 
-def wait_until(condition, what, timeout_s=15.0, every_s=0.01):
-    """Asks `condition` until it gives something true, and returns that. The only place where tests let time pass."""
+def wait_until(condition, what, timeout_s=60.0, every_s=0.01):
+    """Asks `condition` until it gives something true, and returns that. The only place where tests let time pass. timeout_s ends a test whose
+    condition never comes; it says nothing about how soon it should."""
     end = time.monotonic() + timeout_s
     while True:
         answer = condition()
@@ -121,7 +122,7 @@ class Process:
             self.child = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **self.env()},
                                           preexec_fn=self._in_child, start_new_session=self.own_session)
 
-    def start(self, timeout_s=30.0):
+    def start(self, timeout_s=120.0):
         self.spawn()
 
         def up():
@@ -156,7 +157,7 @@ class Process:
     def _in_child():
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    def stop(self, timeout_s=45.0):
+    def stop(self, timeout_s=120.0):
         """Asks it to end (SIGTERM) and waits; gives the exit code."""
         if not self.running:
             return self.child.returncode if self.child else None

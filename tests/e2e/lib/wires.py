@@ -53,9 +53,9 @@ class Wire:
 
     def serve(self, client):
         with client, socket.socket(socket.AF_UNIX) as server:
-            server.connect(str(self.node.socket))
-            questions, answers = client.makefile("rb"), server.makefile("rb")
             try:
+                server.connect(str(self.node.socket))
+                questions, answers = client.makefile("rb"), server.makefile("rb")
                 while (question := self.message(questions)) is not None:
                     head, body = question
                     target = head.split(b" ", 2)[1].decode()
@@ -68,5 +68,5 @@ class Wire:
                         return
                     other = self.on_answer(target, answer[1])
                     client.sendall(b"".join(answer) if other is None else self.whole(answer[0], other))
-            except OSError:
+            except OSError:  # the caller sees that the line is cut
                 pass
