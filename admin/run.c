@@ -349,6 +349,7 @@ static rc carry_gently(struct worker *w, int64_t *out_rest_us, struct err *e)
     rc result = carry_out(w, e);
     int64_t busy_us = clock_mono_us(r->clock) - begun_us - w->eased_us - w->paged_us;
     *out_rest_us = ease_rest_us(r->ease, from, to, busy_us > 0 ? busy_us : 0);
+    w->m->held_us = w->eased_us + *out_rest_us;
     ease_takes_part(r->ease, from, to, false);
     return result;
 }
@@ -467,7 +468,8 @@ static void know_nodes(struct run *r, struct ask *ask)
                 continue;
             json_object_set_new(seen, ends[e], json_true());
             if (ask_status(ask, view_of(ends[e]), &status))
-                ease_know(r->ease, view_of(ends[e]), json_integer_value(json_object_get(status, "cores")),
+                ease_know(r->ease, view_of(ends[e]), json_text(json_object_get(status, "machine")),
+                          json_integer_value(json_object_get(status, "cores")),
                           json_number_value(json_object_get(status, "latency_ms")));
         }
     }

@@ -46,6 +46,7 @@ struct run_move {
     char why[240];         /* of the last failure    */
     uint64_t items, bytes; /* carried          */
     int64_t frozen_us;
+    int64_t held_us; /* what rate and brake made it wait, and its worker after it */
 };
 
 /* ---- run_journal.c ---- */
@@ -100,8 +101,9 @@ struct ease_options {
 };
 struct ease *ease_new(const struct ease_options *o);
 void ease_free(struct ease *x);
-/* Before the first move: how many processors it has, and its latency (median, ms; 0: it had no requests) while we let it alone. */
-void ease_know(struct ease *x, view node, int64_t cores, double latency_ms);
+/* Before the first move: which machine it is on (nodes that name the same one share its processors; none: one of its own), how many processors
+ * that has, and the node's latency (median, ms; 0: it had no requests) while we let it alone. */
+void ease_know(struct ease *x, view node, view machine, int64_t cores, double latency_ms);
 /* A move between the two begins, or is over. */
 void ease_takes_part(struct ease *x, view from, view to, bool begins);
 /* After a page of so many bytes for which two nodes worked so long: µs to wait. */

@@ -1,4 +1,5 @@
-/* How hard a run presses: a bucket of bytes for all moves together, and a brake for each node.
+/* How hard a run presses: a bucket of bytes for all moves together, and a brake for each node. Nodes of one machine, which share its
+ * processors, share what we may take of them.
  *
  * After all that we let a node do we wait `back` times as long as it took. What is allowed, say a fifth, is used twice. First it is a share:
  * all moves together take no more of a node than a fifth of what others get, where one that works without a pause takes a processor.
@@ -19,12 +20,17 @@
 #define MEASURES     3 /* so many latencies make the measure                               */
 #define WAIT_MOST_US INT64_C(10000000)
 
+struct machine {
+    char *name;
+    unsigned cores, active; /* moves that its nodes take part in */
+};
+
 struct feel {
     char *node;
+    size_t machine;
     double measures[MEASURES];
     unsigned n;
     double base, back;
-    unsigned cores, active; /* moves that it takes part in */
 };
 
 struct ease {
@@ -32,6 +38,8 @@ struct ease {
     pthread_mutex_t lock;
     struct feel *feels;
     size_t n;
+    struct machine *machines;
+    size_t n_machines;
     int64_t free_at_us; /* when what was carried so far is paid for at the rate */
 };
 
@@ -51,6 +59,9 @@ void ease_free(struct ease *x)
     for (size_t i = 0; i < x->n; i++)
         free(x->feels[i].node);
     free(x->feels);
+    for (size_t i = 0; i < x->n_machines; i++)
+        free(x->machines[i].name);
+    free(x->machines);
     pthread_mutex_destroy(&x->lock);
     free(x);
 }
@@ -74,6 +85,17 @@ static int64_t pay(struct ease *x, uint64_t bytes)
     return x->free_at_us - now;
 }
 
+static size_t machine_of(struct ease *x, view name)
+{
+    for (size_t i = 0; i < x->n_machines; i++)
+        if (view_eq(view_of(x->machines[i].name), name))
+            return i;
+    x->machines = mem_need(reallocarray(x->machines, x->n_machines + 1, sizeof(*x->machines)));
+    x->machines[x->n_machines] = (struct machine){ .name = mem_need(strndup(name.p, name.n)), .cores = 1 };
+    return x->n_machines++;
+}
+
+/* On a machine of its own, until more is known. */
 static struct feel *find_or_make(struct ease *x, view node)
 {
     struct feel *f = find(x, node);
@@ -81,7 +103,7 @@ static struct feel *find_or_make(struct ease *x, view node)
         return f;
     x->feels = mem_need(reallocarray(x->feels, x->n + 1, sizeof(*x->feels)));
     f = &x->feels[x->n++];
-    *f = (struct feel){ .node = mem_need(strndup(node.p, node.n)), .cores = 1 };
+    *f = (struct feel){ .node = mem_need(strndup(node.p, node.n)), .machine = machine_of(x, node) };
     return f;
 }
 
@@ -91,8 +113,9 @@ static double held_back(const struct ease *x, const struct feel *f)
     double rise = (double)x->o.rise / 1e5;
     if (!f || x->o.rise <= 0)
         return 0;
-    double share = rise / (1 + rise) * (double)f->cores;
-    double least = fmin((double)f->active / share - 1, BACK_MOST);
+    const struct machine *m = &x->machines[f->machine];
+    double share = rise / (1 + rise) * (double)m->cores;
+    double least = fmin((double)m->active / share - 1, BACK_MOST);
     return fmax(f->back, least);
 }
 
@@ -121,23 +144,25 @@ int64_t ease_rest_us(struct ease *x, view from, view to, int64_t us)
 
 void ease_takes_part(struct ease *x, view from, view to, bool begins)
 {
-    view ends[] = { from, to };
     pthread_mutex_lock(&x->lock);
-    for (size_t i = 0; i < 2; i++) {
-        struct feel *f = find_or_make(x, ends[i]);
+    size_t ends[] = { find_or_make(x, from)->machine, find_or_make(x, to)->machine };
+    for (size_t i = 0; i < (ends[0] == ends[1] ? 1 : 2); i++) { /* a move works at one end at a time */
+        struct machine *m = &x->machines[ends[i]];
         if (begins)
-            f->active++;
+            m->active++;
         else
-            f->active--;
+            m->active--;
     }
     pthread_mutex_unlock(&x->lock);
 }
 
-void ease_know(struct ease *x, view node, int64_t cores, double latency_ms)
+void ease_know(struct ease *x, view node, view machine, int64_t cores, double latency_ms)
 {
     pthread_mutex_lock(&x->lock);
     struct feel *f = find_or_make(x, node);
-    f->cores = cores < 1 ? 1 : cores > 4096 ? 4096 : (unsigned)cores;
+    if (machine.n > 0)
+        f->machine = machine_of(x, machine);
+    x->machines[f->machine].cores = cores < 1 ? 1 : cores > 4096 ? 4096 : (unsigned)cores;
     if (latency_ms > 0 && f->n == 0) {
         f->base = latency_ms;
         f->n = MEASURES;

@@ -227,10 +227,11 @@ void run_screen_ended(void *arg, const struct journal *j, size_t i)
     const struct run_move *m = &j->moves[i];
     const char *word = ended_word(m->state);
     if (s->a->json) {
-        print_json(s, json_pack("{s:s,s:s,s:s,s:I,s:s,s:s,s:I,s:I,s:I,s:s}", "event", word, "run", j->id,
+        print_json(s, json_pack("{s:s,s:s,s:s,s:I,s:s,s:s,s:I,s:I,s:I,s:I,s:s}", "event", word, "run", j->id,
                                 "user", m->user, "uid", (json_int_t)m->uid, "from", m->from, "to", m->to,
                                 "items", (json_int_t)m->items, "bytes", (json_int_t)m->bytes, "frozen_ms",
-                                (json_int_t)(m->frozen_us / 1000), "why", m->why));
+                                (json_int_t)(m->frozen_us / 1000), "held_back_ms",
+                                (json_int_t)(m->held_us / 1000), "why", m->why));
         return;
     }
     if (s->a->terminal && m->state == RUN_MOVE_DONE)

@@ -261,7 +261,7 @@ static void all_moves_together_keep_to_a_share_of_each_node(void **state)
     (void)state;
     struct clock_fake f;
     struct ease *x = ease_with(&f, 0, 20000);
-    ease_know(x, VIEW("a"), 2, 0);
+    ease_know(x, VIEW("a"), VIEW("m"), 2, 0);
     ease_takes_part(x, VIEW("a"), VIEW("b"), true);
     assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("z"), 1, 1000, 9000),
                      2000); /* a third of one of two processors */
@@ -275,9 +275,33 @@ static void all_moves_together_keep_to_a_share_of_each_node(void **state)
     assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 1, 1000, 1000), 0);
     ease_free(x);
     x = ease_with(&f, 0, 100000); /* who allows twice the latency on two processors gets one of them */
-    ease_know(x, VIEW("a"), 2, 0);
+    ease_know(x, VIEW("a"), VIEW("m"), 2, 0);
     ease_takes_part(x, VIEW("a"), VIEW("b"), true);
     assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("z"), 1, 1000, 0), 0);
+    ease_free(x);
+}
+
+static void nodes_of_one_machine_share_what_we_may_take_of_it(void **state)
+{
+    (void)state;
+    struct clock_fake f;
+    struct ease *x = ease_with(&f, 0, 20000);
+    const char *nodes[] = { "a", "b", "c" };
+    for (size_t i = 0; i < 3; i++)
+        ease_know(x, view_of(nodes[i]), VIEW("m"), 2, 0);
+    ease_know(x, VIEW("d"), VIEW("another"), 2, 0);
+    ease_takes_part(x, VIEW("a"), VIEW("b"), true);
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 1, 1000, 0),
+                     2000); /* it works at one end at a time */
+    ease_takes_part(x, VIEW("a"), VIEW("c"), true);
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 1, 0, 1000), 5000);
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("c"), 1, 0, 1000), 5000);
+    ease_takes_part(x, VIEW("a"), VIEW("d"), true);
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("d"), 1, 0, 1000), 2000); /* alone there */
+    ease_takes_part(x, VIEW("a"), VIEW("d"), false);
+    ease_takes_part(x, VIEW("a"), VIEW("b"), false);
+    ease_takes_part(x, VIEW("a"), VIEW("c"), false);
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 1, 1000, 1000), 0);
     ease_free(x);
 }
 
@@ -286,8 +310,8 @@ static void what_a_node_said_while_it_was_let_alone_is_the_measure(void **state)
     (void)state;
     struct clock_fake f;
     struct ease *x = ease_with(&f, 0, 20000);
-    ease_know(x, VIEW("a"), 1, 2.0);
-    ease_know(x, VIEW("idle"), 1, 0);
+    ease_know(x, VIEW("a"), VIEW("m"), 1, 2.0);
+    ease_know(x, VIEW("idle"), VIEW_NONE, 1, 0);
     ease_hear(x, VIEW("a"), 3.0);
     ease_hear(x, VIEW("idle"), 3.0);
     assert_true(ease_back(x, VIEW("a")) > 0);
@@ -373,6 +397,7 @@ int main(void)
         cmocka_unit_test(a_rate_holds_for_all_moves_together),
         cmocka_unit_test(the_brake_follows_the_latency_of_each_node),
         cmocka_unit_test(all_moves_together_keep_to_a_share_of_each_node),
+        cmocka_unit_test(nodes_of_one_machine_share_what_we_may_take_of_it),
         cmocka_unit_test(what_a_node_said_while_it_was_let_alone_is_the_measure),
         cmocka_unit_test(without_a_rise_nobody_brakes),
         TEST(a_run_that_nobody_runs_is_taken_or_closed_from_outside),

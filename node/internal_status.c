@@ -1,5 +1,7 @@
 /* How this node is: what an operator, and whoever plans a move, want to know of it. */
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/log.h"
@@ -33,6 +35,23 @@ static void put_load(const struct node *n, struct buf *b)
         buf_addf(b, "%s\"%s\":%" PRIu64, state == HEAD_ACTIVE ? "" : ",", head_state_name(state),
                  now.facts.heads[state]);
     buf_addf(b, "},\"bytes\":%" PRIu64, now.facts.bytes);
+}
+
+/* The kernel's name for this start of it (man 4 random): nodes that tell the same one share its processors, in whatever containers they are.
+ * Left out where it cannot be read. */
+static void put_machine(struct buf *b)
+{
+    char id[64] = "";
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+    buf_addf(b, ",\"cores\":%ld", sysconf(_SC_NPROCESSORS_ONLN));
+    if (!f)
+        return;
+    if (fgets(id, sizeof(id), f)) {
+        id[strcspn(id, "\n")] = '\0';
+        buf_add(b, VIEW(",\"machine\":"));
+        json_put_string(b, view_of(id));
+    }
+    fclose(f);
 }
 
 /* A store that does not say how it is set leaves it out. */
@@ -72,7 +91,7 @@ static rc status_get(struct request *rq, struct err *e)
         buf_addf(b, ",\"disk_free\":%" PRIu64, free_bytes);
     buf_addf(b, ",\"quota_bytes\":%" PRId64, n->sync.limits->quota_bytes);
     buf_addf(b, ",\"maintenance\":%s", maintenance_now(n->maintenance, rq->arena, &words) ? "true" : "false");
-    buf_addf(b, ",\"cores\":%ld", sysconf(_SC_NPROCESSORS_ONLN));
+    put_machine(b);
     put_load(n, b);
     if (!brief)
         put_durability(w, b);
