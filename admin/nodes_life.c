@@ -322,7 +322,9 @@ static const struct {
       "What was written after the backup. Clients that are ahead of it upload what it lacks at their next full sync; what only lost devices "
       "had is gone." },
     { "reassign",
-      "heddle-admin node recover NODE --reassign: everybody who lives there gets another node, with nothing on it; his clients upload again.",
+      "heddle-admin node recover NODE --reassign: everybody who lives there gets another node, with nothing on it; his clients upload again. "
+      "The node stays down; should it come back, heddle-admin node open NODE lets it serve again: it asks the directory about everybody "
+      "before it serves him, and refuses who lives elsewhere, was deleted, or reset his key meanwhile.",
       "Everything that no device of a user holds any more. Users whose only device is lost lose all." },
 };
 #define N_CHOICES (sizeof(choices) / sizeof(choices[0]))
@@ -516,7 +518,8 @@ const struct command node_life_commands[] = {
       .changes = true, .run = node_maintenance },
     { .name = "node recover", .arguments = "NODE", .least = 1, .most = 1, .completes = "@node", .help = "explain the ways back from a dead node, and what each can lose",
       .about = "Promote a replica, restore a backup, or let its users begin anew elsewhere. The last is done with --reassign: the node's state becomes down, and "
-               "everybody who lives there gets another node at his next sign-in, with nothing on it; should the node come back it refuses them.",
+               "everybody who lives there gets another node at his next sign-in, with nothing on it; should the node come back it refuses them. It "
+               "stays down until node open; then it asks the directory about everybody before it serves him.",
       .options = recover_options, .danger = "with --reassign: what no device of a user holds any more is lost.", .asks_itself = true,
       .examples = { "heddle-admin node recover node7.example.net", "heddle-admin node recover node7.example.net --reassign --yes" },
       .changes = true, .run = node_recover },

@@ -76,8 +76,34 @@ static rc read_head(const json_t *pair, int64_t *out_uid, int64_t *out_epoch, st
     return RC_OK;
 }
 
-/* A uid that nobody has (any more) is not named: what is to become of its data is told by an erase, not by silence. */
-static rc owner_check(struct request *rq, const json_t *pair, struct buf *out, struct err *e)
+struct owner_lists {
+    struct buf left, nobody;
+    int64_t uid_end; /* below it every uid was somebody's once; 0: not looked yet */
+};
+
+static void owner_lists_done_scoped(struct owner_lists *x)
+{
+    buf_done(&x->left);
+    buf_done(&x->nobody);
+}
+
+/* He was deleted, or his number replaced: his tokens are void. What is to become of his data is told by an erase. A uid that was never given
+ * out, as far as we know, is not named: we may have been restored from an old copy. */
+static rc owner_missing(struct directory_worker *w, int64_t uid, struct owner_lists *out, struct err *e)
+{
+    if (out->uid_end == 0) {
+        rc r = uid_peek(w->session, &out->uid_end, e);
+        if (r == RC_BROKEN)
+            out->uid_end = 1; /* no counter: nothing is known of numbers */
+        else
+            TRY(r);
+    }
+    if (uid < out->uid_end)
+        buf_addf(&out->nobody, "%s%" PRId64, out->nobody.n > 0 ? "," : "", uid);
+    return RC_OK;
+}
+
+static rc owner_check(struct request *rq, const json_t *pair, struct owner_lists *out, struct err *e)
 {
     struct directory_worker *w = rq->worker;
     struct account acc;
@@ -87,20 +113,22 @@ static rc owner_check(struct request *rq, const json_t *pair, struct buf *out, s
     rc r =
         account_truth(w->session, ACCOUNT_BY_UID, arena_text(rq->arena, "%" PRId64, uid), rq->arena, &acc, e);
     if (r == RC_NOT_FOUND)
-        return RC_OK;
+        return owner_missing(w, uid, out, e);
     TRY(r);
     /* who was made homeless, because the node that asks was given up, has a higher epoch */
     bool elsewhere = acc.node.p && !view_eq(acc.node, internal_caller(rq)->name);
     if (!elsewhere && acc.epoch <= epoch)
         return RC_OK;
-    buf_addf(out, "%s[%" PRId64 ",%" PRId64 "]", out->p[out->n - 1] == '[' ? "" : ",", uid, acc.epoch);
+    buf_addf(&out->left, "%s[%" PRId64 ",%" PRId64 "]", out->left.n > 0 ? "," : "", uid, acc.epoch);
     return RC_OK;
 }
 
 static rc owners(struct request *rq, struct err *e)
 {
     static const char *const members[] = { "heads", NULL };
+    const struct directory *d = rq->app;
     SCOPED(json_decref) json_t *body = NULL;
+    SCOPED(owner_lists_done) struct owner_lists lists = { .uid_end = 0 };
     struct buf *b = reply_body(rq);
     size_t i;
     json_t *pair;
@@ -109,10 +137,15 @@ static rc owners(struct request *rq, struct err *e)
     const json_t *heads = json_object_get(body, "heads");
     if (!json_is_array(heads) || json_array_size(heads) > OWNERS_MOST)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "heads must be a list of at most %d", OWNERS_MOST);
-    buf_add(b, VIEW("{\"left\":["));
     json_array_foreach (heads, i, pair)
-        TRY(owner_check(rq, pair, b, e));
-    buf_add(b, VIEW("]}"));
+        TRY(owner_check(rq, pair, &lists, e));
+    buf_add(b, VIEW("{\"left\":["));
+    buf_add(b, buf_view(&lists.left));
+    buf_addc(b, ']');
+    if (lists.nobody.n > 0)
+        buf_addf(b, ",\"nobody\":[%s],\"until\":%" PRId64, buf_text(&lists.nobody),
+                 clock_now_s(d->clock) + directory_tokens_last_s(d) + 1);
+    buf_addc(b, '}');
     return RC_OK;
 }
 

@@ -132,6 +132,33 @@ static void owners_names_those_who_left(void **state)
         tell(&c, NODE1, "POST", "owners", "{\"heads\":[[42,3],[43,3],[44,3],[45,1],[46,2],[99,1]]}", 200),
         "{\"left\":[[43,4],[44,3],[46,3]]}");
     assert_string_equal(tell(&c, NODE1, "POST", "owners", "{\"heads\":[]}", 200), "{\"left\":[]}");
+    close_cluster(&c);
+}
+
+static void owners_names_those_whom_no_account_has_any_more(void **state)
+{
+    (void)state;
+    struct cluster c;
+    int64_t first;
+    char expected[128];
+    open_cluster(&c);
+    add_node(&c, NODE1, 10);
+    add_account(&c, "stays", 42, NODE1, 3);
+    assert_int_equal(uid_next(c.session, 100, &first, NULL), RC_OK);
+    snprintf(expected, sizeof(expected), "{\"left\":[],\"nobody\":[41,%lld],\"until\":%lld}",
+             (long long)first + 99, (long long)NOW_S + 3601);
+    char heads[128];
+    snprintf(heads, sizeof(heads), "{\"heads\":[[41,9],[42,3],[%lld,1],[%lld,1]]}", (long long)first + 99,
+             (long long)first + 100); /* the last of them was never given out */
+    assert_string_equal(tell(&c, NODE1, "POST", "owners", heads, 200), expected);
+    close_cluster(&c);
+}
+
+static void owners_takes_heads_alone(void **state)
+{
+    (void)state;
+    struct cluster c;
+    open_cluster(&c);
     tell(&c, NODE1, "POST", "owners", "{\"heads\":[[42]]}", 400);
     tell(&c, NODE1, "POST", "owners", "{\"heads\":[[0,1]]}", 400);
     tell(&c, NODE1, "POST", "owners", "{\"heads\":{}}", 400);
@@ -346,6 +373,8 @@ int main(void)
         cmocka_unit_test(verify_tells_who_it_is_and_where_he_lives_and_refuses_all_others_alike),
         cmocka_unit_test(verify_tells_members_of_a_group_and_places_nobody),
         cmocka_unit_test(owners_names_those_who_left),
+        cmocka_unit_test(owners_names_those_whom_no_account_has_any_more),
+        cmocka_unit_test(owners_takes_heads_alone),
         cmocka_unit_test(a_node_hears_whom_to_forget),
         cmocka_unit_test(refusals_still_in_force_come_from_the_backend_after_a_restart),
         cmocka_unit_test(a_full_pulse_brings_the_loads_and_takes_the_decided_state),

@@ -391,9 +391,9 @@ static rc admit_foreign(struct request *rq, enum why why, bool *out_late, struct
     if (word == EXCHANGE_REFUSED)
         return refuse(rq, why, e);
     if (word == EXCHANGE_GOOD) {
-        int64_t uid = known.uid;
+        bool confirmed = confirm_knows(n->confirm, known.uid); /* first: a refusal comes before it */
         rc r = check_exchanged(rq, &known, e);
-        *out_late = r == RC_OK && !confirm_knows(n->confirm, uid);
+        *out_late = r == RC_OK && !confirmed;
         return r;
     }
     if (strikes_over(n->admit->strikes, rq->peer, &wait_s))
@@ -463,9 +463,10 @@ static rc admit_hawk(struct request *rq, bool *out_late, struct err *e)
                               .svc = token.svc,
                               .hashed_id = token.hashed_fxa_uid,
                               .key = { .p = key, .n = sizeof(key) } };
+    bool confirmed = confirm_knows(n->confirm, token.uid); /* first: a refusal comes before it */
     rc r = check_opened(rq, &o, e);
     secret_wipe(key, sizeof(key));
-    *out_late = r == RC_OK && !confirm_knows(n->confirm, token.uid);
+    *out_late = r == RC_OK && !confirmed;
     return r;
 }
 
@@ -609,13 +610,18 @@ static rc verify_basic(struct request *rq, struct err *e)
 
 rc admit_late(struct request *rq, struct err *e)
 {
+    const struct node *n = node_of(rq);
     const struct kept *kept = rq->scratch;
 
     if (rq->route->auth == AUTH_BASIC)
         TRY(verify_basic(rq, e));
     else if (kept->foreign)
         TRY(ask_about_token(rq, e));
-    return confirm_user(node_of(rq)->confirm, rq->worker, rq->who.uid, rq->arena, e);
+    TRY(confirm_user(n->confirm, rq->worker, rq->who.uid, rq->arena, e));
+    bool by_token = rq->route->auth != AUTH_BASIC; /* a password was found good a moment ago */
+    return by_token && n->authority && authority_refused(n->authority, rq->who.uid)
+               ? refuse(rq, WHY_REFUSED, e)
+               : RC_OK;
 }
 
 rc admit_headers(struct request *rq, bool *out_late, struct err *e)

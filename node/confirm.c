@@ -167,6 +167,29 @@ static rc act_on(struct confirm *c, const struct sync_worker *w, struct page *p,
     return RC_OK;
 }
 
+/* Those whom no account knows any more. An older directory names none. */
+static rc void_tokens(struct confirm *c, const struct page *p, const json_t *answer, struct err *e)
+{
+    const json_t *nobody = json_object_get(answer, "nobody"), *until = json_object_get(answer, "until");
+    const json_t *uid;
+    size_t i;
+
+    if (!nobody)
+        return RC_OK;
+    if (!json_is_array(nobody) || !json_is_integer(until))
+        return fail(e, RC_AWAY, RESP_GENERIC, "an answer about owners that makes no sense");
+    json_array_foreach (nobody, i, uid) {
+        if (!json_is_integer(uid) || epoch_here(p, json_integer_value(uid)) < 0)
+            return fail(e, RC_AWAY, RESP_GENERIC, "an answer about somebody of whom nobody asked");
+        c->o.nobody(c->o.nobody_arg, json_integer_value(uid), json_integer_value(until));
+    }
+    if (json_array_size(nobody) > 0)
+        LOG(LOG_INFO, "data are here of users whom no account knows any more: their tokens are refused",
+            LOG_I("users", (int64_t)json_array_size(nobody)),
+            LOG_I("one_of_them", json_integer_value(json_array_get(nobody, 0))));
+    return RC_OK;
+}
+
 /* RC_AWAY: nobody knows. What could be acted on was. */
 static rc ask(struct confirm *c, const struct sync_worker *w, struct page *p, struct arena *a, struct err *e)
 {
@@ -191,6 +214,7 @@ static rc ask(struct confirm *c, const struct sync_worker *w, struct page *p, st
         return fail(e, RC_AWAY, RESP_GENERIC, "an answer about owners that makes no sense");
     json_array_foreach (left, i, pair)
         TRY(act_on(c, w, p, pair, a, e));
+    TRY(void_tokens(c, p, answer, e));
     note_answer(c, p->asked);
     return RC_OK;
 }

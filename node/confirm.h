@@ -1,6 +1,7 @@
 /* Whether those who live here by our own account still do. A node may have been started from an old copy of its database, where users
  * who have left since are ACTIVE. So after each start the directory is asked about every head that serves: about all of them in the
- * background, page by page, and about a user who comes before his turn at once, before he is served. Who has left becomes GONE.
+ * background, page by page, and about a user who comes before his turn at once, before he is served. Who has left becomes GONE; of whom no
+ * account knows any more (deleted, or his number replaced) the tokens are void, and his data are left to whoever erases.
  *
  *     strict   until a directory has answered, a user not yet confirmed gets 503: a late sync costs nothing, an old answer can cost him data
  *     lenient  he is served all the same, and the log says so
@@ -18,10 +19,13 @@ struct confirm_options {
     struct store *store;
     struct cache *cache;
     bool lenient;
-    /* Brings {"heads":[[uid,epoch],…]} before a directory and gives its {"left":[[uid,epoch],…]}, the caller's. Blocks; from any thread.
-     * RC_AWAY: none knows. */
+    /* Brings {"heads":[[uid,epoch],…]} before a directory and gives its {"left":[[uid,epoch],…],"nobody":[uid,…],"until":s}, the caller's.
+     * Blocks; from any thread. RC_AWAY: none knows. */
     rc (*owners)(void *arg, view heads, json_t **out, struct err *e);
     void *arg;
+    /* Whose tokens are void until then, in seconds, from when this returns on; before he counts as confirmed. From any thread. */
+    void (*nobody)(void *arg, int64_t uid, int64_t until_s);
+    void *nobody_arg;
 };
 
 struct confirm;

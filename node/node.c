@@ -327,6 +327,13 @@ static void open_exchange(struct node *n)
         n->exchange = exchange_new(&o);
 }
 
+/* He may not even read with a token that has expired. */
+static void void_tokens(void *arg, int64_t uid, int64_t until_s)
+{
+    const struct node *n = arg;
+    authority_refuse(n->authority, uid, until_s + n->conf->token_grace_s);
+}
+
 static rc open_confirm(struct node *n, struct err *e)
 {
     const struct confirm_options o = { .store = n->store,
@@ -334,7 +341,9 @@ static rc open_confirm(struct node *n, struct err *e)
                                        .lenient = n->conf->confirm_heads &&
                                                   strcmp(n->conf->confirm_heads, "lenient") == 0,
                                        .owners = ask_owners,
-                                       .arg = n->extra->remote };
+                                       .arg = n->extra->remote,
+                                       .nobody = void_tokens,
+                                       .nobody_arg = n };
     return n->extra->remote ? confirm_start(&o, &n->confirm, e) : RC_OK;
 }
 

@@ -455,6 +455,23 @@ static void a_refused_uid_is_401_until_it_is_allowed(void **state)
     door_close(&d);
 }
 
+static void who_is_refused_while_he_is_asked_about_gets_401(void **state)
+{
+    (void)state;
+    struct door d;
+    door_open_with_directory(&d);
+    struct request *rq = ask_signed(&d, "GET", TABS, (struct sign){ 0 });
+    assert_int_equal(knock(&d), RC_OK);
+    authority_refuse(d.node.authority, 12345, NOW_S + 100);
+    assert_int_equal(admit_late(rq, &d.e), RC_DENIED);
+    assert_string_equal(reason(&d), "refused");
+    authority_refuse(d.node.authority, 99, NOW_S + 100);
+    rq = ask_basic(&d, ANNA, "anna:secret"); /* a password is asked about, not refused by number */
+    assert_int_equal(knock(&d), RC_OK);
+    assert_int_equal(admit_late(rq, &d.e), RC_OK);
+    door_close(&d);
+}
+
 static rc guess_once(struct door *d, view peer)
 {
     struct request *rq = ask_basic(d, ANNA, "anna:wrong");
@@ -514,6 +531,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_with_basic_is_401_and_a_silent_directory_503),
         cmocka_unit_test(without_a_directory_passwords_are_503_but_no_credentials_401),
         cmocka_unit_test(a_refused_uid_is_401_until_it_is_allowed),
+        cmocka_unit_test(who_is_refused_while_he_is_asked_about_gets_401),
         cmocka_unit_test(guessing_is_slowed_down_by_address),
         cmocka_unit_test(old_tokens_are_not_counted_as_guesses),
     };

@@ -15,6 +15,9 @@ struct dir {
     size_t longest;
     int64_t left[8][2]; /* uid, epoch */
     size_t n_left;
+    int64_t nobody,
+        until_s; /* whom it does not know any more; 0: it is an older directory, which tells of none */
+    int64_t voided, voided_until_s;
     bool closed; /* answers nobody until it is opened */
     pthread_cond_t opened;
 };
@@ -26,7 +29,7 @@ static rc answer(void *arg, view heads, json_t **out, struct err *e)
     size_t i;
     assert_int_equal(json_read(heads, 8, JSON_READ_NO_DUPLICATES, &body, e), RC_OK);
     const json_t *list = json_object_get(body, "heads");
-    json_t *left = json_array();
+    json_t *left = json_array(), *nobody = json_array();
     pthread_mutex_lock(&d->lock);
     while (d->closed)
         pthread_cond_wait(&d->opened, &d->lock);
@@ -38,15 +41,32 @@ static rc answer(void *arg, view heads, json_t **out, struct err *e)
         for (size_t k = 0; k < d->n_left; k++)
             if (d->left[k][0] == uid)
                 json_array_append_new(left, json_pack("[I,I]", (json_int_t)uid, (json_int_t)d->left[k][1]));
+        if (uid == d->nobody)
+            json_array_append_new(nobody, json_integer(uid));
     }
     pthread_mutex_unlock(&d->lock);
     json_decref(body);
     if (away) {
         json_decref(left);
+        json_decref(nobody);
         return fail(e, RC_AWAY, RESP_GENERIC, "no directory answers");
     }
     *out = json_pack("{s:o}", "left", left);
+    if (d->nobody > 0) {
+        json_object_set(*out, "nobody", nobody);
+        json_object_set_new(*out, "until", json_integer(d->until_s));
+    }
+    json_decref(nobody);
     return RC_OK;
+}
+
+static void on_nobody(void *arg, int64_t uid, int64_t until_s)
+{
+    struct dir *d = arg;
+    pthread_mutex_lock(&d->lock);
+    d->voided = uid;
+    d->voided_until_s = until_s;
+    pthread_mutex_unlock(&d->lock);
 }
 
 struct place {
@@ -91,9 +111,13 @@ static void place_free(struct place *p)
 
 static void begin(struct place *p, bool lenient)
 {
-    const struct confirm_options o = {
-        .store = p->store, .cache = p->cache, .lenient = lenient, .owners = answer, .arg = &p->d
-    };
+    const struct confirm_options o = { .store = p->store,
+                                       .cache = p->cache,
+                                       .lenient = lenient,
+                                       .owners = answer,
+                                       .arg = &p->d,
+                                       .nobody = on_nobody,
+                                       .nobody_arg = &p->d };
     assert_int_equal(confirm_start(&o, &p->c, &p->e), RC_OK);
 }
 
@@ -132,6 +156,14 @@ static void close_door(struct place *p, bool closed)
     p->d.closed = closed;
     pthread_cond_broadcast(&p->d.opened);
     pthread_mutex_unlock(&p->d.lock);
+}
+
+static int64_t voided(struct place *p)
+{
+    pthread_mutex_lock(&p->d.lock);
+    int64_t uid = p->d.voided;
+    pthread_mutex_unlock(&p->d.lock);
+    return uid;
 }
 
 static rc ask(struct place *p, int64_t uid)
@@ -226,6 +258,40 @@ static void what_is_cached_of_a_user_who_left_is_dropped(void **state)
     place_free(p);
 }
 
+static void tokens_of_whom_no_account_knows_are_void_and_his_data_stay(void **state)
+{
+    (void)state;
+    struct place *p = place_new();
+    add(p, 1, 1, STEP_THAW);
+    add(p, 2, 1, STEP_THAW);
+    p->d.nobody = 2;
+    p->d.until_s = 4711;
+    begin(p, false);
+    confirm_await(p->c);
+    assert_int_equal(voided(p), 2);
+    assert_int_equal(p->d.voided_until_s, 4711);
+    assert_int_equal(state_of(p, 2, 1), HEAD_ACTIVE);
+    place_free(p);
+}
+
+static void he_is_void_before_he_counts_as_confirmed(void **state)
+{
+    (void)state;
+    struct place *p = place_new();
+    add(p, 2, 1, STEP_THAW);
+    p->d.nobody = 2;
+    set_away(p, true); /* the background finds nobody, and waits a second */
+    begin(p, false);
+    while (ask(p, 2) != RC_AWAY || p->d.questions < 2)
+        ;
+    assert_int_equal(voided(p), 0);
+    set_away(p, false);
+    assert_int_equal(ask(p, 2), RC_OK);
+    assert_int_equal(voided(p), 2);
+    assert_true(confirm_knows(p->c, 2));
+    place_free(p);
+}
+
 /* ---- before his turn ---- */
 
 static void a_user_who_comes_before_his_turn_is_asked_about_at_once(void **state)
@@ -307,6 +373,8 @@ int main(void)
         cmocka_unit_test(many_heads_are_asked_about_in_pages),
         cmocka_unit_test(it_goes_on_when_a_directory_comes_back),
         cmocka_unit_test(what_is_cached_of_a_user_who_left_is_dropped),
+        cmocka_unit_test(tokens_of_whom_no_account_knows_are_void_and_his_data_stay),
+        cmocka_unit_test(he_is_void_before_he_counts_as_confirmed),
         cmocka_unit_test(a_user_who_comes_before_his_turn_is_asked_about_at_once),
         cmocka_unit_test(strict_refuses_and_lenient_serves_while_no_directory_answers),
         cmocka_unit_test(a_directory_that_knows_less_than_we_do_confirms_nobody),

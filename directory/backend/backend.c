@@ -336,6 +336,11 @@ rc uid_next(struct backend_session *s, int64_t count, int64_t *out_first, struct
     return s->driver->uid_next(s, count, out_first, e);
 }
 
+rc uid_peek(struct backend_session *s, int64_t *out, struct err *e)
+{
+    return s->driver->uid_peek(s, out, e);
+}
+
 /* ---- invite codes ---- */
 
 static rc invite_id_check(view id, struct err *e)

@@ -202,6 +202,7 @@ struct backend_driver {
     rc (*seats_take)(struct backend_session *s, view node, int64_t want, int64_t *out_got, struct err *e);
     rc (*seats_give)(struct backend_session *s, view node, int64_t n, struct err *e);
     rc (*uid_next)(struct backend_session *s, int64_t count, int64_t *out_first, struct err *e);
+    rc (*uid_peek)(struct backend_session *s, int64_t *out, struct err *e);
 
     rc (*invite_add)(struct backend_session *s, const struct invite *x, struct err *e);
     rc (*invite_get)(struct backend_session *s, view id, struct arena *a, struct invite *out, struct err *e);
@@ -276,6 +277,9 @@ MUST_USE rc seats_take(struct backend_session *s, view node, int64_t want, int64
 MUST_USE rc seats_give(struct backend_session *s, view node, int64_t n, struct err *e);
 /* A block of `count` account numbers that nobody else gets, from *out_first on. RC_BROKEN: ten digits are used up. */
 MUST_USE rc uid_next(struct backend_session *s, int64_t count, int64_t *out_first, struct err *e);
+/* The least account number that nobody has got yet, never from a copy that may lag. One below it that no account has was somebody's who was
+ * deleted or got another, or lies in a block of which not all is used. RC_BROKEN: the counter is gone. */
+MUST_USE rc uid_peek(struct backend_session *s, int64_t *out, struct err *e);
 
 /* Never over another: RC_CONFLICT when the id is taken. (takers is not looked at: a new code has none.) */
 MUST_USE rc invite_add(struct backend_session *s, const struct invite *x, struct err *e);

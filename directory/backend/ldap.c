@@ -398,6 +398,7 @@ const struct backend_driver backend_ldap = {
     .seats_take = ldap_seats_take,
     .seats_give = ldap_seats_give,
     .uid_next = ldap_uid_next,
+    .uid_peek = ldap_uid_peek,
     .invite_add = ldap_invite_add,
     .invite_get = ldap_invite_get,
     .invite_cas = ldap_invite_cas,

@@ -314,3 +314,16 @@ rc ldap_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first, 
     }
     return fail(e, RC_BUSY, RESP_GENERIC, "everybody takes account numbers");
 }
+
+rc ldap_uid_peek(struct backend_session *bs, int64_t *out, struct err *e)
+{
+    struct ldap_session *s = ldap_own(bs);
+    SCOPED(arena_done) struct arena a;
+    arena_init(&a, 4096);
+    const struct number_at at = { ldap_counter_dn(s, &a, "uid").p, "heddleNext" };
+    arena_reset(&s->scratch);
+    rc r = read_number(s, &at, out, e);
+    if (r == RC_NOT_FOUND)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "the counter of uids is gone");
+    return r;
+}

@@ -173,6 +173,7 @@ rc ldap_node_delete(struct backend_session *bs, view name, struct err *e);
 rc ldap_seats_take(struct backend_session *bs, view node, int64_t want, int64_t *out_got, struct err *e);
 rc ldap_seats_give(struct backend_session *bs, view node, int64_t n, struct err *e);
 rc ldap_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first, struct err *e);
+rc ldap_uid_peek(struct backend_session *bs, int64_t *out, struct err *e);
 
 /* ldap_marks.c */
 rc ldap_mark_put(struct backend_session *bs, view name, int64_t end_ms, struct err *e);

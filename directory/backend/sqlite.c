@@ -527,6 +527,7 @@ const struct backend_driver backend_sqlite = {
     .seats_take = sqlite_seats_take,
     .seats_give = sqlite_seats_give,
     .uid_next = sqlite_uid_next,
+    .uid_peek = sqlite_uid_peek,
     .invite_add = sqlite_invite_add,
     .invite_get = sqlite_invite_get,
     .invite_cas = sqlite_invite_cas,

@@ -122,6 +122,7 @@ rc sqlite_node_delete(struct backend_session *bs, view name, struct err *e);
 rc sqlite_seats_take(struct backend_session *bs, view node, int64_t want, int64_t *out_got, struct err *e);
 rc sqlite_seats_give(struct backend_session *bs, view node, int64_t n, struct err *e);
 rc sqlite_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first, struct err *e);
+rc sqlite_uid_peek(struct backend_session *bs, int64_t *out, struct err *e);
 
 /* sqlite_marks.c */
 rc sqlite_mark_put(struct backend_session *bs, view name, int64_t end_ms, struct err *e);

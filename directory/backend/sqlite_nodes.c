@@ -164,7 +164,7 @@ rc sqlite_node_delete(struct backend_session *bs, view name, struct err *e)
 
 /* ---- counters ---- */
 
-/* One number, read inside a transaction. RC_NOT_FOUND: no row. */
+/* One number; inside a transaction, where it is to be changed. RC_NOT_FOUND: no row. */
 static rc read_number(struct sqlite_session *s, enum statement which, view key, int64_t *out, struct err *e)
 {
     bool row;
@@ -228,4 +228,12 @@ rc sqlite_uid_next(struct backend_session *bs, int64_t count, int64_t *out_first
     TRY(db_commit(&t, e));
     *out_first = first;
     return RC_OK;
+}
+
+rc sqlite_uid_peek(struct backend_session *bs, int64_t *out, struct err *e)
+{
+    rc r = read_number(own(bs), ST_UID, VIEW_NONE, out, e);
+    if (r == RC_NOT_FOUND)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "the counter of uids is gone");
+    return r;
 }

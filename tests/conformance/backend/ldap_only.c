@@ -380,6 +380,7 @@ static void a_lost_counter_is_never_laid_below_what_is_taken(void **state)
     assert_int_equal(ldap_delete_ext_s(ld, dn, NULL, NULL), LDAP_SUCCESS);
     ldap_unbind_ext(ld, NULL, NULL);
     assert_int_equal(uid_next(f->s, 1, &first, NULL), RC_BROKEN);
+    assert_int_equal(uid_peek(f->s, &first, NULL), RC_BROKEN);
     const struct backend_conf conf = { .ldap = f->ldap, .cost = { 64, 1, 1 }, .clock = &f->clock.clock };
     assert_int_equal(ldap_tree_init(&conf, &(struct ldap_init_options){ 0 }, NULL), RC_OK);
     assert_int_equal(uid_next(f->s, 1, &first, NULL), RC_OK);

@@ -114,10 +114,15 @@ static void blocks_of_uids_follow_each_other(void **state)
 {
     struct fixture *f = *state;
     int64_t first = 0, second = 0;
+    int64_t least = 0;
     assert_int_equal(uid_next(f->s, 16, &first, NULL), RC_OK);
+    assert_int_equal(uid_peek(f->s, &least, NULL), RC_OK);
+    assert_int_equal(least, first + 16);
     assert_int_equal(uid_next(f->s, 1, &second, NULL), RC_OK);
     assert_true(first >= 1);
     assert_int_equal(second, first + 16);
+    assert_int_equal(uid_peek(f->s, &least, NULL), RC_OK);
+    assert_int_equal(least, second + 1);
     assert_int_equal(uid_next(f->s, 0, &first, NULL), RC_BAD_INPUT);
 }
 
