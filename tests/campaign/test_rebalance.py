@@ -1,6 +1,7 @@
 """Three nodes under a steady sync load get a fourth; the cluster is rebalanced, then one node is emptied and removed. Nobody loses a record, nobody is
 refused but as documented, everybody ends where the plan said, and others hardly notice: the run is paused and resumed every few seconds, and what
-others wait while users move is compared with what they wait in between."""
+others wait while users move is compared with what they wait in between. Where something else took the machine meanwhile, that pair of windows
+tells nothing of moves and is left out."""
 import json
 import os
 import random
@@ -18,6 +19,7 @@ from lib.storage15 import Storage15
 USERS, THREADS, RATE, WINDOW_S = (int(os.environ.get("HEDDLE_USERS", "3000")), 6, 150, 2) if FULL else (64, 4, 40, 1)
 ITEMS_MOST, PAYLOAD = 12, 600
 RISE_MOST = 1.2  # p99 of who is not moved, with the brake on
+OTHERS_MOST = 0.2  # of a processor, by processes that are none of ours: more is no quiet machine
 
 
 class Broken(AssertionError):
@@ -42,7 +44,7 @@ class User:
 
     def request(self, method, target, body=None):
         """The answer, and whether it came at once."""
-        end, at_once = time.monotonic() + 60, True
+        end, at_once = time.monotonic() + 180, True
         while time.monotonic() < end:
             r = self.client.request(method, target, body, expect=None)
             if r.status == 401:
@@ -57,7 +59,7 @@ class User:
                 raise Broken(repr(r))
             self.refused[r.status] += 1
             at_once = False
-        raise Broken(f"{method} {target}: refused for a minute")
+        raise Broken(f"{method} {target}: refused for three minutes")
 
     def write(self):
         name, text = f"i{self.n % ITEMS_MOST}", f"{self.n} " + "x" * self.rnd.randrange(PAYLOAD)
@@ -85,12 +87,42 @@ class User:
             raise Broken(f"{self.uid}: {len(got)} records, {len(self.acked)} were acknowledged")
 
 
+def busy_s():
+    """Processor time of the whole machine, also what its host took away from it."""
+    with open("/proc/stat") as f:
+        user, nice, system, _, _, irq, softirq, steal = map(int, f.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def used_s(pids):
+    """Of these processes and of the children that they have waited for."""
+    ticks = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                ticks += sum(map(int, f.read().rpartition(")")[2].split()[11:15]))
+        except FileNotFoundError:
+            pass
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+class Window:
+    """Some seconds with moves or without: how long each request took, and what others took of the machine."""
+
+    def __init__(self, name, pids):
+        self.name, self.pids, self.took = name, pids, []
+        self.began, self.busy, self.used = time.monotonic(), busy_s(), used_s(pids)
+
+    def end(self):
+        self.others = (busy_s() - self.busy - used_s(self.pids) + self.used) / (time.monotonic() - self.began)
+
+
 class Load:
-    """Threads with users of their own, so many steps a second in all; how long each took, by phase."""
+    """Threads with users of their own, so many steps a second in all; how long each took, by window."""
 
     def __init__(self, users):
-        self.users, self.halt, self.phase = users, threading.Event(), None  # None: nobody counts
-        self.took, self.failures, self.lock = {}, [], threading.Lock()
+        self.users, self.halt, self.window = users, threading.Event(), None  # None: nobody counts
+        self.windows, self.failures, self.lock = [], [], threading.Lock()
         self.threads = [threading.Thread(target=self.run, args=(i,), daemon=True) for i in range(THREADS)]
         for t in self.threads:
             t.start()
@@ -100,21 +132,32 @@ class Load:
         due, i = time.monotonic(), 0
         try:
             while not self.halt.is_set():
-                user, phase = mine[i % len(mine)], self.phase
+                user, window = mine[i % len(mine)], self.window
                 i += 1
                 for took in (user.write(), user.read()):
-                    if took is not None and phase and phase == self.phase:
-                        with self.lock:
-                            self.took.setdefault(phase, []).append(took)
+                    with self.lock:
+                        if took is not None and window and window is self.window:
+                            window.took.append(took)
                 due = max(due + THREADS / RATE, time.monotonic() - 1)
                 self.halt.wait(max(0, due - time.monotonic()))
         except BaseException as e:
             self.failures.append(e)
 
+    def begin(self, name, pids):
+        with self.lock:
+            self.window = Window(name, pids)
+
+    def end(self):
+        with self.lock:
+            if self.window:
+                self.window.end()
+                self.windows.append(self.window)
+            self.window = None
+
     def stop(self):
         self.halt.set()
         for t in self.threads:
-            t.join(90)
+            t.join(400)
         if self.failures:
             raise self.failures[0]
 
@@ -144,7 +187,7 @@ def in_turns(cluster, load, name, *words):
                 pass
             assert child.wait(600) == 0, out.seek(0) or out.read()[-3000:]
         finally:
-            load.phase = None
+            load.end()
             if child.poll() is None:
                 child.kill()
                 child.wait()
@@ -157,18 +200,19 @@ def alternate(cluster, load, name, child):
     if not ask(cluster, "run", "list") or ask(cluster, "run", "show")[0]["state"] != "running":
         threading.Event().wait(0.1)  # it has not begun, or it is just being resumed
         return child.poll() is None
-    load.phase = f"{name}, moving"
+    pids = [os.getpid(), child.pid, *(p.pid for p in cluster.everything().values())]
+    load.begin(f"{name}, moving", pids)
     try:
         child.wait(WINDOW_S)
         return False
     except subprocess.TimeoutExpired:
         pass
-    load.phase = None
+    load.end()
     ask(cluster, "run", "pause", expect=(0, 4))
-    wait_until(lambda: nobody_moves(cluster) or child.poll() is not None, "what is under way is finished", 120, 0.1)
-    load.phase = f"{name}, paused"
+    wait_until(lambda: nobody_moves(cluster) or child.poll() is not None, "what is under way is finished", 300, 0.1)
+    load.begin(f"{name}, paused", pids)
     threading.Event().wait(WINDOW_S)
-    load.phase = None
+    load.end()
     ask(cluster, "run", "resume", expect=(0, 4))
     return True
 
@@ -243,12 +287,18 @@ def grow_and_shrink(cluster, rnd, tmp_path):
 def report(users, load):
     refused = {status: sum(u.refused[status] for u in users) for status in (401, 503)}
     print(f"\n{len(users)} users; refused and absorbed: {refused}")
-    for phase, took in sorted(load.took.items()):
-        print(f"{phase:18} {len(took):7} requests at once, median {1000 * statistics.median(took):6.2f} ms, p99 {p99_ms(took):7.2f} ms")
     assert refused[401] > 0  # moves were felt, and absorbed
-    moving, paused = ([t for phase, took in load.took.items() if phase.endswith(kind) for t in took] for kind in ("moving", "paused"))
-    if paused or FULL:
-        ratio = p99_ms(moving) / p99_ms(paused)
+    pairs = [(a, b) for a, b in zip(load.windows, load.windows[1:]) if a.name.endswith("moving") and b.name.endswith("paused")]
+    quiet = [p for p in pairs if max(w.others for w in p) <= OTHERS_MOST]
+    print(f"{len(pairs)} windows with moves and as many without; {len(quiet)} pairs while nothing else ran on the machine")
+    for name in sorted({w.name for p in quiet for w in p}):
+        took = [t for p in quiet for w in p if w.name == name for t in w.took]
+        if took:
+            print(f"{name:18} {len(took):7} requests at once, median {1000 * statistics.median(took):6.2f} ms, p99 {p99_ms(took):7.2f} ms")
+    moving, paused = ([t for p in quiet for t in p[i].took] for i in (0, 1))
+    ratio = p99_ms(moving) / p99_ms(paused) if moving and paused else None
+    if ratio:
         print(f"p99 of others while users move is {ratio:.2f} of what it is in between")
-    if FULL:  # a slice on a busy machine has too few requests for a 99th percentile
-        assert min(len(moving), len(paused)) > 1000 and ratio < RISE_MOST
+    if FULL:  # a slice has too few requests for a 99th percentile
+        assert min(len(moving), len(paused)) > 1000, "the machine was too busy with other things to tell: run it alone"
+        assert ratio < RISE_MOST
