@@ -151,11 +151,17 @@ struct lb_batch {
 MUST_USE rc lb_batch_put(struct lb_batch *b, const char *path, view text, struct err *e);
 MUST_USE rc lb_batch_commit(struct lb_batch *b, struct err *e);
 void lb_batch_done(struct lb_batch *b);
+MUST_USE rc lb_make_folder(const char *path, struct err *e); /* one that is there already is fine */
+/* One writer at a time, until the running balancer has read what is written: a reload waits for what these files are known by, and would
+ * wait in vain for what somebody else has written over meanwhile. Makes lb.folder; close(*out_fd) gives the lock back.
+ * RC_BUSY: another writer has it, for longer than anything of this should take. */
+MUST_USE rc lb_lock(const struct lb_conf *c, int *out_fd, struct err *e);
 /* out: the file's text; RC_NOT_FOUND: there is none; RC_BROKEN: or it is longer than `most`. */
 MUST_USE rc lb_read_file(const char *path, size_t most, struct buf *out, struct err *e);
 
-/* Writes configuration and maps into lb.folder, each file by a rename; *out_changed: the configuration (not the maps) differs from what
- * stood there. */
+/* The next three want lb_lock.
+ * Writes configuration and maps into lb.folder, each file by a rename; *out_changed: the configuration (not the maps) differs from what
+ * stood there. RC_BAD_INPUT: a template of somebody's own has a mistake, or lacks what "lb push" needs; nothing is written. */
 MUST_USE rc lb_render(const struct admin_conf *c, const struct lb_model *m, bool *out_changed, struct err *e);
 /* The maps that change at run time alone: slots, users, states, back-off, hosts. */
 MUST_USE rc lb_render_maps(const struct admin_conf *c, const struct lb_model *m, struct err *e);
@@ -164,11 +170,15 @@ MUST_USE rc lb_render_file(const struct admin_conf *c, const struct lb_model *m,
                            unsigned file, struct err *e);
 /* nginx: a word of its own for each time that its files were written; appended to out. */
 MUST_USE rc lb_generation(const struct lb_conf *c, struct buf *out, struct err *e);
+/* HAProxy: what a rendered configuration is known by, in its line "description …"; VIEW_NONE: it has none. */
+view lb_description(view config);
 /* The process that lb.folder's "<name>.pid" names, if it is of that name: a file that was left behind may name somebody else's by now.
  * RC_AWAY: none. */
 MUST_USE rc lb_pid(const struct lb_conf *c, const char *name, pid_t *out, struct err *e);
-/* Runs a program (its output into the file `log`) and waits. RC_BAD_INPUT: it ended with something else than 0. */
-MUST_USE rc lb_run(const char *const argv[], const char *log, struct err *e);
+/* Runs a program (its output into the file `log`) and waits. RC_BAD_INPUT: it ended with something else than 0; RC_UNSURE: it did not end in
+ * its time, and was ended. */
+enum { LB_CHECK_MS = 60000 };
+MUST_USE rc lb_run(const char *const argv[], const char *log, int limit_ms, struct err *e);
 
 /* ---- a running balancer (lb_haproxy.c, lb_nginx.c) ---- */
 
@@ -180,11 +190,13 @@ struct lb_change {
 struct lb_driver {
     const char *name;
     const char *config; /* file in lb.folder */
+    /* Who calls replace, reload, or change where the balancer is not live, holds lb_lock. */
     /* Rows at run time; nginx: its files are written already, and it is told to read them. */
     rc (*change)(const struct admin_conf *c, const struct lb_change *changes, size_t n, struct err *e);
     /* Maps as a whole, all at once: slots, users, states, back-off, hosts. */
     rc (*replace)(const struct admin_conf *c, const struct lb_model *m, struct err *e);
-    /* A new configuration. RC_BAD_INPUT: the balancer refuses it, and goes on with the old one. RC_AWAY: none runs. */
+    /* A new configuration. RC_BAD_INPUT: the balancer refuses it, and goes on with the old one. RC_AWAY: none runs. RC_UNSURE: after a minute
+     * it has not begun to answer with the new one. */
     rc (*reload)(const struct admin_conf *c, struct err *e);
     /* What it has in memory. */
     rc (*digest)(const struct admin_conf *c, enum lb_map map, struct lb_digest *out, struct err *e);
@@ -196,7 +208,7 @@ const struct lb_driver *lb_driver_of(const struct lb_conf *c);
 /* ---- changes (lb_push.c) ---- */
 
 /* Everything, in a running balancer: files first, then a reload if the configuration changed, then its maps. RC_AWAY: none runs; the files
- * are written, it will start with them. */
+ * are written, it will start with them. Wants lb_lock, from before the model is read: so what others change meanwhile comes after it. */
 MUST_USE rc lb_push_all(const struct admin_conf *c, const struct lb_model *m, struct err *e);
 /* One account's row: in the balancer first, then in its files. m needs nodes and slots alone. */
 MUST_USE rc lb_push_account(const struct admin_conf *c, const struct lb_model *m, const struct lb_account *a,

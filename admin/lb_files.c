@@ -2,14 +2,67 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "admin/lb.h"
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 
-enum { FEW = 4 /* files that are sent to the disk one by one, and not with all that waits for it */ };
+enum {
+    FEW = 4,          /* files that are sent to the disk one by one, and not with all that waits for it */
+    LOCK_MS = 300000, /* longer than somebody else's reading of all accounts, check and reload should take */
+    LOCK_POLL_MS = 5
+};
+
+static void pause_ms(long ms)
+{
+    const struct timespec t = { .tv_nsec = ms * 1000000 };
+    nanosleep(&t, NULL);
+}
+
+/* Waits for the lock; an errno. */
+static int take(int fd)
+{
+    int64_t end_us = clock_mono_us(clock_system()) + LOCK_MS * 1000LL;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return errno;
+        if (clock_mono_us(clock_system()) > end_us)
+            return EWOULDBLOCK;
+        pause_ms(LOCK_POLL_MS);
+    }
+    return 0;
+}
+
+rc lb_lock(const struct lb_conf *c, int *out_fd, struct err *e)
+{
+    SCOPED(buf_done) struct buf path = { 0 };
+    TRY(lb_make_folder(c->folder, e));
+    buf_addf(&path, "%s/lock", c->folder);
+    int fd = open(buf_text(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    int why = fd < 0 ? errno : take(fd);
+    if (why == 0) {
+        *out_fd = fd;
+        return RC_OK;
+    }
+    if (fd >= 0)
+        close(fd);
+    if (why == EWOULDBLOCK)
+        return fail(e, RC_BUSY, RESP_GENERIC, "somebody else has been writing into %.150s for %d seconds",
+                    c->folder, LOCK_MS / 1000);
+    return fail(e, RC_BROKEN, RESP_GENERIC, "%.160s: %s", buf_text(&path), strerror(why));
+}
+
+rc lb_make_folder(const char *path, struct err *e)
+{
+    if (mkdir(path, 0750) != 0 && errno != EEXIST)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "%.160s: %s", path, strerror(errno));
+    return RC_OK;
+}
 
 static rc broken(const char *path, struct err *e)
 {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "admin/ask.h"
 #include "admin/lb.h"
@@ -132,11 +133,13 @@ static rc hear(struct follower *f, size_t i, bool *out_more, struct err *e)
     return RC_OK;
 }
 
-/* A directory that was away may have told something to nobody: read everything when it is back. */
-static void hear_all(struct follower *f)
+/* A directory that was away may have told something to nobody: read everything when it is back. again: of those that answer alone. */
+static void hear_all(struct follower *f, bool again)
 {
     for (size_t i = 0; i < f->n; i++) {
         struct source *s = &f->sources[i];
+        if (again && s->silent)
+            continue;
         struct err e = ERR_NONE;
         bool more = true;
         rc r = RC_OK;
@@ -152,25 +155,60 @@ static void hear_all(struct follower *f)
 
 /* ---- the balancer ---- */
 
+/* What changes the balancer or its files is done alone: a push of everything by somebody else has read the accounts before, and would put
+ * back what is changed meanwhile. And a move that gave its user's row to the balancer by itself did so after the directory knew: who hears
+ * the news once more while nobody else writes puts no older row over it. */
+typedef rc step(struct follower *f, struct err *e);
+
+static rc alone(struct follower *f, step *what, struct err *e)
+{
+    int lock;
+    TRY(lb_lock(&f->conf->lb, &lock, e));
+    hear_all(f, true);
+    rc r = what(f, e);
+    close(lock);
+    return r;
+}
+
+static rc change_rows(struct follower *f, struct err *e)
+{
+    const struct lb_driver *d = lb_driver_of(&f->conf->lb);
+    TRY(f->n_changes > MANY ? d->replace(f->conf, &f->model, e)
+                            : d->change(f->conf, f->changes, f->n_changes, e));
+    changes_clear(f);
+    return RC_OK;
+}
+
+static rc push(struct follower *f, struct err *e)
+{
+    TRY(lb_push_all(f->conf, &f->model, e));
+    changes_clear(f);
+    f->unwritten = false;
+    return RC_OK;
+}
+
+/* A live balancer has been given its rows before; what is heard only now it gets in the next round. */
+static rc write_maps(struct follower *f, struct err *e)
+{
+    const struct lb_driver *d = lb_driver_of(&f->conf->lb);
+    TRY(lb_render_maps(f->conf, &f->model, e));
+    f->written_us = clock_mono_us(clock_system());
+    f->unwritten = false;
+    if (d->live)
+        return RC_OK;
+    TRY(d->change(f->conf, f->changes, f->n_changes, e));
+    changes_clear(f);
+    return RC_OK;
+}
+
 static rc apply(struct follower *f, struct err *e)
 {
     const struct lb_driver *d = lb_driver_of(&f->conf->lb);
-    int64_t now_us = clock_mono_us(clock_system());
-    rc r = RC_OK;
     if (d->live && f->n_changes > 0)
-        r = f->n_changes > MANY ? d->replace(f->conf, &f->model, e)
-                                : d->change(f->conf, f->changes, f->n_changes, e);
-    if (d->live)
-        changes_clear(f);
-    if (r == RC_OK && f->unwritten && now_us - f->written_us >= FILES_US) {
-        r = lb_render_maps(f->conf, &f->model, e);
-        f->written_us = now_us;
-        f->unwritten = r != RC_OK;
-        if (r == RC_OK && !d->live)
-            r = d->change(f->conf, f->changes, f->n_changes, e);
-        changes_clear(f);
-    }
-    return r;
+        TRY(alone(f, change_rows, e));
+    if (f->unwritten && clock_mono_us(clock_system()) - f->written_us >= FILES_US)
+        TRY(alone(f, write_maps, e));
+    return RC_OK;
 }
 
 /* Reads everything and brings the balancer there. The news so far are heard before: what happens meanwhile is heard twice rather than
@@ -190,7 +228,7 @@ static rc read_all(struct follower *f, struct err *e)
     f->model = fresh;
     f->lost = f->unwritten = false;
     f->read_us = f->nodes_us = f->written_us = clock_mono_us(clock_system());
-    TRY(lb_push_all(f->conf, &f->model, e));
+    TRY(alone(f, push, e));
     LOG(LOG_INFO, "the balancer is as the directory says", LOG_I("nodes", (int64_t)f->model.n),
         LOG_I("accounts", (int64_t)f->model.accounts),
         LOG_I("rows",
@@ -220,7 +258,7 @@ static rc look_at_nodes(struct follower *f, struct err *e)
     } else if (r == RC_OK && !same_states(&fresh, &f->model)) {
         for (size_t i = 0; i < fresh.n; i++)
             f->model.nodes[i].state = arena_copy(&f->model.arena, fresh.nodes[i].state);
-        r = lb_push_all(f->conf, &f->model, e);
+        r = alone(f, push, e);
     }
     lb_model_done(&fresh);
     return r;
@@ -230,7 +268,7 @@ static rc look_at_nodes(struct follower *f, struct err *e)
 
 static rc round_of(struct follower *f, struct err *e)
 {
-    hear_all(f);
+    hear_all(f, false);
     if (f->lost || clock_mono_us(clock_system()) - f->read_us > f->conf->lb.resync_s * 1000000)
         return read_all(f, e);
     TRY(look_at_nodes(f, e));
@@ -254,6 +292,16 @@ static void follow(struct follower *f)
     }
 }
 
+/* Rows that the running balancer has, and its files not yet. */
+static rc write_last(const struct follower *f, struct err *e)
+{
+    int lock;
+    TRY(lb_lock(&f->conf->lb, &lock, e));
+    rc r = lb_render_maps(f->conf, &f->model, e);
+    close(lock);
+    return r;
+}
+
 int lb_follow(struct admin *a)
 {
     struct follower f = { .conf = a->conf };
@@ -270,7 +318,7 @@ int lb_follow(struct admin *a)
     f.sources = mem_need(calloc(f.n, sizeof(*f.sources)));
     follow(&f);
     if (f.unwritten)
-        r = lb_render_maps(a->conf, &f.model, &e);
+        r = write_last(&f, &e);
     changes_clear(&f);
     free(f.changes);
     free(f.sources);

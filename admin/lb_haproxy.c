@@ -18,7 +18,7 @@ enum {
     ANSWER_SECONDS = 30,
     PIECE_BYTES = 12000,
     POLL_MS = 5,
-    RELOAD_MS = 15000,
+    RELOAD_MS = 60000,
     CUT_OVER_MS = 3000,
     CONFIG_MAX = 4 << 20
 };
@@ -34,6 +34,7 @@ static rc connect_to(const struct lb_conf *c, int *out_fd, struct err *e)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "lb.folder is too long for a socket's path");
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) != 0 ||
         connect(fd, (struct sockaddr *)&a, sizeof(a)) != 0) {
         int why = errno;
         if (fd >= 0)
@@ -262,12 +263,11 @@ static rc written_generation(const char *path, struct buf *out, struct err *e)
 {
     SCOPED(buf_done) struct buf text = { 0 };
     TRY(lb_read_file(path, CONFIG_MAX, &text, e));
-    const char *at = strstr(buf_text(&text), "\n    description ");
-    if (!at)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
-                    "%.150s has no \"description {{generation}}\" in its template", path);
-    at += strlen("\n    description ");
-    buf_add(out, (view){ .p = at, .n = strcspn(at, "\n") });
+    view is = lb_description(buf_view(&text));
+    if (!is.p)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "%.150s has no line \"description …\": render it anew",
+                    path);
+    buf_add(out, is);
     return RC_OK;
 }
 
@@ -292,18 +292,22 @@ static rc reload(const struct admin_conf *c, struct err *e)
     TRY(running_generation(&c->lb, &before, e));
     TRY(written_generation(buf_text(&config), &wanted, e));
     const char *const check[] = { "haproxy", "-c", "-q", "-f", buf_text(&config), NULL };
-    TRY(lb_run(check, buf_text(&log), e));
+    TRY(lb_run(check, buf_text(&log), LB_CHECK_MS, e));
     if (kill(master, SIGUSR2) != 0)
         return fail(e, RC_AWAY, RESP_GENERIC, "HAProxy's process %ld: %s", (long)master, strerror(errno));
-    for (long waited = 0; waited < RELOAD_MS; waited += POLL_MS) {
+    const int64_t end_us = clock_mono_us(clock_system()) + RELOAD_MS * 1000LL;
+    while (clock_mono_us(clock_system()) < end_us) {
         SCOPED(buf_done) struct buf now = { 0 };
         struct err away = ERR_NONE;
         if (running_generation(&c->lb, &now, &away) == RC_OK && view_eq(buf_view(&now), buf_view(&wanted)))
             return RC_OK;
         pause_ms(POLL_MS);
     }
-    return fail(e, RC_UNSURE, RESP_GENERIC,
-                "HAProxy was told to read its new configuration, and still runs with the old one");
+    return fail(
+        e, RC_UNSURE, RESP_GENERIC,
+        "HAProxy was told to read its new configuration, and still runs with the old one after %d seconds: "
+        "see its log",
+        RELOAD_MS / 1000);
 }
 
 const struct lb_driver lb_haproxy = { .name = "haproxy",

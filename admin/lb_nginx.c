@@ -7,9 +7,16 @@
 
 #include "admin/lb.h"
 #include "common/base/buf.h"
+#include "common/base/clock.h"
 #include "common/base/encode.h"
 
-enum { ANSWER_MS = 5000, ANSWER_BYTES = 1 << 16, POLL_MS = 10, RELOAD_MS = 60000 };
+enum {
+    ANSWER_MS = 5000,
+    ANSWER_BYTES = 1 << 16,
+    POLL_MS = 10,
+    RELOAD_MS = 60000,
+    AGAIN_MS = 10000 /* a signal that comes while nginx starts, before it first waits for one, is not heard */
+};
 
 /* The digest of a map as the running nginx was given it; of "generation": of all of them and the configuration. */
 static rc ask(const struct lb_conf *c, const char *what, struct buf *out, struct err *e)
@@ -62,7 +69,36 @@ static void pause_ms(long ms)
     nanosleep(&t, NULL);
 }
 
+static bool answers_with(const struct admin_conf *c, view generation)
+{
+    SCOPED(buf_done) struct buf now = { 0 };
+    struct err away = ERR_NONE;
+    return ask(&c->lb, "generation", &now, &away) == RC_OK && view_eq(buf_view(&now), generation);
+}
+
 /* SIGHUP: new workers with the new files; the old ones finish what they have. Done when the new generation answers. */
+static rc signal_and_wait(const struct admin_conf *c, pid_t pid, view generation, struct err *e)
+{
+    const int64_t begun_us = clock_mono_us(clock_system());
+    int64_t since_us = 0, signalled = 0;
+    while (since_us < RELOAD_MS * 1000LL) {
+        if (since_us >= signalled * AGAIN_MS * 1000LL) {
+            if (kill(pid, SIGHUP) != 0)
+                return fail(e, RC_AWAY, RESP_GENERIC, "nginx's process %ld: %s", (long)pid, strerror(errno));
+            signalled++;
+        }
+        if (answers_with(c, generation))
+            return RC_OK;
+        pause_ms(POLL_MS);
+        since_us = clock_mono_us(clock_system()) - begun_us;
+    }
+    return fail(
+        e, RC_UNSURE, RESP_GENERIC,
+        "nginx was told to read its new configuration, and still runs with the old one after %d seconds: "
+        "see nginx-error.log in %.100s",
+        RELOAD_MS / 1000, c->lb.folder);
+}
+
 static rc reload(const struct admin_conf *c, struct err *e)
 {
     SCOPED(buf_done) struct buf conf = { 0 };
@@ -73,19 +109,9 @@ static rc reload(const struct admin_conf *c, struct err *e)
     buf_addf(&conf, "%s/nginx.conf", c->lb.folder);
     buf_addf(&log, "%s/check.log", c->lb.folder);
     const char *const check[] = { "nginx", "-t", "-q", "-p", c->lb.folder, "-c", buf_text(&conf), NULL };
-    TRY(lb_run(check, buf_text(&log), e));
+    TRY(lb_run(check, buf_text(&log), LB_CHECK_MS, e));
     TRY(lb_generation(&c->lb, &wanted, e));
-    if (kill(pid, SIGHUP) != 0)
-        return fail(e, RC_AWAY, RESP_GENERIC, "nginx's process %ld: %s", (long)pid, strerror(errno));
-    for (long waited = 0; waited < RELOAD_MS; waited += POLL_MS) {
-        SCOPED(buf_done) struct buf now = { 0 };
-        struct err away = ERR_NONE;
-        if (ask(&c->lb, "generation", &now, &away) == RC_OK && view_eq(buf_view(&now), buf_view(&wanted)))
-            return RC_OK;
-        pause_ms(POLL_MS);
-    }
-    return fail(e, RC_UNSURE, RESP_GENERIC,
-                "nginx was told to read its new configuration, and still runs with the old one");
+    return signal_and_wait(c, pid, buf_view(&wanted), e);
 }
 
 static rc change(const struct admin_conf *c, const struct lb_change *changes, size_t n, struct err *e)

@@ -1,35 +1,15 @@
 /* Bringing a running balancer to what the directory says, and looking whether it is there. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "admin/lb.h"
 #include "common/base/buf.h"
-#include "common/base/clock.h"
-
-/* ---- one writer of the files at a time ---- */
-
-static rc lock(const struct lb_conf *c, int *out_fd, struct err *e)
-{
-    SCOPED(buf_done) struct buf path = { 0 };
-    buf_addf(&path, "%s/lock", c->folder);
-    int fd = open(buf_text(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (fd < 0 || flock(fd, LOCK_EX) != 0) {
-        int why = errno;
-        if (fd >= 0)
-            close(fd);
-        return fail(e, RC_BROKEN, RESP_GENERIC, "%.160s: %s", buf_text(&path), strerror(why));
-    }
-    *out_fd = fd;
-    return RC_OK;
-}
 
 /* ---- all ---- */
 
-static rc push_locked(const struct admin_conf *c, const struct lb_model *m, struct err *e)
+rc lb_push_all(const struct admin_conf *c, const struct lb_model *m, struct err *e)
 {
     const struct lb_driver *d = lb_driver_of(&c->lb);
     bool changed = false;
@@ -37,16 +17,6 @@ static rc push_locked(const struct admin_conf *c, const struct lb_model *m, stru
     if (changed) /* a reload reads the maps as well */
         return d->reload(c, e);
     return d->replace(c, m, e);
-}
-
-rc lb_push_all(const struct admin_conf *c, const struct lb_model *m, struct err *e)
-{
-    int fd;
-    TRY(lb_conf_check(&c->lb, e));
-    TRY(lock(&c->lb, &fd, e));
-    rc r = push_locked(c, m, e);
-    close(fd);
-    return r;
 }
 
 /* ---- one ---- */
@@ -85,17 +55,25 @@ static rc keep_row(const struct admin_conf *c, const struct lb_model *m, const s
     struct lb_model whole = *m; /* its nodes are borrowed */
     bool one = lb_map_files(&c->lb, LB_USERS) > 1;
     unsigned file = one ? lb_shard(view_of(a->key)) : 0;
-    int fd;
     whole.users = (struct lb_users){ .shards = { { .n = 0 } } };
-    TRY(lock(&c->lb, &fd, e));
     rc r = read_rows(c, m, file, &whole.users, e);
     if (r == RC_OK) {
         lb_users_set(&whole.users, view_of(a->key), row);
         r = one ? lb_render_file(c, &whole, LB_USERS, file, e) : lb_render_maps(c, &whole, e);
     }
     lb_users_done(&whole.users);
-    close(fd);
     return r;
+}
+
+/* The row at run time once more: since it was put there, a table of before may have been put in force as a whole. */
+static rc settle_row(const struct admin_conf *c, const struct lb_model *m, const struct lb_account *a,
+                     int row, const struct lb_change *x, struct err *e)
+{
+    const struct lb_driver *d = lb_driver_of(&c->lb);
+    if (!d->live)
+        TRY(keep_row(c, m, a, row, e));
+    TRY(d->change(c, x, 1, e));
+    return d->live ? keep_row(c, m, a, row, e) : RC_OK;
 }
 
 rc lb_push_account(const struct admin_conf *c, const struct lb_model *m, const struct lb_account *a,
@@ -103,13 +81,16 @@ rc lb_push_account(const struct admin_conf *c, const struct lb_model *m, const s
 {
     const struct lb_driver *d = lb_driver_of(&c->lb);
     int row = lb_row_wanted(c, m, a);
+    int lock;
     if (!a->key[0]) /* no balancer can write his name */
         return RC_OK;
     const struct lb_change x = { .map = LB_USERS,
                                  .key = view_of(a->key),
                                  .value = row >= 0 ? m->nodes[row].id : VIEW_NONE };
-    if (!d->live)
-        TRY(keep_row(c, m, a, row, e));
-    TRY(d->change(c, &x, 1, e));
-    return d->live ? keep_row(c, m, a, row, e) : RC_OK;
+    if (d->live) /* at once, whoever writes files right now */
+        TRY(d->change(c, &x, 1, e));
+    TRY(lb_lock(&c->lb, &lock, e));
+    rc r = settle_row(c, m, a, row, &x, e);
+    close(lock);
+    return r;
 }

@@ -12,10 +12,14 @@
 #include "common/base/rand.h"
 #include "common/web/server.h"
 
-enum { TEMPLATE_MAX = 1 << 20, BODY_OTHER = 128 << 10 /* of what goes to a directory, bytes */ };
+enum {
+    TEMPLATE_MAX = 1 << 20,
+    BODY_OTHER = 128 << 10 /* of what goes to a directory, bytes */
+};
 
 #define HAPROXY_CFG "haproxy/haproxy.cfg.tmpl"
 #define HOLD_LUA    "haproxy/hold.lua.tmpl"
+#define NGINX_CONF  "nginx/nginx.conf.tmpl"
 
 const struct lb_driver *lb_driver_of(const struct lb_conf *c)
 {
@@ -421,14 +425,12 @@ static rc render_text(const struct admin_conf *c, const json_t *values, const ch
     return RC_OK;
 }
 
-static rc render_one(const struct admin_conf *c, const json_t *values, const char *template, const char *file,
-                     struct lb_batch *batch, struct err *e)
+static rc put_file(const struct admin_conf *c, const char *file, view text, struct lb_batch *batch,
+                   struct err *e)
 {
-    SCOPED(buf_done) struct buf out = { 0 };
     SCOPED(buf_done) struct buf path = { 0 };
-    TRY(render_text(c, values, template, &out, e));
     buf_addf(&path, "%s/%s", c->lb.folder, file);
-    return lb_batch_put(batch, buf_text(&path), buf_view(&out), e);
+    return lb_batch_put(batch, buf_text(&path), text, e);
 }
 
 struct writing {
@@ -553,13 +555,6 @@ rc lb_render_file(const struct admin_conf *c, const struct lb_model *m, enum lb_
     return r;
 }
 
-static rc make_folder(const char *path, struct err *e)
-{
-    if (mkdir(path, 0750) != 0 && errno != EEXIST)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "%.160s: %s", path, strerror(errno));
-    return RC_OK;
-}
-
 /* The same files always have the same generation: a hash of them, but for the generation itself. */
 static rc put_generation(const struct admin_conf *c, json_t *values, struct err *e)
 {
@@ -575,15 +570,78 @@ static rc put_generation(const struct admin_conf *c, json_t *values, struct err 
     return RC_OK;
 }
 
+/* HAProxy's sections, by the word that begins them; "global" alone says what a process is known by. */
+static bool begins_other_section(view word)
+{
+    static const char *const words[] = { "defaults", "frontend",  "backend",     "listen",
+                                         "peers",    "resolvers", "http-errors", "mailers",
+                                         "userlist", "program",   "ring",        "cache" };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (view_eq(word, view_of(words[i])))
+            return true;
+    return false;
+}
+
+view lb_description(view config)
+{
+    bool global = false;
+    view line, word;
+    while (view_cut(&config, '\n', &line)) {
+        line = view_trim(line);
+        word = (view){ .p = line.p, .n = 0 };
+        while (word.n < line.n && line.p[word.n] != ' ' && line.p[word.n] != '\t')
+            word.n++;
+        if (view_eq(word, VIEW("global")))
+            global = true;
+        else if (begins_other_section(word))
+            global = false;
+        else if (global && view_eq(word, VIEW("description")))
+            return view_trim((view){ .p = line.p + word.n, .n = line.n - word.n });
+    }
+    return VIEW_NONE;
+}
+
+/* Without these lines nobody could see that a reload is done; a template of somebody's own may lack them. */
+static rc check_haproxy(view text, const json_t *values, struct err *e)
+{
+    if (view_eq(lb_description(text), json_text(json_object_get(values, "generation"))))
+        return RC_OK;
+    return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                HAPROXY_CFG
+                " needs the line \"description {{generation}}\" in its section \"global\": by it \"lb "
+                "push\" sees that a reload is done");
+}
+
+static rc check_nginx(const struct lb_conf *c, view text, struct err *e)
+{
+    SCOPED(buf_done) struct buf socket = { 0 };
+    SCOPED(buf_done) struct buf digests = { 0 };
+    buf_addf(&socket, "listen unix:%s/nginx.sock;", c->folder);
+    buf_addf(&digests, "include %s/maps/digests.conf;", c->folder);
+    if (memmem(text.p, text.n, socket.p, socket.n) && memmem(text.p, text.n, digests.p, digests.n))
+        return RC_OK;
+    return fail(e, RC_BAD_INPUT, RESP_GENERIC,
+                NGINX_CONF " needs the server that has \"listen unix:{{folder}}/nginx.sock;\" and \"include "
+                           "{{folder}}/maps/digests.conf;\": by it \"lb push\" sees that a reload is done");
+}
+
 static rc put_configuration(const struct admin_conf *c, const struct lb_model *m, struct lb_batch *batch,
                             struct err *e)
 {
     SCOPED(json_decref) json_t *values = values_of(c, m);
-    if (lb_driver_of(&c->lb) == &lb_nginx)
-        return render_one(c, values, "nginx/nginx.conf.tmpl", "nginx.conf", batch, e);
+    SCOPED(buf_done) struct buf text = { 0 };
+    if (lb_driver_of(&c->lb) == &lb_nginx) {
+        TRY(render_text(c, values, NGINX_CONF, &text, e));
+        TRY(check_nginx(&c->lb, buf_view(&text), e));
+        return put_file(c, "nginx.conf", buf_view(&text), batch, e);
+    }
     TRY(put_generation(c, values, e));
-    TRY(render_one(c, values, HAPROXY_CFG, "haproxy.cfg", batch, e));
-    return render_one(c, values, HOLD_LUA, "hold.lua", batch, e);
+    TRY(render_text(c, values, HAPROXY_CFG, &text, e));
+    TRY(check_haproxy(buf_view(&text), values, e));
+    TRY(put_file(c, "haproxy.cfg", buf_view(&text), batch, e));
+    buf_clear(&text);
+    TRY(render_text(c, values, HOLD_LUA, &text, e));
+    return put_file(c, "hold.lua", buf_view(&text), batch, e);
 }
 
 /* The configuration comes last: whoever starts in between finds every map that it names. */
@@ -605,8 +663,8 @@ rc lb_render(const struct admin_conf *c, const struct lb_model *m, bool *out_cha
     bool changed = false;
     TRY(lb_conf_check(&c->lb, e));
     buf_addf(&maps, "%s/maps", c->lb.folder);
-    TRY(make_folder(c->lb.folder, e));
-    TRY(make_folder(buf_text(&maps), e));
+    TRY(lb_make_folder(c->lb.folder, e));
+    TRY(lb_make_folder(buf_text(&maps), e));
     rc r = put_all(c, m, &batch, &changed, e);
     if (r == RC_OK)
         r = lb_batch_commit(&batch, e);

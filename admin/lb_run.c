@@ -1,16 +1,39 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "admin/lb.h"
+#include "common/base/clock.h"
 
 enum { PID_TEXT = 32 };
 
-rc lb_run(const char *const argv[], const char *log, struct err *e)
+/* Ends a child that has not ended in its time; false: so it was. */
+static bool ends_in_time(pid_t pid, int limit_ms)
+{
+    int fd = pidfd_open(pid, 0);
+    if (fd < 0)
+        return true; /* cannot be seen; waitpid tells */
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    int64_t end_us = clock_mono_us(clock_system()) + limit_ms * 1000LL;
+    int left_ms = limit_ms, n = 0;
+    while ((n = poll(&p, 1, left_ms)) < 0 && errno == EINTR) {
+        int64_t left_us = end_us - clock_mono_us(clock_system());
+        left_ms = left_us > 0 ? (int)(left_us / 1000) : 0;
+    }
+    close(fd);
+    if (n == 0)
+        kill(pid, SIGKILL);
+    return n != 0;
+}
+
+rc lb_run(const char *const argv[], const char *log, int limit_ms, struct err *e)
 {
     posix_spawn_file_actions_t files;
     pid_t pid;
@@ -28,9 +51,13 @@ rc lb_run(const char *const argv[], const char *log, struct err *e)
     posix_spawn_file_actions_destroy(&files);
     if (r != 0)
         return fail(e, RC_BROKEN, RESP_GENERIC, "%s does not start: %s", argv[0], strerror(r));
+    bool ended = ends_in_time(pid, limit_ms);
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return fail(e, RC_BROKEN, RESP_GENERIC, "%s: %s", argv[0], strerror(errno));
+    if (!ended)
+        return fail(e, RC_UNSURE, RESP_GENERIC, "%s had not looked at the new configuration after %d ms",
+                    argv[0], limit_ms);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "%s refuses the new configuration, the old one stays in force: see %.150s", argv[0], log);

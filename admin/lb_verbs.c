@@ -2,6 +2,7 @@
 #include "admin/lb_verbs.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "admin/ask.h"
 #include "admin/lb.h"
@@ -65,8 +66,13 @@ static int run_with(struct admin *a, with_model *what)
 static rc do_render(struct admin *a, struct ask *ask, struct lb_model *m, struct err *e)
 {
     bool changed;
-    TRY(read_all(a->conf, ask, m, e));
-    TRY(lb_render(a->conf, m, &changed, e));
+    int lock;
+    TRY(lb_lock(&a->conf->lb, &lock, e));
+    rc r = read_all(a->conf, ask, m, e);
+    if (r == RC_OK)
+        r = lb_render(a->conf, m, &changed, e);
+    close(lock);
+    TRY(r);
     show_model(a, m);
     return RC_OK;
 }
@@ -95,10 +101,15 @@ static rc push_one(struct admin *a, struct ask *ask, struct lb_model *m, struct 
 
 static rc do_push(struct admin *a, struct ask *ask, struct lb_model *m, struct err *e)
 {
+    int lock;
     if (a->argc > 0)
         return push_one(a, ask, m, e);
-    TRY(read_all(a->conf, ask, m, e));
-    TRY(lb_push_all(a->conf, m, e));
+    TRY(lb_lock(&a->conf->lb, &lock, e));
+    rc r = read_all(a->conf, ask, m, e);
+    if (r == RC_OK)
+        r = lb_push_all(a->conf, m, e);
+    close(lock);
+    TRY(r);
     show_model(a, m);
     return RC_OK;
 }

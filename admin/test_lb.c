@@ -153,6 +153,34 @@ static void a_pid_file_counts_only_while_its_process_has_that_name(void **state)
     rmdir(folder);
 }
 
+static void a_program_that_does_not_end_is_ended(void **state)
+{
+    char log[] = "/tmp/heddle-run-XXXXXX";
+    const char *const quick[] = { "true", NULL }, *const wrong[] = { "false", NULL },
+                      *const slow[] = { "sleep", "600", NULL };
+    struct err e = ERR_NONE;
+    (void)state;
+    int fd = mkstemp(log);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(lb_run(quick, log, LB_CHECK_MS, &e), RC_OK);
+    assert_int_equal(lb_run(wrong, log, LB_CHECK_MS, &e), RC_BAD_INPUT);
+    assert_int_equal(lb_run(slow, log, 20, &e), RC_UNSURE);
+    assert_non_null(strstr(e.text, "sleep"));
+    unlink(log);
+}
+
+static void what_a_configuration_is_known_by_stands_in_its_global_section(void **state)
+{
+    (void)state;
+    assert_true(view_eq(lb_description(VIEW("# x\nglobal\n    log a\n\tdescription \t ab12 \ndefaults\n")),
+                        VIEW("ab12")));
+    assert_true(
+        view_eq(lb_description(VIEW("frontend f\n description x\nglobal\n description y")), VIEW("y")));
+    assert_null(lb_description(VIEW("global\n log a\nfrontend f\n description x\n")).p);
+    assert_null(lb_description(VIEW("")).p);
+}
+
 /* ---- templates ---- */
 
 static void expect_text(const char *template, const char *values, const char *wanted)
@@ -283,6 +311,8 @@ int main(void)
         cmocka_unit_test(users_are_spread_over_the_shards_and_found),
         cmocka_unit_test(a_batch_writes_what_differs_and_leaves_the_rest),
         cmocka_unit_test(a_pid_file_counts_only_while_its_process_has_that_name),
+        cmocka_unit_test(a_program_that_does_not_end_is_ended),
+        cmocka_unit_test(what_a_configuration_is_known_by_stands_in_its_global_section),
         cmocka_unit_test(a_template_substitutes_and_repeats),
         cmocka_unit_test(a_template_with_a_mistake_is_refused),
         cmocka_unit_test(a_value_that_could_leave_its_place_is_refused),

@@ -11,6 +11,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
+os.environ.setdefault("HEDDLE_PATIENCE_S", "60")  # how soon a node refuses is looked at elsewhere; here it stands behind balancers that reload
 
 from front import KINDS, Front  # noqa: E402
 from lib.processes import make_temp_folder  # noqa: E402
@@ -66,7 +67,7 @@ def front(kind, folder, request):
 
 @pytest.fixture(scope="session")
 def followed(kind, folder, request):
-    made = Front(kind, folder / f"lively-{kind}", ["sqlite+memory"] * 2, follow=True, limit_user=0, hold="3s")
+    made = Front(kind, folder / f"lively-{kind}", ["sqlite+memory"] * 2, follow=True, limit_user=0, hold="30s")
     made.start()
     made.check_files()
     made.await_well()

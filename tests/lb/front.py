@@ -18,6 +18,7 @@ from lib.wire import Connection
 from tap import Tap
 
 KINDS = ("haproxy", "nginx")
+ENDS_S = 400  # heddle-admin waits for a check, a reload and another writer by itself, and says so; this is longer than all of it
 SHARDS = 64  # LB_SHARDS in admin/lb.h
 
 
@@ -121,7 +122,7 @@ class Front(Cluster):
         return words
 
     def lb(self, *words, expect=0):
-        code, out, err = run(*self.lb_words(), "lb", *words, program="heddle-admin")
+        code, out, err = run(*self.lb_words(), "lb", *words, program="heddle-admin", timeout_s=ENDS_S)
         assert expect is None or code == expect, f"lb {words}: {code}\n{out}{err}"
         return out
 
@@ -147,16 +148,25 @@ class Front(Cluster):
         if self.kind == "nginx":
             before = self.balancer.workers()
             self.balancer.child.send_signal(signal.SIGHUP)
-            wait_until(lambda: self.balancer.workers() and not set(self.balancer.workers()) & set(before), "nginx has read its files", 20)
+            wait_until(lambda: self.balancer.workers() and not set(self.balancer.workers()) & set(before), "nginx has read its files", 60)
 
     def line_of(self, reply):
         """The balancer's log line of an answer."""
         name = reply.header("X-Request-Id")
-        return wait_until(lambda: next((x for x in self.balancer.lines() if x["id"] == name), None), "the balancer's line", 10)
+        return wait_until(lambda: next((x for x in self.balancer.lines() if x["id"] == name), None), "the balancer's line", 60)
+
+    def stat(self, node):
+        """What HAProxy tells of a node, of one moment: of the server ("node") and of all ("BACKEND")."""
+        head, *lines = self.balancer.runtime("show stat").lstrip("# ").splitlines()
+        rows = [dict(zip(head.split(","), line.split(","))) for line in lines]
+        return {r["svname"]: r for r in rows if r.get("pxname") == f"node_{node.node_name.replace(':', '_')}"}
+
+    def server(self, node):
+        return self.stat(node)["node"]
 
     def mover(self, *words):
         """A verb that moves users, with the balancer's settings: it holds who is in cut-over."""
-        code, out, err = run(*self.lb_words(), *words, program="heddle-admin")
+        code, out, err = run(*self.lb_words(), *words, program="heddle-admin", timeout_s=ENDS_S)
         assert code == 0, f"{words}: {code}\n{out}{err}"
         return out
 
@@ -194,7 +204,7 @@ class Front(Cluster):
 
     def follow(self):
         self.follower = Follower(self.folder / "follow", self.lb_words()).start()
-        wait_until(lambda: "as the directory says" in self.follower.log_text(), "the follower has read everything", 30)
+        wait_until(lambda: "as the directory says" in self.follower.log_text(), "the follower has read everything", 120)
         return self.follower
 
     def stop(self):
@@ -208,7 +218,7 @@ class Front(Cluster):
         count = len(self.nodes) if count is None else count
         if self.kind == "haproxy":
             wait_until(lambda: sum(",node,0," in line and ",UP," in line for line in self.balancer.runtime("show stat").splitlines()
-                                   if line.startswith("node_")) == count, "nodes are up in haproxy", 20)
+                                   if line.startswith("node_")) == count, "nodes are up in haproxy", 60)
 
     # -- clients that come through the door --
 

@@ -74,6 +74,7 @@ class Tap:
     def __init__(self, port):
         self.to, self.lock = port, threading.Lock()
         self.streams = []   # bytes of each connection
+        self.live = 0       # connections that may still bring something
         self.delay_s = 0    # before each piece is passed on
         self.cut = None     # bytes: a connection whose stream holds them is closed then, without an answer
         self.server = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -98,6 +99,7 @@ class Tap:
         stream = bytearray()
         with self.lock:
             self.streams.append(stream)
+            self.live += 1
         threading.Thread(target=self._pump, args=(node, client), daemon=True).start()
         try:
             while data := client.recv(65536):
@@ -110,6 +112,8 @@ class Tap:
                 node.sendall(data)
         except OSError:
             pass
+        with self.lock:
+            self.live -= 1
         for s in (client, node):
             try:
                 s.shutdown(socket.SHUT_RDWR)

@@ -60,7 +60,7 @@ def move(front, who):
 
 def test_a_request_goes_by_the_name_that_was_called(direct):
     for node in direct.nodes:
-        with socket.create_connection(("127.0.0.1", direct.door.port), timeout=20) as s:
+        with socket.create_connection(("127.0.0.1", direct.door.port), timeout=60) as s:
             s.sendall(f"GET /1.5/77/info/collections HTTP/1.1\r\nHost: {node.node_name.upper()}\r\nConnection: close\r\n\r\n".encode())
             answer = s.recv(65536)
         assert b" 401 " in answer

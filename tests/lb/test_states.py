@@ -1,8 +1,10 @@
 """The state of a node, as decided and as it is: what its users are told, in both protocols, and that nobody else hears of it."""
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from lib.processes import wait_until
+from traffic import Traffic
 
 DIALECTS = ("15", "11")
 DOWN = {"15": b"0", "11": b'"server issue: database marked as down"'}
@@ -42,13 +44,18 @@ def is_later(r, body, least=15, most=31):
     assert re.fullmatch(r"\d+\.\d\d", r.header("X-Weave-Timestamp")) and r.header("Content-Type").startswith("application/json"), repr(r)
 
 
+def seconds(line):
+    """How long the balancer had a request, by itself."""
+    return line["total_ms"] / 1000 if "total_ms" in line else line["total_s"]
+
+
 def decide(front, state, node):
     front.admin("node", "set", node.node_name, f"state={state}")
     front.lb("push")
 
 
 def served_again(u):
-    wait_until(lambda: u.get("/info/collections", expect=None).status == 200, "it serves again", 30, every_s=0.1)
+    wait_until(lambda: u.get("/info/collections", expect=None).status == 200, "it serves again", 120, every_s=0.1)
 
 
 def test_who_lives_on_a_node_that_takes_no_new_users_notices_nothing(lively):
@@ -106,7 +113,7 @@ def test_a_node_that_is_gone_is_401_and_never_somebody_elses_answer(lively):
         for where, why in (("nobody_1", "gone"), (other.node_name.replace(":", "_"), None)):
             lively.set_rows({key(u): where for u in users.values()})
             for dialect, u in users.items():
-                wait_until(lambda u=u: lively.line_of(u.get("/info/collections", expect=None))["node"] == where, "the row is in force", 10)
+                wait_until(lambda u=u: lively.line_of(u.get("/info/collections", expect=None))["node"] == where, "the row is in force", 60)
                 for r in asks(u, dialect):
                     assert r.status == 401 and r.body == (b"0" if why or dialect == "15" else r.body), repr(r)
                     assert r.header("WWW-Authenticate").startswith(CHALLENGE[dialect]) and r.header("X-Weave-Timestamp") and not r.header("Retry-After"), repr(r)
@@ -131,10 +138,41 @@ def test_killing_a_node_touches_its_users_alone(lively):
             for u in users:
                 for r in asks(u, dialect):
                     is_later(r, AWAY[dialect])
-                    assert r.seconds < 2, repr(r)
+                    assert seconds(lively.line_of(r)) < 2, repr(r)
         for dialect, u in theirs.items():
             for r in asks(u, dialect):
-                assert r.status == 200 and r.seconds < 2, repr(r)
+                assert r.status == 200, repr(r)
     dead.start()
+    for u in [u for users in his.values() for u in users]:
+        served_again(u)
+
+
+def test_a_node_that_hangs_keeps_its_users_waiting_alone(lively, kind):
+    """It takes connections and answers nothing. HAProxy's checks find out, and from then on its users hear so at once; nginx has no checks."""
+    hanging, other = lively.nodes
+    his = {d: [make(lively, d, hanging) for _ in range(2)] for d in DIALECTS}
+    theirs = [make(lively, d, other) for d in DIALECTS]
+    for u in [*theirs, *(u for users in his.values() for u in users)]:
+        u.get("/info/collections")
+    with ThreadPoolExecutor(len(DIALECTS)) as pool, Traffic(theirs) as traffic:
+        hanging.pause()
+        began = time.monotonic()
+        try:
+            waiting = [pool.submit(users[0].get, "/info/collections", expect=None) for users in his.values()]
+            if kind == "haproxy":
+                row = wait_until(lambda: (lambda c: c if "DOWN" in c["status"] else None)(lively.server(hanging)), "it is taken out", 60)
+                assert row["check_status"] == "L7TOUT" and int(row["check_duration"]) >= 2000, row
+                # Five seconds are documented; as many again for a machine that has more to do.
+                assert time.monotonic() - began - int(row["lastchg"]) < 10
+                for dialect, users in his.items():
+                    for r in asks(users[1], dialect):
+                        is_later(r, AWAY[dialect])
+                        assert seconds(lively.line_of(r)) < 2, repr(r)
+            traffic.await_done(traffic.done + 100)
+            assert not any(w.done() for w in waiting)  # who asked before it was known waits for his answer
+        finally:
+            hanging.resume()
+        assert [w.result(120).status for w in waiting] == [200, 200]
+    traffic.check()
     for u in [u for users in his.values() for u in users]:
         served_again(u)
