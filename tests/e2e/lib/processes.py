@@ -78,8 +78,11 @@ def make_temp_folder():
     parent = Path(os.environ.get("HEDDLE_E2E_TMP") or ("/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()))
     for old in parent.glob("heddle-e2e-*-*"):
         owner = old.name.split("-")[2]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists() and old.stat().st_uid == os.getuid():
-            shutil.rmtree(old, ignore_errors=True)
+        try:
+            if owner.isdigit() and not Path(f"/proc/{owner}").exists() and old.stat().st_uid == os.getuid():
+                shutil.rmtree(old, ignore_errors=True)
+        except FileNotFoundError:  # another run sweeps, too
+            pass
     return Path(tempfile.mkdtemp(prefix=f"heddle-e2e-{os.getpid()}-", dir=parent))
 
 
