@@ -17,6 +17,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from lib import cluster, slapd  # noqa: E402
 from lib.balancer import Balancer, Follower  # noqa: E402
+from lib.heddle import build_folder  # noqa: E402
 from lib.ops import run  # noqa: E402
 from lib.processes import Process  # noqa: E402
 
@@ -57,6 +58,22 @@ class Kept:
         new.rename(self.path)
 
 
+class Settler(Process):
+    """Finishes what was left half done and erases what deleted accounts left, for as long as the cluster runs."""
+
+    name = "settle"
+
+    def __init__(self, folder, settings):
+        super().__init__(folder)
+        self.settings = settings
+
+    def argv(self):
+        return [str(build_folder() / "heddle-admin"), "--config", str(self.settings), "settle", "--every", "30s"]
+
+    def ready(self):
+        return True
+
+
 class LastingCluster(cluster.Cluster):
     ldap_timeout_s = None  # as it is without a line
 
@@ -74,6 +91,7 @@ class LastingCluster(cluster.Cluster):
         self.write_admin_settings()
         self.balancer = Balancer("haproxy", folder / "lb", kept.port)
         self.follower = Follower(folder / "lb", ["--config", str(folder / "admin.ini")])
+        self.settler = Settler(folder / "settle", folder / "admin.ini")
 
     def _check(self, folder):
         longest = max(len(os.fsencode(folder / f"n{self.kept.nodes - 1}" / "data" / "internal.sock")), len(os.fsencode(folder / "ldap1" / "ldapi")))
@@ -122,10 +140,11 @@ class LastingCluster(cluster.Cluster):
             raise RuntimeError(f"heddle-admin lb render: {out}{err}")
         self.balancer.start()
         self.follower.start()
+        self.settler.start()
         return self
 
     def everything(self):
-        return super().everything() | {"balancer": self.balancer, "routes": self.follower}
+        return super().everything() | {"balancer": self.balancer, "routes": self.follower, "settle": self.settler}
 
     def write_admin_settings(self):
         """For heddle-admin --config FILE."""
@@ -133,7 +152,7 @@ class LastingCluster(cluster.Cluster):
         path.touch(0o600)
         directories = "\n".join(f"directory = {d.socket}" for d in self.directories)
         public = "\n".join(f"directories = 127.0.0.1:{self.ports[d.folder.name]}" for d in self.directories)
-        path.write_text(f"[admin]\n{directories}\nkey = {self.admin_key}\n[lb]\nfolder = {self.folder / 'lb'}\nurl = {self.front}\n"
+        path.write_text(f"[admin]\n{directories}\nkey = {self.admin_key}\ndir = {self.folder / 'admin'}\n[lb]\nfolder = {self.folder / 'lb'}\nurl = {self.front}\n"
                         f"listen = 127.0.0.1:{self.kept.port}\nconnections = 2000\n{public}\n")
 
     def ended(self):
@@ -143,7 +162,7 @@ class LastingCluster(cluster.Cluster):
     def stop(self):
         """All of it, the databases last and in peace."""
         bad = []
-        for process in [self.follower, self.balancer, *self.nodes, *self.directories, *reversed(self.servers.values())]:
+        for process in [self.settler, self.follower, self.balancer, *self.nodes, *self.directories, *reversed(self.servers.values())]:
             if process.child is None:
                 continue
             try:

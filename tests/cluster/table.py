@@ -10,6 +10,7 @@ from lib.slapd import ROOT_DN, SUFFIX, Slapd
 EVERY_S = 1.0
 STALE_S = 5.0
 PAGE = os.sysconf("SC_PAGE_SIZE")
+OTHERS = {"balancer": "HAProxy", "routes": "HAProxy, routes", "settle": "admin, settle"}
 COLUMNS = ("process", "pid", "address", "health", "memory", "users")
 
 
@@ -118,8 +119,8 @@ class Table:
             self.ending.wait(EVERY_S)
 
     def title(self, name):
-        if name in ("balancer", "routes"):
-            return "HAProxy" if name == "balancer" else "HAProxy, routes"
+        if name in OTHERS:
+            return OTHERS[name]
         own, _, backend = name.partition(" ")
         if own.startswith("ldap"):
             return "slapd, provider" if own == "ldap1" else "slapd, replica"
@@ -140,7 +141,8 @@ class Table:
         for name in self.order():
             w = self.watchers[name]
             p = w.process
-            address = f"http://127.0.0.1:{p.port}" if getattr(p, "port", None) else str(p.socket.relative_to(self.cluster.folder))
+            socket = getattr(p, "socket", None)
+            address = f"http://127.0.0.1:{p.port}" if getattr(p, "port", None) else str(socket.relative_to(self.cluster.folder)) if socket else ""
             users = self.users.get(getattr(p, "node_name", None), "")
             yield (self.title(name), str(p.pid) if p.running else "-", address, w.health, _memory(p) if p.running else "", users)
 

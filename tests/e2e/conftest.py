@@ -79,6 +79,7 @@ def shared_stacks(worker):
     def get(engine, kind="plain"):
         if (engine, kind) not in running or not running[engine, kind].heddle.running:
             running[engine, kind] = worker.stack(engine)
+            running[engine, kind].heddle.shared = kind == "plain"
         return running[engine, kind]
 
     return get

@@ -117,13 +117,15 @@ def test_it_serves_stops_all_that_it_started_and_goes_on_with_the_data(place):
     launcher = Launcher(folder, port, 2).start(START_S)
     try:
         started = launcher.children()
-        assert len(started) == 2 + 2 + 2 * 3 + 2
+        assert len(started) == 2 + 2 + 2 * 3 + 3
         users = [account(launcher.front) for _ in range(4)]
         for user in users:
             user.register()
             storage_of(user).save("bookmarks", "abc", f"of {user.name}")
         assert {user.node().text.rstrip("/") for user in users} == {launcher.front}
         wait_until(lambda: re.search(r"users [1-4] of 1000", launcher.log_text()), "the table counts users", 180)
+        wait_until(lambda: (r := run("--config", str(folder / "c" / "admin.ini"), "doctor", program="heddle-admin"))[0] == 0 and "0 warnings" in r[1],
+                   "doctor has nothing to say", 180, every_s=0.5)
         device = PaleMoon(SimpleNamespace(heddle=at(launcher.front)))
         device.create_account()
         device.records["bookmarks"].put(title="x")
@@ -142,7 +144,7 @@ def test_it_serves_stops_all_that_it_started_and_goes_on_with_the_data(place):
 
     again = Launcher(folder, port, 3).start(START_S)
     try:
-        assert len(again.children()) == 2 + 2 + 3 * 3 + 2
+        assert len(again.children()) == 2 + 2 + 3 * 3 + 3
         for user in users:
             assert storage_of(user).item("bookmarks", "abc")["payload"] == f"of {user.name}"
         assert again.interrupt() == 0, again.log_tail()

@@ -111,6 +111,7 @@ class Front:
     ours = True
     side = "node"  # set for each test
     turn = 0  # likewise
+    shared = False  # by tests that look into no folder and change no settings: they meet both directories
 
     def __init__(self, cluster, settings):
         self.cluster, self.settings = cluster, dict(settings)
@@ -290,7 +291,7 @@ class Routed:
         self.host, self.port = "127.0.0.1", front.port if front.side == "node" else front.cluster.nodes[0].port
         # A test speaks to one of them: with replicas, what was changed through the other may be seen here a moment later.
         directories = front.cluster.directories
-        self.directory = directories[Front.turn % len(directories)] if front.cluster.number == 0 else directories[0]
+        self.directory = directories[Front.turn % len(directories)] if front.shared else directories[0]
 
     @property
     def host_header(self):
