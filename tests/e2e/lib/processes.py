@@ -29,13 +29,15 @@ class NotInTime(AssertionError):
 
 def wait_until(condition, what, timeout_s=60.0, every_s=0.01):
     """Asks `condition` until it gives something true, and returns that. The only place where tests let time pass. timeout_s ends a test whose
-    condition never comes; it says nothing about how soon it should."""
+    condition never comes; it says nothing about how soon it should. The last look begins after it: had the machine stood still, an earlier one
+    would tell of the time before."""
     end = time.monotonic() + timeout_s
     while True:
+        last = time.monotonic() > end
         answer = condition()
         if answer:
             return answer
-        if time.monotonic() > end:
+        if last:
             raise NotInTime(f"after {timeout_s} s still not: {what}")
         time.sleep(every_s)
 
