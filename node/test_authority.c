@@ -262,6 +262,28 @@ static void what_is_forgotten_is_asked_again(void **state)
     authority_free(w.a);
 }
 
+static void forget_before_the_fourth(struct authority *a)
+{
+    authority_forget_before(a, VIEW("anna"), 4);
+}
+
+static void only_what_is_older_than_a_move_is_forgotten_by_it(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 10);
+    assert_int_equal(verify(&w, "secret"), RC_OK); /* of epoch 3 */
+    authority_forget_before(w.a, VIEW("bert"), 4);
+    authority_forget_before(w.a, VIEW("anna"), 3);
+    assert_true(known(&w, "secret"));
+    authority_forget_before(w.a, VIEW("anna"), 4);
+    assert_false(known(&w, "secret"));
+    w.fake.meanwhile = forget_before_the_fourth; /* an answer that is on its way may be of before as well */
+    assert_int_equal(verify(&w, "secret"), RC_OK);
+    assert_false(known(&w, "secret"));
+    authority_free(w.a);
+}
+
 static void a_verdict_fetched_while_a_forget_happened_is_not_remembered(void **state)
 {
     (void)state;
@@ -468,6 +490,7 @@ int main(void)
         cmocka_unit_test(a_refusal_is_not_remembered),
         cmocka_unit_test(another_password_or_name_is_not_known),
         cmocka_unit_test(what_is_forgotten_is_asked_again),
+        cmocka_unit_test(only_what_is_older_than_a_move_is_forgotten_by_it),
         cmocka_unit_test(a_verdict_fetched_while_a_forget_happened_is_not_remembered),
         cmocka_unit_test(the_memory_is_bounded_and_the_oldest_go),
         cmocka_unit_test(a_refused_uid_stays_so_until_its_time),
