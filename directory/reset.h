@@ -44,15 +44,15 @@ MUST_USE rc reset_finish(struct directory_worker *w, struct arena *a, view name,
 
 /* ---- reset_queue.c: asking in the background ----
  *
- * The answer comes in the same time, whether there is such an account or not, and what was answered is not lost: who asked stands in a folder, on
- * the disk, before the page says that a mail is on its way, and until the mail is in the mails' own queue. A backend that is away is
- * asked again, until the code would have ended. */
+ * The answer comes in the same time, whether there is such an account or not, and what was answered is not lost: what was typed stands in a folder,
+ * on the disk, before the page says that a mail is on its way, and until the mail is in the mails' own queue. Who is meant by it is looked up after
+ * the answer alone. A backend that is away is asked again, until the code would have ended. */
 
 struct resets;
 /* dir: of the waiting ones; copied. Several processes may share it: all write, the one that holds its lock works. RC_BROKEN. */
 MUST_USE rc resets_open(struct directory *d, const char *dir, struct resets **out, struct err *e);
 void resets_close(struct resets *r); /* after what can be done now is done; the rest stays; NULL is fine */
-/* RC_OK: it is on the disk; whatever comes of it is logged. RC_BUSY: very many wait; RC_AWAY: the disk. Any thread. */
-MUST_USE rc resets_queue(struct resets *r, view name, const struct words *words, struct err *e);
+/* typed: a name or an address. RC_OK: it is on the disk; whatever comes of it is logged. RC_BUSY: very many wait; RC_AWAY: the disk. Any thread. */
+MUST_USE rc resets_queue(struct resets *r, view typed, const struct words *words, struct err *e);
 
 #endif

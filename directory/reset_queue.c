@@ -37,14 +37,16 @@ static bool may_pass(rc r, const struct err *e)
     return r == RC_AWAY || r == RC_UNSURE || r == RC_CONFLICT || (r == RC_BUSY && e->retry_after_s == 0);
 }
 
-static rc mail_it(struct resets *r, view name, view tag, struct err *e)
+static rc mail_it(struct resets *r, view typed, view tag, struct err *e)
 {
+    view name;
     SCOPED(arena_done) struct arena a;
     arena_init(&a, JOB_ARENA);
     if (!r->worker.session)
         TRY(backend_session_open(r->d->backend, &r->worker.session, e));
     const struct words *words = languages_find(&r->d->screens->site.languages, tag);
-    return reset_ask(&r->worker, &a, arena_copy(&a, name), words, false, e);
+    TRY(account_meant(r->worker.session, typed, &a, &name, e));
+    return reset_ask(&r->worker, &a, name, words, false, e);
 }
 
 static bool is_too_old(const struct resets *r, const char *file)
@@ -57,15 +59,15 @@ static bool do_one(struct resets *r, const char *file)
 {
     SCOPED(buf_done) struct buf text = { 0 };
     struct err e = ERR_NONE;
-    view tag, name;
+    view tag, typed;
     rc got = spool_read(r->dir, file, &text, &e);
-    name = buf_view(&text);
+    typed = buf_view(&text);
     if (got == RC_NOT_FOUND)
         return true;
-    if (got == RC_OK && (!view_cut(&name, '\n', &tag) || name.n == 0 || name.n > ACCOUNT_NAME_MAX))
+    if (got == RC_OK && (!view_cut(&typed, '\n', &tag) || typed.n == 0 || typed.n > ACCOUNT_TYPED_MAX))
         got = fail(&e, RC_BROKEN, RESP_GENERIC, "%s is none of ours", file);
     if (got == RC_OK)
-        got = mail_it(r, name, tag, &e);
+        got = mail_it(r, typed, tag, &e);
     bool later = may_pass(got, &e) && !is_too_old(r, file);
     if (got == RC_BROKEN || (may_pass(got, &e) && (!later || r->tries == 0)))
         LOG(later ? LOG_WARN : LOG_ERROR,
@@ -198,17 +200,17 @@ void resets_close(struct resets *r)
 
 /* ---- asking ---- */
 
-rc resets_queue(struct resets *r, view name, const struct words *words, struct err *e)
+rc resets_queue(struct resets *r, view typed, const struct words *words, struct err *e)
 {
     SCOPED(buf_done) struct buf head = { 0 };
     char file[SPOOL_NAME];
-    if (name.n > ACCOUNT_NAME_MAX)
-        return RC_OK; /* nobody's */
+    if (typed.n > ACCOUNT_TYPED_MAX)
+        return RC_OK; /* nobody is meant */
     if (atomic_load(&r->waiting) >= WAITING_MOST)
         return fail(e, RC_BUSY, RESP_GENERIC, "%d password resets wait already", WAITING_MOST);
     buf_addf(&head, "%s\n", words ? words->tag : "en");
     spool_name(clock_now_us(r->d->clock), "ask", file);
-    TRY(spool_put(r->dir, file, buf_view(&head), name, e));
+    TRY(spool_put(r->dir, file, buf_view(&head), typed, e));
     atomic_fetch_add(&r->waiting, 1U);
     pthread_mutex_lock(&r->lock);
     r->fresh = true;

@@ -2,25 +2,25 @@
 #include "common/auth/basic.h"
 #include "directory/screens/screens.h"
 
-enum { TYPED_MAX = 254 };
-
 rc account_meant(struct backend_session *s, view typed, struct arena *a, view *out_name, struct err *e)
 {
-    struct account acc;
+    struct account named, mailed;
     view name;
+    struct err unheard = ERR_NONE;
     typed = view_trim(typed);
     *out_name = VIEW("no such name"); /* names have no blanks */
-    if (typed.n > TYPED_MAX || !account_name_derive(typed, a, &name))
+    if (typed.n > ACCOUNT_TYPED_MAX || !account_name_derive(typed, a, &name))
         return RC_OK;
     *out_name = name;
     if (!memchr(typed.p, '@', typed.n) || !mail_valid(typed))
         return RC_OK;
-    /* An address that was changed later no longer makes the name. */
-    rc r = account_get(s, ACCOUNT_BY_NAME, name, a, &acc, e);
+    /* An address that was changed later no longer makes the name. Both are asked for, whoever is meant: the time shall tell nobody. */
+    rc r = account_get(s, ACCOUNT_BY_NAME, name, a, &named, e);
+    rc by_mail = account_get(s, ACCOUNT_BY_MAIL, typed, a, &mailed, r == RC_NOT_FOUND ? e : &unheard);
     if (r != RC_NOT_FOUND)
         return r;
-    r = account_get(s, ACCOUNT_BY_MAIL, typed, a, &acc, e);
+    r = by_mail;
     if (r == RC_OK)
-        *out_name = acc.name;
+        *out_name = mailed.name;
     return r == RC_NOT_FOUND || r == RC_CONFLICT || r == RC_BAD_INPUT ? RC_OK : r;
 }

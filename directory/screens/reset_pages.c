@@ -39,7 +39,7 @@ static rc show_ask(struct page *p, view problem)
 static rc ask(struct page *p, struct err *e)
 {
     struct directory *d = visit(p)->d;
-    view name;
+    view typed = view_trim(form_field(&p->form, "username"));
     int64_t now_s = clock_mono_us(d->clock) / 1000000;
     unsigned wait_s = limits_wait(d->screens->asks, p->rq->peer, now_s);
     if (wait_s > 0) {
@@ -49,7 +49,7 @@ static rc ask(struct page *p, struct err *e)
     }
     if (!d->resets)
         return fail(e, RC_AWAY, RESP_GENERIC, "this directory sends no mails");
-    if (view_trim(form_field(&p->form, "username")).n == 0)
+    if (typed.n == 0)
         return show_ask(p, T("Username not provided"));
     /* Without scripts nobody can solve the puzzle. The mailed link takes its place, since it goes to the account's owner alone; an address
      * that asks in this way may do so less often. */
@@ -62,8 +62,7 @@ static rc ask(struct page *p, struct err *e)
         return show_ask(p, T("The puzzle was not solved in time. Please try again."));
     for (int i = captcha_on(d) && response.n == 0 ? UNSOLVED_WEIGHT : 1; i > 0; i--)
         limits_count(d->screens->asks, p->rq->peer, now_s);
-    TRY(account_meant(visit(p)->w->session, form_field(&p->form, "username"), p->a, &name, e));
-    TRY(resets_queue(d->resets, name, p->words, e));
+    TRY(resets_queue(d->resets, typed, p->words, e)); /* nobody is looked up before the answer */
     page_head(p, T("Look into your mail"));
     page_done(
         p,

@@ -50,6 +50,7 @@ bool captcha_on(const struct directory *d);
 
 /* ---- account_find.c ---- */
 
+#define ACCOUNT_TYPED_MAX 254 /* bytes: nobody is meant by more */
 /* The account that somebody means who types a name or an address; the name may be one that nobody has. */
 MUST_USE rc account_meant(struct backend_session *s, view typed, struct arena *a, view *out_name,
                           struct err *e);

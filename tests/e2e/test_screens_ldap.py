@@ -114,3 +114,20 @@ def test_PW_07_slapd_checks_argon2id_of_at_least_19_MiB(cluster):
     # slapd itself compares: its own login with this password, and with none other
     assert cluster.provider._tool("ldapwhoami", "-x", "-D", entry["dn"][0], "-w", PASSWORD, check=False).returncode == 0
     assert cluster.provider._tool("ldapwhoami", "-x", "-D", entry["dn"][0], "-w", PASSWORD + "x", check=False).returncode == 49
+
+
+def test_FP_02_nobody_is_looked_up_before_the_answer(cluster):
+    """While no LDAP server answers, known and unknown names and addresses are told the same; who is known gets his mail afterwards."""
+    user = cluster.user11()
+    moved = f"moved-{user.email}"
+    user.account("POST", "/email", moved)
+    cluster.provider.pause()
+    cluster.replica.pause()
+    try:
+        told = {Visitor(cluster.directory.url).ask_reset(name).text for name in (moved, user.name, "nobody", "nobody@example.com")}
+    finally:
+        cluster.provider.resume()
+        cluster.replica.resume()
+    assert len(told) == 1 and "next 6 hours" in told.pop()
+    mails = Folder(Path(cluster.directory.folder) / "data" / "mail")
+    wait_until(lambda: len(mails.all(moved)) >= 2, "both mails of one who is known", 180)
