@@ -115,6 +115,50 @@ static void of_many_threads_with_the_same_nonce_one_wins(void **state)
     nonces_free(n);
 }
 
+enum { MANY = 25000, A_SECOND = 5000 };
+
+struct asker {
+    struct nonces *n;
+    char name;
+    unsigned refused;
+};
+
+/* One after another, so many of them in each second. */
+static void *ask(void *arg)
+{
+    struct asker *a = arg;
+    view id = { .p = &a->name, .n = 1 };
+
+    for (int64_t i = 0; i < MANY; i++) {
+        int64_t now = NOW + i / A_SECOND;
+        view nonce = { .p = (const char *)&i, .n = sizeof i };
+
+        a->refused += !nonces_fresh(a->n, id, now, nonce, now);
+    }
+    return NULL;
+}
+
+static void of_thousands_a_second_none_is_taken_for_another(void **state)
+{
+    struct nonces *n =
+        nonces_new(THREADS * MANY / 10, 120); /* full soon, and from then on it forgets the oldest */
+    struct asker askers[THREADS] = { 0 };
+    pthread_t threads[THREADS];
+
+    (void)state;
+    for (int i = 0; i < THREADS; i++) {
+        askers[i] = (struct asker){ .n = n, .name = (char)('a' + i) };
+        assert_int_equal(pthread_create(&threads[i], NULL, ask, &askers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(askers[i].refused, 0);
+    }
+    assert_true(nonces_fresh(n, VIEW("z"), NOW, VIEW("x"), NOW));
+    assert_false(nonces_fresh(n, VIEW("z"), NOW, VIEW("x"), NOW));
+    nonces_free(n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +169,7 @@ int main(void)
         cmocka_unit_test(when_full_the_oldest_are_forgotten_and_good_ones_pass),
         cmocka_unit_test(a_memory_of_one_remembers_one),
         cmocka_unit_test(of_many_threads_with_the_same_nonce_one_wins),
+        cmocka_unit_test(of_thousands_a_second_none_is_taken_for_another),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
