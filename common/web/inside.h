@@ -295,6 +295,13 @@ struct server {
     atomic_uint connections;
 };
 
+/* How often a thread has read a disk, and how often it has slept, for a disk or anything else. */
+struct waits {
+    long disk, any;
+};
+/* Whether a warm answer took long because it had to wait for something that io threads should not wait for. */
+bool warm_waited(const struct waits *before, const struct waits *after, int64_t took_us);
+
 MUST_USE rc io_start(struct io *io, struct err *e);
 void io_quiesce(struct io *io); /* asks; io.quiesced tells when it is done */
 void io_take(struct io *io, int fd, const struct sockaddr *peer, socklen_t n); /* a connection that was accepted elsewhere */

@@ -20,6 +20,7 @@
 #include "common/base/mem.h"
 
 #define WARM_SLOW_US    10000            /* a warm answer that took longer …              */
+#define WARM_STUCK_US   100000           /* … and, where it was not the disk, much longer */
 #define WARM_SUSPECT_US (60 * 1000000LL) /* … lets the next ones be looked at, and the next such one */
 #define WARM_PAUSE_US   (1 * 1000000LL)  /* … sends the route to the workers for so long, */
 #define WARM_PAUSE_MOST (60 * 1000000LL) /* and ever longer if it was slow again at once  */
@@ -111,13 +112,23 @@ static bool warm_state(struct io *io, const struct mount *m, void **out)
     return true;
 }
 
-/* How often this thread has waited for something: a disk, a lock, a network. Being sent off the processor by others does not count.
- * A call of the kernel, which is why it is asked only after a slow answer, about the next ones. */
-static long waits_of_thread(void)
+/* What this thread has waited for so far. Being sent off the processor by others does not count. A call of the kernel, which is why it is
+ * asked only after a slow answer, about the next ones. */
+static struct waits waits_of_thread(void)
 {
     struct rusage u;
 
-    return getrusage(RUSAGE_THREAD, &u) == 0 ? u.ru_nvcsw + u.ru_majflt : 0;
+    if (getrusage(RUSAGE_THREAD, &u) != 0)
+        return (struct waits){ 0 };
+    return (struct waits){ .disk = u.ru_majflt + u.ru_inblock, .any = u.ru_nvcsw };
+}
+
+/* A lock that is held for a moment becomes a long wait where its holder, or who waited for it, is not given the processor again soon: on a
+ * busy machine that happens all the time, and workers would only wait longer. */
+bool warm_waited(const struct waits *before, const struct waits *after, int64_t took_us)
+{
+    return (took_us > WARM_SLOW_US && after->disk > before->disk) ||
+           (took_us > WARM_STUCK_US && after->any > before->any);
 }
 
 /* Opening a file for the first time may be slow once; a slow disk is slow again as soon as it is tried. */
@@ -148,13 +159,14 @@ static bool answered_warm(struct web_request *w)
         !warm_state(w->io, rq->mount, &rq->worker))
         return false;
     bool looked_at = before < atomic_load_explicit(&state->suspect_until_us, memory_order_relaxed);
-    long waits = looked_at ? waits_of_thread() : 0;
+    struct waits waits = looked_at ? waits_of_thread() : (struct waits){ 0 };
     bool done = rq->route->warm(rq);
     rq->worker = NULL;
     int64_t after = clock_mono_us(s->clock);
     if (after - before > WARM_SLOW_US) {
         atomic_store_explicit(&state->suspect_until_us, after + WARM_SUSPECT_US, memory_order_relaxed);
-        if (looked_at && waits_of_thread() > waits)
+        struct waits now = looked_at ? waits_of_thread() : waits;
+        if (warm_waited(&waits, &now, after - before))
             make_cold(state, rq->route->path, after, after - before);
     }
     return done;

@@ -143,7 +143,7 @@ static void warm_answers_that_are_slow_again_and_again_send_their_route_to_the_w
     (void)state;
     start();
     expect_once(GET_("/warm/1"), 200, "warm");
-    atomic_store(&app.warm_us, 20000);
+    atomic_store(&app.warm_us, 120000);
     expect_once(GET_("/warm/1"), 200, "warm");
     expect_once(GET_("/warm/1"), 200, "warm");
     atomic_store(&app.warm_us, 0);
@@ -162,6 +162,28 @@ static void a_warm_answer_that_only_lacked_the_processor_leaves_its_route_warm(v
     atomic_store(&app.warm_us, 0);
     atomic_store(&app.warm_spins, false);
     expect_once(GET_("/warm/1"), 200, "warm");
+}
+
+static void a_warm_answer_has_waited_if_a_disk_made_it_slow_or_anything_made_it_very_slow(void **state)
+{
+    static const struct {
+        struct waits more;
+        int64_t took_us;
+        bool waited;
+    } cases[] = {
+        { { .disk = 1, .any = 1 }, 10001, true },   { { .disk = 1, .any = 1 }, 10000, false },
+        { { .disk = 0, .any = 9 }, 100000, false }, { { .disk = 0, .any = 1 }, 100001, true },
+        { { .disk = 0, .any = 0 }, 900000, false },
+    };
+    const struct waits before = { .disk = 7, .any = 70 };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct waits after = { .disk = before.disk + cases[i].more.disk,
+                               .any = before.any + cases[i].more.any };
+
+        assert_int_equal(warm_waited(&before, &after, cases[i].took_us), cases[i].waited);
+    }
 }
 
 /* ---- connections ---- */
@@ -641,6 +663,7 @@ int main(void)
         TEST(states_of_io_threads_are_opened_for_warm_answers_alone),
         TEST(warm_answers_that_are_slow_again_and_again_send_their_route_to_the_workers),
         TEST(a_warm_answer_that_only_lacked_the_processor_leaves_its_route_warm),
+        TEST(a_warm_answer_has_waited_if_a_disk_made_it_slow_or_anything_made_it_very_slow),
         TEST(who_sent_all_and_closed_his_half_is_answered),
         TEST(a_client_that_leaves_while_its_request_runs_hurts_nobody),
         TEST(a_request_that_drips_in_is_ended),
