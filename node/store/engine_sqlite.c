@@ -477,10 +477,12 @@ static void sqlite_close(struct engine *base)
 }
 
 /* SQLite would take 20 pages for each connection at its first one; there is a connection for each worker and file, and most hold a page
- * or two. Before main, since it must be said before anybody opens a file, and in the one box the directory is first. */
-__attribute__((constructor)) static void take_pages_as_they_are_needed(void)
+ * or two. Its count of the memory it has, which nobody reads, is one lock for all threads at each allocation. Before main, since it must be
+ * said before anybody opens a file, and in the one box the directory is first. */
+__attribute__((constructor)) static void take_memory_as_it_is_needed(void)
 {
     (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, PAGES_AT_ONCE);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
 static rc sqlite_open(const struct store_conf *conf, struct engine **out, struct err *e)
