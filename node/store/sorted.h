@@ -1,8 +1,9 @@
-/* Whole collections, newest first, from MariaDB: sorted here.
+/* Whole collections in another order than they lie in, sorted here.
  *
- * Its items lie by id. Read newest first, each is looked up by itself, which costs three times the walk over all of them; its own
- * sorting does the same, as it leaves payloads out. So a collection that is not too large is read as it lies, kept in memory and
- * sorted. Measured in docs/performance.md. */
+ * MariaDB's items lie by id. Read newest first, each is looked up by itself, which costs three times the walk over all of them; its own
+ * sorting does the same, as it leaves payloads out. SQLite's lie much as they came, as the index by time has them: read by id, each is on
+ * another page than the one before. So a collection that is not too large is read as it lies, kept in memory and sorted. Measured in
+ * docs/performance.md. */
 #ifndef HEDDLE_STORE_SORTED_H
 #define HEDDLE_STORE_SORTED_H
 

@@ -295,5 +295,6 @@ rc listing_read_legacy(const struct request *rq, struct listing *out, bool *out_
     if (out_selects)
         *out_selects = q->has_ids || q->has_newer || q->has_older || q->has_index_above ||
                        q->has_index_below || q->parentid.p || q->predecessorid.p || q->has_limit;
+    q->has_newer = q->has_newer && q->newer.cs > 0; /* every item is newer than 0 */
     return RC_OK;
 }

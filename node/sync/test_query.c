@@ -106,6 +106,8 @@ static void parameters_mean_what_each_protocol_says(void **state)
     assert_false(l.full);
     assert_int_equal(l.q.order, ORDER_INDEX_ID_ASC);
     assert_int_equal(l.q.newer.cs, 1234); /* half to even */
+    assert_int_equal(listing("newer=0.00", true, &l, NULL), RC_OK);
+    assert_false(l.q.has_newer);
     assert_int_equal(listing("full=0&offset=3", true, &l, NULL), RC_OK);
     assert_true(l.full);
     assert_int_equal(l.q.order, ORDER_ID);
@@ -131,6 +133,8 @@ static void an_empty_list_of_ids_never_means_all(void **state)
     assert_int_equal(listing("ids=a%2Fb", true, &l, &selects), RC_OK);
     assert_true(selects && l.q.has_ids);
     assert_int_equal(l.q.n_ids, 0);
+    assert_int_equal(listing("newer=0", true, &l, &selects), RC_OK);
+    assert_true(selects);
     assert_int_equal(listing("limit=5", true, &l, &selects), RC_OK);
     assert_true(selects);
     assert_int_equal(listing("parentid", true, &l, &selects), RC_OK);

@@ -339,6 +339,23 @@ static bool descends(const struct item *it, void *arg)
     return true;
 }
 
+/* Fails where an id is not above the one before. */
+struct ascent {
+    char last[ITEM_ID_MAX];
+    view before;
+    size_t n;
+};
+
+static bool ascends(const struct item *it, void *arg)
+{
+    struct ascent *a = arg;
+    assert_true(a->n == 0 || view_cmp(a->before, it->id) < 0);
+    memcpy(a->last, it->id.p, it->id.n);
+    a->before = (view){ .p = a->last, .n = it->id.n };
+    a->n++;
+    return true;
+}
+
 static void fill_many(const char *coll, size_t n, view payload)
 {
     for (size_t done = 0; done < n;) {
@@ -356,7 +373,7 @@ static void fill_many(const char *coll, size_t n, view payload)
 }
 
 /* Few are sorted by the node where that is cheaper, many or large ones by the engine. */
-static void collections_of_any_size_come_newest_first(void **state)
+static void collections_of_any_size_come_newest_first_and_by_id(void **state)
 {
     (void)state;
     static char large[20000];
@@ -372,16 +389,33 @@ static void collections_of_any_size_come_newest_first(void **state)
         for (int full = 0; full < 2; full++) {
             struct item_query q = all(cases[i].coll);
             struct descent d = { .n = 0 };
+            struct ascent a = { .n = 0 };
             q.order = ORDER_NEWEST;
             q.with_payload = full;
             struct store_txn *tx = begin(STORE_READ);
             OK(store_items_find(tx, &q, descends, &d, NULL, &err));
             OK(store_items_find(tx, &q, descends, &(struct descent){ .n = 0 }, NULL, &err));
+            q.order = ORDER_ID;
+            OK(store_items_find(tx, &q, ascends, &a, NULL, &err));
             commit(tx);
+            assert_int_equal(a.n, cases[i].n);
             assert_int_equal(d.n, cases[i].n);
             assert_int_equal(d.bytes, full ? cases[i].n * cases[i].payload_bytes : 0);
         }
     }
+}
+
+static void ids_that_begin_alike_are_sorted_to_their_ends(void **state)
+{
+    (void)state;
+    static const char *const ids[] = { "same-beginning-b", "same-beg", "~", "same-beginning-a",
+                                       "same-beginning-",  "same-be",  "A", "z" };
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        put("forms", ids[i], "x");
+    struct item_query q = all("forms");
+    q.order = ORDER_ID;
+    assert_string_equal(find(&q, NULL),
+                        "A same-be same-beg same-beginning- same-beginning-a same-beginning-b z ~");
 }
 
 static void pages_respect_newer_and_older(void **state)
@@ -601,7 +635,8 @@ static const struct CMUnitTest reading_tests[] = {
     TEST(a_visitor_stops_the_reading_and_the_session_goes_on),
     TEST(fields_that_are_null_stay_null),
     TEST(pages_add_up_to_the_whole_in_every_order),
-    TEST(collections_of_any_size_come_newest_first),
+    TEST(collections_of_any_size_come_newest_first_and_by_id),
+    TEST(ids_that_begin_alike_are_sorted_to_their_ends),
     TEST(pages_respect_newer_and_older),
     TEST(a_limit_of_0_is_empty_and_has_no_next_page),
     TEST(both_separators_are_understood),
