@@ -30,12 +30,12 @@ def pytest(*args):
     return [PY, '-m', 'pytest', '-q', '-ra', '--color=no', '-p', 'no:cacheprovider', *args]
 
 
-def e2e(build, every=1):
+def e2e(build, every=1, **more):
     """The end-to-end tests on one build: all of them, or a slice drawn by the seed."""
     name = build.rsplit('/', 1)[-1]
     env = {'HEDDLE_BUILD': build, 'HEDDLE_PATIENCE_S': '5' if name == 'coverage' else '15', 'HEDDLE_SLICE': str(every), 'PYTHONPATH': 'tests',
            'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1', 'UBSAN_OPTIONS': 'print_stacktrace=1',
-           'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1'}
+           'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1', **more}
     return Part('e2e' if name == 'coverage' else f'e2e-{name}',
                 pytest('-p', 'slice_plugin', 'tests/e2e', '-n', '2'),
                 slots=2, builds=(name,), env=env, timeout=7200)
@@ -55,7 +55,7 @@ def parts(full, seed):
     yield Part('backend-asan', [PY, 'tests/conformance/run_backend.py', 'build/asan'], builds=('asan',))
     yield Part('unit-asan', ['ctest', '--test-dir', 'build/asan', '-j2', '--output-on-failure'], slots=2, builds=('asan',))
     yield Part('unit-tsan', ['ctest', '--test-dir', 'build/tsan', '-j2', '--output-on-failure'], slots=2, builds=('tsan',))
-    yield e2e('build/coverage')
+    yield e2e('build/coverage', **whole)
     yield Part('e2e-ldap', pytest('tests/e2e/', '-n', '2', '-k', 'tokenserver or user_api or browser_1 or onebox or (screens and not browser)'), slots=2, builds=('coverage',),
                env={'HEDDLE_BUILD': 'build/coverage', 'HEDDLE_DIRECTORY': 'ldap'}, timeout=3600)
     yield Part('e2e-cluster', pytest('-p', 'slice_plugin', 'tests/e2e', '-n', '2'), slots=2, builds=('coverage',), timeout=3600,
@@ -76,6 +76,9 @@ def parts(full, seed):
     # What users wait while somebody moves is a bound on the product's time: the build that is installed, and nothing beside it.
     yield Part('moves', pytest('-s', 'tests/campaign/test_move_freeze.py', 'tests/campaign/test_rebalance.py'), slots=2, builds=('release',),
                env={'HEDDLE_BUILD': 'build/release', **whole}, timeout=7200)
+    # What a page costs is a bound on that build, too.
+    yield Part('renders', pytest('-s', 'tests/e2e/test_screens_pages.py', 'tests/e2e/test_console.py', '-k', 'two_milliseconds'), slots=2,
+               builds=('release',), env={'HEDDLE_BUILD': 'build/release'})
     yield Part('bench', [PY, 'tests/load/bench.py', '--smoke'], slots=2, builds=('release',), timeout=300)
     yield Part('fuzz', ['tests/fuzz/run.sh', '600' if full else '30'], slots=2, timeout=7200)
     yield Part('lint', ['tests/lint/run.sh'], slots=2, builds=('release',))

@@ -2,7 +2,6 @@
 there with all he had, who was not is where he was."""
 import json
 import re
-import time
 
 from conftest import FULL
 from lib import hawk
@@ -96,15 +95,18 @@ def await_same(a, b):
 
 def watch_until(a, b, enough, moves):
     """They look in turn: nobody ever sees less than the other saw before him."""
-    last, end = {"done": 0, "left": moves}, time.monotonic() + 300
-    while not enough(last):
+    last = {"done": 0, "left": moves}
+
+    def seen_by_both():
         for watcher in (a, b):
             seen = watcher.look()
             assert seen["done"] >= last["done"] and seen["left"] <= last["left"], (last, seen)
             assert seen["done"] + seen["left"] + seen["skipped"] + seen["failed"] == moves
-            last = seen
-        assert time.monotonic() < end and last["state"] not in ("done", "partly"), last
-        time.sleep(0.05)
+            last.update(seen)
+        assert last["state"] not in ("done", "partly"), last
+        return enough(last)
+
+    wait_until(seen_by_both, "enough is done", 900, every_s=0.05)
 
 
 def check_users(cluster, users, done):

@@ -10,9 +10,10 @@ import requests
 
 from lib.cluster import Cluster
 from lib.console import Admin, Console, wait_for_state
-from lib.heddle import build_folder, has_hooks, on_cluster
+from lib.heddle import has_hooks, on_cluster
 from lib.mails import Folder, text_of
-from lib.pages import Visitor
+from lib.ops import run
+from lib.pages import Visitor, render_s
 from lib.processes import ROOT, wait_until
 from lib.synccrypto import username_of
 
@@ -49,7 +50,7 @@ def people(cluster, console):
     out = {}
     for role, mail in (("admin", "anna@example.net"), ("helper", "bert@example.net"), ("reader", "cleo@example.net")):
         assert requests.put(f"{cluster.directory.url}/user/1.0/{username_of(mail)}", data=json.dumps({"password": PASSWORD, "email": mail}),
-                            timeout=20).status_code == 200
+                            timeout=120).status_code == 200
         out[role] = console.visitor(mail, PASSWORD)
     return out
 
@@ -228,13 +229,13 @@ def test_a_session_ends_unused_and_ends_anyhow(cluster):
         idle.session.cookies.update(v.session.cookies)
         for minutes in (8, 16, 24):
             step_to(minutes)
-            wait_until(lambda: "heddle-console=" in v.get("/admin", follow=False).headers.get("Set-Cookie", "") or minutes == 0, "the clock is stepped", 10)
+            wait_until(lambda: "heddle-console=" in v.get("/admin", follow=False).headers.get("Set-Cookie", "") or minutes == 0, "the clock is stepped", 120)
         assert signed_in(v) and not signed_in(idle)
         for minutes in (32, 40, 48, 56):
             step_to(minutes)
-            wait_until(lambda: "heddle-console=" in v.get("/admin", follow=False).headers.get("Set-Cookie", ""), "the clock is stepped", 10)
+            wait_until(lambda: "heddle-console=" in v.get("/admin", follow=False).headers.get("Set-Cookie", ""), "the clock is stepped", 120)
         step_to(64)
-        wait_until(lambda: not signed_in(v), "the session ended", 10)
+        wait_until(lambda: not signed_in(v), "the session ended", 120)
     finally:
         assert made.stop() == 0, made.log_tail()
 
@@ -262,7 +263,7 @@ def test_a_form_without_the_token_of_this_session_does_nothing(console, people, 
     path, other = f"/admin/users/{user.uid}/disable", console.visitor("else")
     for fields in ({}, {"token": ""}, {"token": "x"}, {"token": other.token()}, {"token": "A" * 22}):
         assert people["admin"].post(path, fields).status in (400, 403)  # 400: no form at all
-    page = people["admin"].session.post(console.url + path, data="{}", headers={"Content-Type": "application/json"}, timeout=20)
+    page = people["admin"].session.post(console.url + path, data="{}", headers={"Content-Type": "application/json"}, timeout=120)
     assert page.status_code == 400
     assert "Disable the account" in people["admin"].get(f"/admin/users/{user.uid}").text
     v = Admin(console.url)
@@ -277,7 +278,7 @@ def test_the_overview_shows_every_node(cluster, people, user):
         page = people["reader"].get("/admin")
         return page if all(n.node_name in page.text for n in cluster.nodes) and page.text.count("good") >= 3 else None
 
-    page = wait_until(shown, "all nodes are shown", 20)
+    page = wait_until(shown, "all nodes are shown", 120)
     assert "Nodes in good health 3 / 3" in page.text and page.html.count('<svg class="bar"') >= 6
     assert 'scope="col"' in page.html and "<caption>" in page.html
 
@@ -409,7 +410,7 @@ def test_paths_that_lead_nowhere(people, path):
 
 
 def test_what_is_too_long_is_refused(console, people):
-    assert people["admin"].session.post(f"{console.url}/admin/nodes", data={"url": "x" * 100000}, timeout=20).status_code == 413
+    assert people["admin"].session.post(f"{console.url}/admin/nodes", data={"url": "x" * 100000}, timeout=120).status_code == 413
 
 
 # ---- headers, languages, speed ----
@@ -438,9 +439,8 @@ def test_no_password_of_anybody_is_in_the_log(console, people):
 
 
 def test_a_render_costs_less_than_two_milliseconds(console, people, user, cluster):
-    """Processor time of the console's process, over many pages; builds that are slow on purpose have more room."""
-    admin, limit = people["admin"], {"release": 0.002, "debug": 0.004, "coverage": 0.006}.get(build_folder().name, 0.05)
-    dear = {}
+    """Processor time of the console's process, over many pages."""
+    admin, dear, limit = people["admin"], {}, render_s()
     for path in ("/admin", "/admin/nodes", f"/admin/nodes/{cluster.nodes[0].node_name}", f"/admin/users/{user.uid}", "/admin/users?q=a", "/admin/plan", "/admin/runs",
                  "/admin/invites", "/admin/audit", "/admin/settings", f"/admin/settings?of={cluster.nodes[0].node_name}", "/admin/live/overview", "/admin/sign-in"):
         admin.get(path)
@@ -454,7 +454,26 @@ def test_a_render_costs_less_than_two_milliseconds(console, people, user, cluste
     assert not dear
 
 
+def test_the_table_of_parity_knows_every_command():
+    """docs/console.md, "Commands and pages": `node add`, `weight` stands for both; a group alone for all that is in it."""
+    code, out, _ = run("--help", program="heddle-admin")
+    assert code == 0
+    commands = set(re.findall(r"^  ([a-z]+(?: [a-z]+)?)  +\w", out, re.M)) - {"help"}
+    groups = {c.split()[0] for c in commands}
+    table = (ROOT / "docs/console.md").read_text().partition("## Commands and pages")[2].partition("\n## ")[0]
+    told = set()
+    for cell in re.findall(r"^\| (`.*?) \|", table, re.M):
+        group = None
+        for name in re.findall(r"`([^`]+)`", cell):
+            words = [w for w in name.split() if not w.startswith("--")]
+            if words[0] in groups and f"{group} {words[0]}" not in commands:
+                group = words.pop(0)
+            told.add(" ".join([group, *words]))
+    assert len(commands) > 40 and {c for c in commands if c not in told and c.split()[0] not in told} == set()
+    assert {t for t in told if t not in commands and t not in groups} == set()
+
+
 def test_beyond_this_machine_a_public_url_is_wanted(cluster):
     made = Console(cluster.folder / "far", cluster, {"console.listen": "0.0.0.0:0"})
-    done = subprocess.run(made.argv(), capture_output=True, text=True, timeout=20)
+    done = subprocess.run(made.argv(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and "--public-url" in done.stderr

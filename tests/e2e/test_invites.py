@@ -1,13 +1,16 @@
 """Invite codes: made by an operator, used on the page, by many at once, through two directories on one backend."""
 import json
 import os
+import random
 import re
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 
 from lib.cluster import Cluster
 from lib.mails import Folder, key_in, link_in
@@ -130,6 +133,88 @@ def test_a_registration_that_fails_does_not_burn_the_code(cluster, pages):
     assert register(Visitor(cluster.directories[1].url), code).heading == "My account"
 
 
+SLOW = {"passwords__kib": 65536, "passwords__passes": 64}  # seconds from the taking of the code to the making of the account
+AS_BEFORE = {"passwords__kib": 64, "passwords__passes": 1}
+
+
+def killed_while_registering(cluster, code, mail, moment):
+    """The page that was answered, None where the directory died before; the directory serves again."""
+    def one():
+        try:
+            return register(Visitor(victim.url), code, mail)
+        except requests.RequestException:
+            return None
+
+    victim = cluster.directories[1]
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(one)
+        moment()
+        victim.kill()
+        page = answer.result()
+    victim.start()
+    return page
+
+
+def check_spent_once_or_not_at_all(cluster, code, mail, page):
+    """After a registration that was cut off: the account is there and whole, and the code used, or neither. Gives whether it is."""
+    name = code.split("-")[0].lower()
+    assert (entry(cluster, name)["left"], entry(cluster, name)["under_way"]) in {(1, 0), (0, 1), (0, 0)}
+    with later(cluster, 601):  # nobody can be at it any more
+        cluster.tell("sweep")  # as heddle-admin settle does
+        left, under_way = entry(cluster, name)["left"], entry(cluster, name)["under_way"]
+    made = left == 0
+    assert under_way == 0 and (made or page is None or page.heading != "My account")
+    wait_until(lambda: known(cluster, mail) == made, f"every directory knows that it is {'made' if made else 'not made'}", 120)
+    victim = Visitor(cluster.directories[1].url)
+    if made:  # whoever tries again finds it there, and cannot use the code a second time
+        assert register(victim, code, mail).heading != "My account"
+        victim.sign_in(mail, PASSWORD)
+    else:
+        assert register(victim, code, mail).heading == "My account"
+    assert victim.signed_in
+    user = Storage11(cluster.directory, username_of(mail), PASSWORD, mail)
+    at = Storage11(cluster.node_of(user.node().text), user.name, PASSWORD)
+    at.save("bookmarks", "b1", "payload")
+    assert at.item("bookmarks", "b1")["payload"] == "payload"
+    assert (entry(cluster, name)["left"], entry(cluster, name)["under_way"]) == (0, 0)
+    assert REFUSED in register(Visitor(cluster.directory.url), code).text
+    return made
+
+
+def test_a_code_taken_by_a_directory_that_is_killed_comes_back(cluster):
+    code, name = make(cluster)
+    mail = someone()
+    cluster.directories[1].restart(**SLOW)
+    try:
+        page = killed_while_registering(cluster, code, mail, lambda: wait_until(lambda: entry(cluster, name)["under_way"] == 1, "it is taken", 120))
+        assert page is None and (entry(cluster, name)["left"], entry(cluster, name)["under_way"]) == (0, 1)
+    finally:
+        cluster.directories[1].restart(**AS_BEFORE)
+    assert not check_spent_once_or_not_at_all(cluster, code, mail, page)
+
+
+def test_an_account_made_by_a_directory_that_is_killed_stays_and_the_code_is_used(cluster):
+    code, name = make(cluster)
+    mail = someone()
+    page = killed_while_registering(cluster, code, mail, lambda: wait_until(lambda: known(cluster, mail), "it is made", 120, every_s=0))
+    assert check_spent_once_or_not_at_all(cluster, code, mail, page)
+
+
+def test_whenever_a_directory_is_killed_a_registration_is_whole_or_undone(cluster):
+    seed = os.environ.get("HEDDLE_SEED", "1")
+    rnd = random.Random(seed)
+    begun = time.monotonic()
+    assert register(Visitor(cluster.directories[1].url), make(cluster)[0]).heading == "My account"
+    usual_s = time.monotonic() - begun
+    seen = []
+    for _ in range(4):
+        code, name = make(cluster)
+        mail, at = someone(), time.monotonic() + rnd.uniform(0, 1.2) * usual_s
+        page = killed_while_registering(cluster, code, mail, lambda: wait_until(lambda: time.monotonic() >= at, "a moment has come", 60, every_s=0.0005))
+        seen.append(check_spent_once_or_not_at_all(cluster, code, mail, page))
+    print(f"seed {seed}: made {seen}")
+
+
 def test_wrong_used_expired_and_revoked_codes_are_one_sentence(cluster):
     used, _ = make(cluster)
     assert register(Visitor(cluster.directory.url), used).heading == "My account"
@@ -231,7 +316,7 @@ def test_an_admin_starts_a_reset_and_sees_no_code(cluster, pages):
     out = cluster.admin("user", "reset", username_of(mail), "--json")
     said = json.loads(out)
     assert said["mailed"] is True and said["mail"] == mail
-    letter = wait_until(lambda: [m for d in cluster.directories for m in Folder(Path(d.folder) / "data" / "mail").all(mail)], "the mail", 30)[-1]
+    letter = wait_until(lambda: [m for d in cluster.directories for m in Folder(Path(d.folder) / "data" / "mail").all(mail)], "the mail", 120)[-1]
     key = key_in(link_in(letter))
     assert key not in out and key not in audit(cluster) and "password reset mailed" in audit(cluster)
     assert key not in "".join(d.log_text() for d in cluster.directories)

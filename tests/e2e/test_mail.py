@@ -48,7 +48,7 @@ def test_a_mail_has_text_and_html_and_safe_headers(own_stack, relay):
     r = relay()
     user = own_stack(settings(r)).user11(email="alice+sync@example.com")
     ask(user)
-    m = wait_until(lambda: r.to(user.email), "the mail", 30)[0]
+    m = wait_until(lambda: r.to(user.email), "the mail", 120)[0]
     assert str(m["From"]) == "Käthe <sync@example.net>" and m["To"] == user.email
     assert m["Subject"] == "Resetting your Services password" and m["Auto-Submitted"] == "auto-generated"
     assert m.get_content_type() == "multipart/alternative"
@@ -67,7 +67,7 @@ def test_tls_and_a_login(own_stack, relay, certificate, tmp_path, tls):
     stack = own_stack(settings(r, tls, **{"mail.user": "heddle", "mail.password_file": str(secret), "mail.ca_file": certificate[0]}))
     user = stack.user11()
     ask(user)
-    wait_until(lambda: r.to(user.email), "the mail", 30)
+    wait_until(lambda: r.to(user.email), "the mail", 120)
     _, _, _, encrypted, authenticated = r.got[0]
     assert encrypted and authenticated
     assert "s3cret" not in stack.heddle.log_text()
@@ -79,7 +79,7 @@ def test_without_its_authority_no_mail_and_no_login_goes_out(own_stack, relay, c
     secret.write_text("s3cret pass\n")
     stack = own_stack(settings(r, "starttls", **{"mail.user": "heddle", "mail.password_file": str(secret)}))
     ask(stack.user11())
-    wait_until(lambda: [o for o in log_objects(stack.heddle) if "relay does not take" in str(o)], "the complaint", 30)
+    wait_until(lambda: [o for o in log_objects(stack.heddle) if "relay does not take" in str(o)], "the complaint", 120)
     assert not r.got
 
 
@@ -89,13 +89,13 @@ def test_a_relay_that_is_stopped_loses_no_mail(own_stack, relay):
     stack = own_stack(settings(r))
     users = [stack.user11() for _ in range(8)]
     ask(users[0])
-    wait_until(lambda: r.to(users[0].email), "the first mail", 30)
+    wait_until(lambda: r.to(users[0].email), "the first mail", 120)
     r.stop()
     stopped = time.monotonic()
     for user in users[1:]:
         ask(user)
     queue = stack.heddle.folder / "data" / "mail" / "queue"
-    wait_until(lambda: [o for o in log_objects(stack.heddle) if "relay does not take" in str(o)], "it was tried", 30)
+    wait_until(lambda: [o for o in log_objects(stack.heddle) if "relay does not take" in str(o)], "it was tried", 120)
     assert len(list(queue.glob("*.mail"))) == 7
     stack.heddle.kill()
     stack.heddle.start()
@@ -115,9 +115,9 @@ def test_a_recipient_who_is_refused_for_good_keeps_nobody_waiting(own_stack, rel
     r.refuse = {bad.email: "550 no such user", later.email: "451 try again"}
     for user in (bad, later, good):
         ask(user)
-    wait_until(lambda: r.to(good.email), "the good one", 30)
+    wait_until(lambda: r.to(good.email), "the good one", 120)
     folder = stack.heddle.folder / "data" / "mail"
-    wait_until(lambda: len(list((folder / "failed").glob("*.mail"))) == 1, "the bad one was given up", 30)
+    wait_until(lambda: len(list((folder / "failed").glob("*.mail"))) == 1, "the bad one was given up", 120)
     assert len(list((folder / "queue").glob("*.mail"))) == 1
 
 

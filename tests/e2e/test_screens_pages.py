@@ -1,4 +1,5 @@
 """The pages as programs see them: sessions, forms, headers, languages, own looks, somebody's data, and what a page costs."""
+import ctypes
 import json
 import os
 import re
@@ -8,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lib.ops import metrics
-from lib.pages import Visitor, mails_of
-from lib.processes import ROOT, wait_until
+from lib.pages import Visitor, mails_of, render_s
+from lib.processes import ROOT
 
 pytestmark = pytest.mark.one_engine("sqlite+memory")
 PASSWORD = "correct horse battery"
@@ -66,6 +67,41 @@ def test_U25_files(stack):
         assert v.get(f"/media/{name}", If_None_Match=r.headers["ETag"]).status == 304
     for name in ("nothing.css", "..%2f..%2fetc%2fpasswd", "passwords.txt", "de.mo", "%00"):
         assert v.get(f"/media/{name}").status in (400, 404)
+
+
+# ---- the first page ----
+
+class QrCode(ctypes.Structure):
+    """QRcode of qrencode.h."""
+    _fields_ = [("version", ctypes.c_int), ("width", ctypes.c_int), ("data", ctypes.POINTER(ctypes.c_ubyte))]
+
+
+def qr_modules(text):
+    """(width, {(x, y) of the black ones}) as the library makes them."""
+    library = ctypes.CDLL("libqrencode.so.4")
+    library.QRcode_encodeString8bit.restype = ctypes.POINTER(QrCode)
+    code = library.QRcode_encodeString8bit(text.encode(), 0, 1)[0]  # level M
+    return code.width, {(i % code.width, i // code.width) for i in range(code.width ** 2) if code.data[i] & 1}
+
+
+def drawn_modules(svg):
+    """The same of a picture: runs "M<x> <y>h<n>v1h-<n>z" within a white margin of 4."""
+    whole = int(re.search(r'viewBox="0 0 (\d+) \1"', svg)[1])
+    runs = [tuple(map(int, r)) for r in re.findall(r"M(\d+) (\d+)h(\d+)v1h-\3z", svg)]
+    return whole - 8, {(x + i - 4, y - 4) for x, y, n in runs for i in range(n)}
+
+
+def test_the_first_page_tells_each_client_the_exact_value_and_how_to_check(stack):
+    page = Visitor(stack.url).get("/")
+    new, old = f"{stack.url}/1.0/sync/1.5", f"{stack.url}/"
+    values = {"desktop": new, "android": new, "ios": new, "palemoon": old}
+    assert dict(re.findall(r'<code id="address-(\w+)">([^<]*)</code>', page.html)) == values
+    sections = dict(re.findall(r'<section aria-labelledby="(\w+)">(.*?)</section>', page.html, re.S))
+    for client, value in values.items():
+        assert f'data-copy="address-{client}"' in sections[client] and "To check:" in sections[client]
+        if client != "desktop":
+            assert drawn_modules(re.search(r'<svg class="qr".*?</svg>', sections[client])[0]) == qr_modules(value)
+    assert 'href="/weave-password-reset"' in page.html
 
 
 # ---- sessions and forms ----
@@ -173,6 +209,7 @@ def test_my_data_are_shown_taken_and_deleted(stack, user11, mine):
     page = mine.get("/account/data")
     assert re.search(r"bookmarks\s+90\s+17[56]\.\d KB\s+20\d\d-\d\d-\d\d", page.text), page.text
     assert "Number of devices: 2" in page.text and "sealed" not in page.html
+    assert re.search(r"Last sync 20\d\d-\d\d-\d\d", page.text) and len(re.findall(r"Last sign: 20\d\d-\d\d-\d\d", page.text)) == 2
     r = mine.get("/account/download").response
     assert r.headers["Content-Disposition"] == 'attachment; filename="heddle-data.json"'
     data = r.json()
@@ -308,11 +345,12 @@ def test_a_page_costs_less_than_two_milliseconds_of_the_processor(stack, mine):
         fields = open(f"/proc/{stack.heddle.pid}/stat").read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    for path in ("/", "/account", "/account/email", "/account/password", "/account/delete", "/weave-password-reset", "/weave-password-reset?username=a&key=b",
-                 "/weave-delete-account"):
+    limit = render_s()
+    for path in ("/", "/account", "/account/email", "/account/password", "/account/clear", "/account/delete", "/account/register",
+                 "/weave-password-reset", "/weave-password-reset?username=a&key=b", "/weave-delete-account"):
         begun = cpu_s()
         for _ in range(100):
             assert mine.get(path).status == 200
-        # other tests of this worker have ended; a build with sanitizers or coverage is slower
-        limit = 0.002 if "release" in os.environ.get("HEDDLE_BUILD", "debug") else 0.01
-        assert (cpu_s() - begun) / 100 < limit, path
+        each = (cpu_s() - begun) / 100
+        print(f"{path}: {each * 1000:.2f} ms")
+        assert each < limit, path

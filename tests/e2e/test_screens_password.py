@@ -114,16 +114,18 @@ def test_PW_07_argon2id_of_at_least_19_MiB(own_stack):
     assert int(m[1]) >= 19 * 1024 and int(m[2]) >= 2 and int(m[3]) == 1, stored
 
 
-def test_PW_08_the_comparison_tells_nothing_by_its_time(stack, user11):
-    """Near misses take as long as far ones (the digests are compared, in constant time)."""
-    far, near, unknown = [], [], []
-    for _ in range(60):
-        for into, name, password in ((far, user11.name, "zzzzzzzzzzzzzzzzzzzzz"), (near, user11.name, GOOD[:-1] + "x"), (unknown, "nobody", GOOD)):
+def test_PW_08_the_comparison_tells_nothing_by_its_time(own_stack):
+    """Near misses take as long as far ones, and unknown names as long as both: what takes the time is the hash, of a cost that stands out
+    from whatever else this machine does. (The digests are compared in constant time: common/base, secret_eq.)"""
+    user = own_stack({"passwords.kib": 32768, "passwords.passes": 4}).user11()
+    times = {"far": [], "near": [], "unknown": []}
+    for _ in range(15):
+        for what, name, password in (("far", user.name, "zzzzzzzzzzzzzzzzzzzzz"), ("near", user.name, GOOD[:-1] + "x"), ("unknown", "nobody", GOOD)):
             begun = time.perf_counter()
-            user11.request("DELETE", f"/user/1.0/{name}", authorization=user11.authorization(name, password), expect=401)
-            into.append(time.perf_counter() - begun)
-    a, b, c = (statistics.median(x) for x in (far, near, unknown))
-    assert abs(a - b) < 0.005 and abs(a - c) < 0.005, (a, b, c)
+            user.request("DELETE", f"/user/1.0/{name}", authorization=user.authorization(name, password), expect=401)
+            times[what].append(time.perf_counter() - begun)
+    medians = {what: statistics.median(taken) for what, taken in times.items()}
+    assert max(medians.values()) < 1.6 * min(medians.values()), medians
 
 
 def test_PW_09_lengths_are_capped_before_hashing(own_stack):

@@ -1,12 +1,11 @@
 """The admins' console beside a cluster, and somebody who looks at it without a browser."""
 import random
 import re
-import time
 
 from .heddle import build_folder
 from .ops import run
 from .pages import Visitor
-from .processes import Process, free_port
+from .processes import NotInTime, Process, free_port, wait_until
 
 
 class Console(Process):
@@ -95,12 +94,16 @@ class Admin(Visitor):
         return {"state": re.search(r'id="run-state">(.*?)<', html)[1], **out}
 
 
-def wait_for_state(visitor, run, words, timeout_s=120):
+def wait_for_state(visitor, run, words, timeout_s=300):
     """Until the run is in one of these states; gives its figures."""
-    end = time.monotonic() + timeout_s
-    while True:
-        seen = visitor.figures(run)
-        if seen["state"] in words:
-            return seen
-        assert time.monotonic() < end, seen
-        time.sleep(0.1)
+    seen = {}
+
+    def reached():
+        seen.update(visitor.figures(run))
+        return seen["state"] in words
+
+    try:
+        wait_until(reached, f"the run is {' or '.join(words)}", timeout_s, every_s=0.1)
+    except NotInTime as e:
+        raise NotInTime(f"{e}: {seen}") from None
+    return seen
