@@ -29,7 +29,7 @@ class Prompt:
     @classmethod
     def judge(cls):
         """What is wrong with them, or nothing."""
-        if len(cls.late) > 1 + cls.seen / 100:
+        if len(cls.late) > 1 + cls.seen / 20:
             return [f"{len(cls.late)} of {cls.seen} refusals took over {SECOND_S} s:", *cls.late[:10]]
         return []
 
