@@ -17,14 +17,14 @@ static rc id_checked(const struct request *rq, struct err *e)
 /* Where this process's memory has the head, the store reads one table instead of two. One item is of one moment by itself; its fence
  * is the head's, as for info/collections. What is missing is asked for with the store's own fence: the user may have left since, and what he
  * had here may be erased; nobody is told that something is not there by a place that is not his any more. */
-static rc read_timed(struct request *rq, struct item *out, struct err *e)
+static rc read_timed(struct request *rq, bool on_worker, struct item *out, struct err *e)
 {
     struct sync_worker *w = rq->worker;
     int64_t begun_us = clock_mono_us(rq->clock);
     struct head h;
     rc r = RC_NOT_FOUND;
 
-    if (sync_head_cached(rq, &h))
+    if (on_worker ? sync_head_known(rq, &h) : sync_head_cached(rq, &h))
         r = store_item_by_head(w->store, &h, path_coll(rq), path_id(rq), rq->arena, out, e);
     if (r == RC_NOT_FOUND)
         r = store_item_read(w->store, rq->who.uid, rq->who.epoch, path_coll(rq), path_id(rq), rq->arena, &h,
@@ -50,10 +50,10 @@ rc item_get(struct request *rq, struct err *e)
 
     TRY(id_checked(rq, e));
     TRY(precondition_read(rq, &p, e));
-    r = read_timed(rq, &it, e);
+    r = read_timed(rq, true, &it, e);
     if (r == RC_NOT_HERE) {
         TRY(sync_renew(rq, e));
-        r = read_timed(rq, &it, e);
+        r = read_timed(rq, true, &it, e);
     }
     if (r != RC_OK && r != RC_NOT_FOUND)
         return r;
@@ -76,7 +76,7 @@ bool item_get_warm(struct request *rq)
     if (id_checked(rq, NULL) != RC_OK || precondition_read(rq, &p, NULL) != RC_OK || p.has_modified ||
         p.has_unmodified)
         return false;
-    if (read_timed(rq, &it, NULL) != RC_OK)
+    if (read_timed(rq, false, &it, NULL) != RC_OK)
         return false;
     put_item(rq, &it);
     return true;

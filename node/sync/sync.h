@@ -49,6 +49,7 @@ struct sync_worker {
     const struct sync_node *sync;
     struct store_session *store;
     struct cache_handle *cache;
+    int64_t asked_us; /* when sync_head_known last asked more than the process's memory */
 };
 
 extern const struct route sync_routes[];
@@ -87,6 +88,9 @@ MUST_USE rc sync_head(struct request *rq, struct head *out, struct err *e);
 /* The same from this process's memory alone, for warm functions too. false: not there, or the fence says no (the way over the store
  * tells why). */
 bool sync_head_cached(struct request *rq, struct head *out);
+/* The same for workers. At most once a second it asks behind that memory too (Redis): what is kept in memory counts only while the process is
+ * heard of there, and where users only read and write single items nobody else would ask. */
+bool sync_head_known(struct request *rq, struct head *out);
 /* Whether the store still has it so: what was read in between, in single statements, then belongs to it, since no write leaves the head
  * as it is. As good as a transaction that held both, at half of its statements, and where the head was cached without any in front. */
 bool sync_head_stands(struct request *rq, const struct head *h);

@@ -2,6 +2,8 @@
  * alone. */
 #include "node/sync/sync.h"
 
+#define ASK_EVERY_US 1000000
+
 static void count_time(struct sync_txn *t)
 {
     t->rq->store_us += clock_mono_us(t->rq->clock) - t->begun_us;
@@ -89,6 +91,21 @@ bool sync_head_cached(struct request *rq, struct head *out)
     SCOPED(buf_done) struct buf packed = { 0 };
 
     return w->cache && cache_peek(w->cache, rq->who.uid, &packed) && speaks(rq, buf_view(&packed), out);
+}
+
+bool sync_head_known(struct request *rq, struct head *out)
+{
+    struct sync_worker *w = rq->worker;
+    SCOPED(buf_done) struct buf packed = { 0 };
+    int64_t now;
+
+    if (sync_head_cached(rq, out))
+        return true;
+    now = clock_mono_us(rq->clock);
+    if (!w->cache || now - w->asked_us < ASK_EVERY_US)
+        return false;
+    w->asked_us = now;
+    return cache_get(w->cache, rq->who.uid, &packed, NULL) && speaks(rq, buf_view(&packed), out);
 }
 
 static rc head_once(struct request *rq, struct head *out, struct err *e)
