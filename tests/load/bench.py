@@ -180,6 +180,16 @@ def exceeded(runs, engine, scenario, subject=None):
     return f"{middle(ratios):.2f} times the floor's CPU, at most {bound} is let pass" if middle(ratios) > bound else None
 
 
+def refused_falsely(machine, users, records, seconds):
+    """Why not all of so many requests a second were answered by a node that remembers each signature (auth.strict); None, and the rate: they were.
+    No nonce of the generator comes twice: another seed is another row of them."""
+    strict = machine.node("sqlite+memory", {"auth.strict": "yes"}, label="strict")
+    set_up(strict, users, records, "A")
+    run = ask(strict, "A", seconds, users=users, records=records, seed=77)
+    wrong = run["requests"] - run["good"] + run["broken"]
+    return (f"{wrong} of {run['requests']} were not: {run['status']}" if wrong else None), run["rps"]
+
+
 def smoke():
     machine = Machine(say)
     runs, results = [], []
@@ -194,6 +204,7 @@ def smoke():
             for scenario in "ABDE":
                 runs += [measure(s, scenario, seconds, number, users, records, 0.1) for s in subjects.values()]
             runs.append(measure(slow, "A", seconds, number, users, records, 0.1))
+        refused, rate = refused_falsely(machine, users, records, 2 * seconds)
     finally:
         bad = machine.close()
     for engine, bounds in SMOKE_BOUNDS.items():
@@ -203,6 +214,7 @@ def smoke():
             results.append((why is None, f"{engine} {scenario}: CPU {spread(ratio)} of the floor's" + (f": {why}" if why else "")))
     why = exceeded(runs, "mysql+memory", "A", "planted")
     results.append((why is not None and "times the floor" in why, f"a planted slow-down is found: {why}"))
+    results.append((refused is None, f"of {rate:,.0f} requests a second none is taken for a replay" + (f": {refused}" if refused else "")))
     results += [(False, b) for b in bad]
     for good, text in results:
         print(f"{'ok  ' if good else 'FAIL'}  {text}")
