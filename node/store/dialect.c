@@ -69,6 +69,9 @@ static const char *const statements[SQL_N][2] = {
     [SQL_HEAD_MAKE] = { "INSERT OR IGNORE" MAKE, "INSERT IGNORE" MAKE },
     [SQL_HEAD_SAVE] = { "UPDATE heads SET state = ?2, since = ?3, clock = ?4, modified = ?5, used_bytes = ?6,"
                         " colls = ?7 WHERE uid = ?1" },
+    [SQL_HEAD_SWAP] = { "UPDATE heads SET clock = ?2, modified = ?3, used_bytes = ?4, colls = ?5 WHERE uid = ?1"
+                        " AND clock = ?6 AND modified = ?7 AND used_bytes = ?8 AND colls = ?9 AND epoch = ?10"
+                        " AND state = ?11 AND since = ?12 AND quota_bytes = ?13" },
     [SQL_HEAD_MOVE] = { "SELECT move_id FROM heads WHERE uid = ?1" },
     [SQL_HEAD_STEP] = { "UPDATE heads SET epoch = ?2, state = ?3, since = ?4, move_id = ?5 WHERE uid = ?1" },
     [SQL_HEAD_QUOTA] = { "UPDATE heads SET quota_bytes = ?2 WHERE uid = ?1" },

@@ -50,6 +50,7 @@ enum sql_id {
     SQL_HEAD_LOCK,        /* uid; in a write                                                         */
     SQL_HEAD_MAKE,        /* uid, epoch, state, since, colls, move_id; does nothing where a row is   */
     SQL_HEAD_SAVE,        /* uid, state, since, clock, modified, used_bytes, colls                   */
+    SQL_HEAD_SWAP,        /* uid, clock, modified, used_bytes, colls; as it is: the same four, epoch, state, since, quota_bytes */
     SQL_HEAD_MOVE,        /* uid: move_id                                                            */
     SQL_HEAD_STEP,        /* uid, epoch, state, since, move_id                                       */
     SQL_HEAD_QUOTA,       /* uid, quota_bytes                                                        */

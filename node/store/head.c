@@ -125,7 +125,7 @@ void head_pack(const struct head *h, struct buf *out)
     buf_addc(out, HEAD_VERSION);
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         put_varint(out, (uint64_t)fields[i]);
-    colls_pack(h->colls, h->n_colls, COLL_FIRST_OWN, out);
+    colls_pack(h->colls, h->n_colls, h->next_number > COLL_FIRST_OWN ? h->next_number : COLL_FIRST_OWN, out);
 }
 
 bool head_unpack(view bytes, struct arena *a, struct head *out)
@@ -133,7 +133,6 @@ bool head_unpack(view bytes, struct arena *a, struct head *out)
     struct head h = { .state = HEAD_NONE };
     struct head_coll *colls = NULL;
     int64_t state = 0, quota = 0;
-    uint32_t next = 0;
     if (bytes.n < 1 || bytes.p[0] != HEAD_VERSION)
         return false;
     view rest = { .p = bytes.p + 1, .n = bytes.n - 1 };
@@ -141,7 +140,7 @@ bool head_unpack(view bytes, struct arena *a, struct head *out)
         !take_i64(&rest, &h.since_ms) || !take_i64(&rest, &h.clock.cs) || !take_i64(&rest, &h.modified.cs) ||
         !take_i64(&rest, &h.used_bytes) || !take_i64(&rest, &quota) || rest.n == 0 || state > HEAD_GONE)
         return false;
-    if (!colls_unpack(rest, 0, a, &colls, &h.n_colls, &next))
+    if (!colls_unpack(rest, 0, a, &colls, &h.n_colls, &h.next_number))
         return false;
     h.state = (enum head_state)state;
     h.quota_bytes = quota - 1;

@@ -30,10 +30,10 @@ static rc check_head(const struct head *h, const struct head_coll *const *by_nam
 static rc own_number(struct store_txn *tx, view name, uint32_t *out, struct err *e)
 {
     uint32_t known = coll_known_number(name);
-    if (!known && tx->next_number == UINT32_MAX)
+    if (!known && tx->head->next_number == UINT32_MAX)
         return fail(e, RC_OVER_QUOTA, RESP_OVER_QUOTA, "uid %lld had too many collections",
                     (long long)tx->head->uid);
-    *out = known ? known : tx->next_number++;
+    *out = known ? known : tx->head->next_number++;
     return RC_OK;
 }
 

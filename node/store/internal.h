@@ -22,7 +22,8 @@ struct store_txn {
     struct head *head;       /* in the arena                                                   */
     struct head_coll *colls; /* head->colls, to be changed                                     */
     size_t colls_cap;
-    uint32_t next_number;
+    const struct head *saved; /* what the row is already in this transaction, see store_begin; NULL: what it was */
+    view saved_colls;         /* … packed                                                       */
     stamp t;        /* of this write                                                  */
     bool dirty;     /* the head is to be saved                                        */
     stamp base;     /* of the manifest, see store_manifest_base                       */
@@ -51,7 +52,7 @@ MUST_USE rc session_begin(struct store_session *ss, unsigned shard, enum store_m
 
 /* From the columns of the row at hand (enum head_column). spare: room for more collections. RC_BROKEN: not what we write. */
 MUST_USE rc head_from_row(struct stmt *st, int64_t uid, size_t spare, struct arena *a, struct head *out,
-                          struct head_coll **out_colls, uint32_t *out_next_number, struct err *e);
+                          struct head_coll **out_colls, struct err *e);
 /* Time as this user counts it: never before the last stamp that was given to him. */
 int64_t head_now_ms(const struct head *h, const struct clock *clock);
 

@@ -183,7 +183,6 @@ static rc read_guessed(struct conn *conn, int64_t uid, int64_t epoch, view coll,
     struct head_coll *colls = NULL;
     struct head h = { .uid = uid, .quota_bytes = -1 };
     struct item it;
-    uint32_t next = 0;
     bool row = false;
 
     guess->right = true;
@@ -193,7 +192,7 @@ static rc read_guessed(struct conn *conn, int64_t uid, int64_t epoch, view coll,
     bind_bytes(st, 3, id);
     TRY(stmt_step(st, &row, e));
     if (row)
-        TRY(head_from_row(st, uid, 0, a, &h, &colls, &next, e));
+        TRY(head_from_row(st, uid, 0, a, &h, &colls, e));
     TRY(head_admits(&h, epoch, e));
     *out_head = h;
     const struct head_coll *c = head_coll_find(&h, coll);
@@ -233,13 +232,12 @@ static rc read_head(struct conn *conn, int64_t uid, struct arena *a, struct head
 {
     SCOPED(stmt_done) struct stmt *st = NULL;
     struct head_coll *colls = NULL;
-    uint32_t next = 0;
     bool row = false;
     TRY(conn_stmt(conn, SQL_HEAD_GET, &st, e));
     bind_int(st, 1, uid);
     TRY(stmt_step(st, &row, e));
     if (row)
-        return head_from_row(st, uid, 0, a, out, &colls, &next, e);
+        return head_from_row(st, uid, 0, a, out, &colls, e);
     *out = (struct head){ .uid = uid, .quota_bytes = -1 };
     return RC_OK;
 }

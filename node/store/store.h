@@ -112,6 +112,7 @@ struct head {
     int64_t quota_bytes;   /* a limit of his own; -1: the node's setting */
     const struct head_coll *colls;
     size_t n_colls;
+    uint32_t next_number; /* of the next collection with a name of its own */
 };
 
 /* Bytes for the cache and back: the packing of the row plus the rest. head.c alone knows it. false: not ours. */
@@ -132,6 +133,12 @@ struct store_begin {
     int64_t epoch; /* of the credential; 0: none named */
     enum store_mode mode;
     struct arena *arena; /* views that the transaction hands out live here; the caller's, outlives it */
+    /* WRITE, optional: what the caller takes for the head, and what he is about to do: items with so many payload bytes are put into
+     * `coll`. If the row is exactly that, one statement locks it and saves what it will be, instead of two; if not, or if something
+     * else is done then, no harm. Until the commit store_head tells what was there before. */
+    const struct head *known;
+    view coll;
+    int64_t adding_bytes;
 };
 
 /* READ: one snapshot; creates nothing. WRITE: the head row is made if missing (in a transaction of its own), locked, checked.

@@ -11,7 +11,7 @@ int64_t head_now_ms(const struct head *h, const struct clock *clock)
 }
 
 rc head_from_row(struct stmt *st, int64_t uid, size_t spare, struct arena *a, struct head *out,
-                 struct head_coll **out_colls, uint32_t *out_next_number, struct err *e)
+                 struct head_coll **out_colls, struct err *e)
 {
     struct head h = {
         .uid = uid,
@@ -23,7 +23,7 @@ rc head_from_row(struct stmt *st, int64_t uid, size_t spare, struct arena *a, st
         .used_bytes = col_int(st, HEAD_COL_USED),
         .quota_bytes = col_int(st, HEAD_COL_QUOTA),
     };
-    if (!colls_unpack(col_bytes(st, HEAD_COL_COLLS), spare, a, out_colls, &h.n_colls, out_next_number))
+    if (!colls_unpack(col_bytes(st, HEAD_COL_COLLS), spare, a, out_colls, &h.n_colls, &h.next_number))
         return fail(e, RC_BROKEN, RESP_GENERIC, "the head of uid %lld cannot be read", (long long)uid);
     h.colls = *out_colls;
     *out = h;
@@ -38,11 +38,11 @@ static rc load_head(struct store_txn *tx, int64_t uid, bool *out_found, struct e
     bind_int(st, 1, uid);
     TRY(stmt_step(st, out_found, e));
     if (!*out_found) {
-        *tx->head = (struct head){ .uid = uid, .quota_bytes = -1 };
+        *tx->head = (struct head){ .uid = uid, .quota_bytes = -1, .next_number = COLL_FIRST_OWN };
         return RC_OK;
     }
     size_t spare = tx->mode == STORE_WRITE ? COLLS_SPARE : 0;
-    TRY(head_from_row(st, uid, spare, tx->arena, tx->head, &tx->colls, &tx->next_number, e));
+    TRY(head_from_row(st, uid, spare, tx->arena, tx->head, &tx->colls, e));
     tx->colls_cap = tx->head->n_colls + spare;
     return RC_OK;
 }
@@ -69,14 +69,99 @@ rc head_insert(struct store_session *ss, const struct new_head *h, struct err *e
     return r == RC_UNSURE ? RC_AWAY : r; /* a head may be made or not: no harm either way */
 }
 
+/* ---- a head that is known ---- */
+
+static stamp next_stamp(const struct head *h, const struct clock *clock)
+{
+    return stamp_max(clock_stamp(clock), (stamp){ .cs = h->clock.cs + 1 });
+}
+
+static view packed(const struct head *h, struct arena *a)
+{
+    SCOPED(buf_done) struct buf b = { 0 };
+    colls_pack(h->colls, h->n_colls, h->next_number, &b);
+    return arena_copy(a, buf_view(&b));
+}
+
+/* With its collections, and room for more of them. */
+static struct head *head_copy(const struct head *h, struct arena *a, struct head_coll **out_colls)
+{
+    struct head *copy = arena_alloc(a, sizeof *copy);
+    struct head_coll *colls = arena_alloc(a, (h->n_colls + COLLS_SPARE) * sizeof *colls);
+    for (size_t i = 0; i < h->n_colls; i++) {
+        colls[i] = h->colls[i];
+        colls[i].name = arena_copy(a, h->colls[i].name);
+    }
+    *copy = *h;
+    copy->colls = colls;
+    *out_colls = colls;
+    return copy;
+}
+
+/* What the head becomes by the write that was told; NULL: that cannot be told beforehand. */
+static const struct head *head_to_be(const struct store_begin *o, stamp t)
+{
+    const struct head_coll *c = head_coll_find(o->known, o->coll);
+    struct head_coll *colls = NULL;
+    if (!c || o->known->state != HEAD_ACTIVE || o->known->next_number < COLL_FIRST_OWN)
+        return NULL;
+    struct head *h = head_copy(o->known, o->arena, &colls);
+    colls[c - o->known->colls].modified = t;
+    h->clock = h->modified = t;
+    h->used_bytes += o->adding_bytes;
+    return h;
+}
+
+/* The row is locked, checked and saved by one statement, if it is what the caller takes it for: all that a head consists of is compared.
+ * *out_done false: it is not, and nothing has happened. */
+static rc swap_known(struct store_txn *tx, const struct store_begin *o, bool *out_done, struct err *e)
+{
+    const struct head *known = o->known;
+    struct stmt *st = NULL;
+    uint64_t rows = 0;
+    stamp t = next_stamp(known, tx->session->store->clock);
+    const struct head *saved = head_admits(known, o->epoch, NULL) == RC_OK ? head_to_be(o, t) : NULL;
+    if (!saved)
+        return RC_OK;
+    view colls = packed(saved, o->arena), before = packed(known, o->arena);
+    TRY(tx_stmt(tx, SQL_HEAD_SWAP, &st, e));
+    bind_int(st, 1, known->uid);
+    bind_int(st, 2, stamp_ms(saved->clock));
+    bind_int(st, 3, stamp_ms(saved->modified));
+    bind_int(st, 4, saved->used_bytes);
+    bind_bytes(st, 5, colls);
+    bind_int(st, 6, stamp_ms(known->clock));
+    bind_int(st, 7, stamp_ms(known->modified));
+    bind_int(st, 8, known->used_bytes);
+    bind_bytes(st, 9, before);
+    bind_int(st, 10, known->epoch);
+    bind_int(st, 11, known->state);
+    bind_int(st, 12, known->since_ms);
+    bind_int(st, 13, known->quota_bytes);
+    TRY(stmt_run(st, &rows, e));
+    if (rows != 1)
+        return RC_OK;
+    tx->head = head_copy(known, o->arena, &tx->colls);
+    tx->colls_cap = known->n_colls + COLLS_SPARE;
+    tx->t = t;
+    tx->saved = saved;
+    tx->saved_colls = colls;
+    *out_done = true;
+    return RC_OK;
+}
+
 /* One attempt. *out_again: the head was missing and has been made, or a deadlock undid the attempt. */
 static rc try_begin(struct store_txn *tx, const struct store_begin *o, bool *out_again, struct err *e)
 {
     struct store_session *ss = tx->session;
-    bool found = false;
+    bool found = false, done = false;
     *out_again = false;
     TRY(session_begin(ss, session_shard(ss, o->uid), o->mode, &tx->conn, e));
-    rc r = load_head(tx, o->uid, &found, e);
+    rc r = o->known && o->mode == STORE_WRITE ? swap_known(tx, o, &done, e) : RC_OK;
+    if (r == RC_OK && done)
+        return RC_OK;
+    if (r == RC_OK)
+        r = load_head(tx, o->uid, &found, e);
     if (r == RC_OK && (found || o->mode == STORE_READ))
         r = head_admits(tx->head, o->epoch, e);
     else if (r == RC_OK || tx->conn->deadlock)
@@ -95,7 +180,8 @@ static void prepare_write(struct store_txn *tx)
 {
     struct head *h = tx->head;
     const struct clock *clock = tx->session->store->clock;
-    tx->t = stamp_max(clock_stamp(clock), (stamp){ .cs = h->clock.cs + 1 });
+    if (!tx->saved)
+        tx->t = next_stamp(h, clock);
     tx->now_ms = stamp_ms(tx->t);
     if (h->state == HEAD_READY) {
         h->state = HEAD_ACTIVE;
@@ -136,7 +222,6 @@ rc tx_open(struct store_session *ss, int64_t uid, enum store_mode mode, struct a
         .session = ss, .arena = a, .mode = mode, .now_ms = INT64_MIN, .base = MANIFEST_ALL
     };
     tx->head = arena_zero(a, sizeof *tx->head);
-    tx->next_number = COLL_FIRST_OWN;
     TRY(session_begin(ss, session_shard(ss, uid), mode, &tx->conn, e));
     rc r = load_head(tx, uid, out_found, e);
     if (r != RC_OK) {
@@ -158,12 +243,21 @@ stamp store_stamp(const struct store_txn *tx)
     return tx->t;
 }
 
+static bool is_saved(const struct store_txn *tx, view colls)
+{
+    const struct head *h = tx->head, *s = tx->saved;
+    return s && h->state == s->state && h->since_ms == s->since_ms && h->clock.cs == s->clock.cs &&
+           h->modified.cs == s->modified.cs && h->used_bytes == s->used_bytes &&
+           view_eq(colls, tx->saved_colls);
+}
+
 static rc save_head(struct store_txn *tx, struct err *e)
 {
     const struct head *h = tx->head;
     struct stmt *st = NULL;
-    SCOPED(buf_done) struct buf colls = { 0 };
-    colls_pack(h->colls, h->n_colls, tx->next_number, &colls);
+    view colls = packed(h, tx->arena);
+    if (is_saved(tx, colls))
+        return RC_OK;
     TRY(tx_stmt(tx, SQL_HEAD_SAVE, &st, e));
     bind_int(st, 1, h->uid);
     bind_int(st, 2, h->state);
@@ -171,7 +265,7 @@ static rc save_head(struct store_txn *tx, struct err *e)
     bind_int(st, 4, stamp_ms(h->clock));
     bind_int(st, 5, stamp_ms(h->modified));
     bind_int(st, 6, h->used_bytes);
-    bind_bytes(st, 7, buf_view(&colls));
+    bind_bytes(st, 7, colls);
     return stmt_run(st, NULL, e);
 }
 
@@ -184,7 +278,7 @@ rc store_commit(struct store_txn **txp, struct err *e)
         store_rollback(tx);
         return fail(e, RC_BUSY, RESP_GENERIC, "the request needs more memory than it may have");
     }
-    rc r = tx->dirty ? save_head(tx, e) : RC_OK;
+    rc r = tx->dirty || tx->saved ? save_head(tx, e) : RC_OK;
     if (r == RC_OK)
         r = tx->conn->driver->commit(tx->conn, e);
     if (r != RC_OK)
@@ -220,7 +314,7 @@ void tx_used_more(struct store_txn *tx, int64_t bytes)
 static rc add_coll(struct store_txn *tx, view name, struct head_coll **out, struct err *e)
 {
     struct head *h = tx->head;
-    if (h->n_colls >= COLLS_MAX || tx->next_number == UINT32_MAX)
+    if (h->n_colls >= COLLS_MAX || tx->head->next_number == UINT32_MAX)
         return fail(e, RC_OVER_QUOTA, RESP_OVER_QUOTA, "uid %lld has too many collections",
                     (long long)h->uid);
     if (h->n_colls == tx->colls_cap) {
@@ -235,7 +329,7 @@ static rc add_coll(struct store_txn *tx, view name, struct head_coll **out, stru
     uint32_t number = coll_known_number(name);
     struct head_coll *c = &tx->colls[h->n_colls++];
     *c = (struct head_coll){ .name = arena_copy(tx->arena, name),
-                             .number = number ? number : tx->next_number++ };
+                             .number = number ? number : tx->head->next_number++ };
     *out = c;
     return RC_OK;
 }

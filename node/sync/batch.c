@@ -132,9 +132,10 @@ rc collection_post(struct request *rq, struct err *e)
     bool batch;
 
     TRY(post_read(&p, e));
-    TRY(sync_begin(rq, STORE_WRITE, &p.t, e));
-    TRY(precondition_check(rq, &p.precondition, coll_stamp(store_head(p.t.tx), p.coll), e));
     batch = p.wish.step != BATCH_NONE;
+    TRY(batch ? sync_begin(rq, STORE_WRITE, &p.t, e)
+              : sync_begin_put(rq, p.coll, p.list.payload_bytes, &p.t, e));
+    TRY(precondition_check(rq, &p.precondition, coll_stamp(store_head(p.t.tx), p.coll), e));
     if (batch)
         TRY(batch_fits(&p, e));
     TRY(quota_admits(&p.t, p.list.payload_bytes, batch, e));

@@ -125,7 +125,7 @@ rc item_put(struct request *rq, struct err *e)
 
     TRY(precondition_read(rq, &p, e));
     TRY(body_read(rq, &patch, &root, e));
-    TRY(sync_begin(rq, STORE_WRITE, &t, e));
+    TRY(sync_begin_put(rq, path_coll(rq), patch.payload.n, &t, e));
     TRY(item_precondition(rq, &t, &p, e));
     TRY(quota_admits(&t, patch.payload.n, false, e));
     now = store_stamp(t.tx);

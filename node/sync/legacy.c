@@ -93,7 +93,7 @@ rc legacy_item_put(struct request *rq, struct err *e)
         return fail(e, RC_BAD_INPUT, RESP_INVALID_WBO, "illegal id in the path");
     TRY(precondition_read(rq, &p, e));
     body.r = bso_read(rq->body, path_id(rq), &c, &patch, &root, &body.why);
-    TRY(sync_begin(rq, STORE_WRITE, &t, e));
+    TRY(sync_begin_put(rq, path_coll(rq), body.r == RC_OK ? patch.payload.n : 0, &t, e));
     TRY(quota_admits_legacy(&t, e));
     TRY(precondition_check(rq, &p, coll_stamp(store_head(t.tx), path_coll(rq)), e));
     TRY(told(&body, e));

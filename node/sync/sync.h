@@ -75,6 +75,8 @@ struct sync_txn {
 MUST_USE rc sync_renew(struct request *rq, struct err *e);
 /* Fence and lock. uid and epoch from rq->who. rq->store_us counts the time until the end of the transaction. */
 MUST_USE rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e);
+/* The same for one that will put items with so many payload bytes into a collection: cheaper where this process's memory has the head. */
+MUST_USE rc sync_begin_put(struct request *rq, view coll, uint64_t adding_bytes, struct sync_txn *out, struct err *e);
 /* Tells the cache of the new head after the commit and before the answer. */
 MUST_USE rc sync_commit(struct sync_txn *t, struct err *e);
 void sync_abort(struct sync_txn *t); /* does nothing after a commit; for SCOPED */

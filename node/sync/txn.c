@@ -16,16 +16,17 @@ rc sync_renew(struct request *rq, struct err *e)
     return w->sync->renew ? w->sync->renew(rq, e) : RC_NOT_HERE;
 }
 
-static rc begin_once(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e)
+static rc begin_once(struct request *rq, const struct store_begin *wish, struct sync_txn *out, struct err *e)
 {
     struct sync_worker *w = rq->worker;
-    const struct store_begin o = {
-        .uid = rq->who.uid, .epoch = rq->who.epoch, .mode = mode, .arena = rq->arena
-    };
+    struct store_begin o = *wish;
     rc r;
 
+    o.uid = rq->who.uid;
+    o.epoch = rq->who.epoch;
+    o.arena = rq->arena;
     *out = (struct sync_txn){
-        .rq = rq, .w = w, .begun_us = clock_mono_us(rq->clock), .writing = mode == STORE_WRITE
+        .rq = rq, .w = w, .begun_us = clock_mono_us(rq->clock), .writing = o.mode == STORE_WRITE
     };
     r = store_begin(w->store, &o, &out->tx, e);
     if (r != RC_OK)
@@ -33,14 +34,34 @@ static rc begin_once(struct request *rq, enum store_mode mode, struct sync_txn *
     return r;
 }
 
-rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e)
+static rc begin(struct request *rq, const struct store_begin *wish, struct sync_txn *out, struct err *e)
 {
-    rc r = begin_once(rq, mode, out, e);
+    rc r = begin_once(rq, wish, out, e);
 
     if (r != RC_NOT_HERE)
         return r;
     TRY(sync_renew(rq, e));
-    return begin_once(rq, mode, out, e);
+    return begin_once(rq, wish, out, e);
+}
+
+rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e)
+{
+    return begin(rq, &(struct store_begin){ .mode = mode }, out, e);
+}
+
+/* Only where a statement goes over a socket: in SQLite reading the head costs no more than comparing all of it. */
+rc sync_begin_put(struct request *rq, view coll, uint64_t adding_bytes, struct sync_txn *out, struct err *e)
+{
+    struct sync_worker *w = rq->worker;
+    struct store_begin wish = { .mode = STORE_WRITE };
+    struct head known;
+
+    if (strcmp(store_driver_name(w->sync->store), "mysql") == 0 && sync_head_cached(rq, &known)) {
+        wish.known = &known;
+        wish.coll = coll;
+        wish.adding_bytes = (int64_t)adding_bytes;
+    }
+    return begin(rq, &wish, out, e);
 }
 
 rc sync_commit(struct sync_txn *t, struct err *e)
