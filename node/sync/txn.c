@@ -56,7 +56,7 @@ rc sync_begin_put(struct request *rq, view coll, uint64_t adding_bytes, struct s
     struct store_begin wish = { .mode = STORE_WRITE };
     struct head known;
 
-    if (strcmp(store_driver_name(w->sync->store), "mysql") == 0 && sync_head_cached(rq, &known)) {
+    if (strcmp(store_driver_name(w->sync->store), "mysql") == 0 && sync_head_known(rq, &known)) {
         wish.known = &known;
         wish.coll = coll;
         wish.adding_bytes = (int64_t)adding_bytes;
