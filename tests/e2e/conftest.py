@@ -143,3 +143,24 @@ def user11(stack):
     client = stack.user11()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def axe():
+    from lib.chromium import axe_source
+    return axe_source()
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Makes browsers for this test: browser(url, scripts=, width=, language=)."""
+    from lib.chromium import Browser  # selenium is for these tests alone
+    made = []
+
+    def start(url, **kw):
+        made.append(Browser(url, tmp_path / f"profile{len(made)}", **kw))
+        return made[-1]
+
+    yield start
+    for b in made:
+        b.close()

@@ -6,7 +6,7 @@ import re
 import pytest
 from selenium.webdriver.common.by import By
 
-from lib.chromium import Browser, axe_source
+from lib.chromium import Look, pages_of
 from lib.cluster import Cluster
 from lib.console import Admin, Console, wait_for_state
 from lib.heddle import build_folder, on_cluster
@@ -15,68 +15,61 @@ from lib.pages import mails_of
 from lib.processes import wait_until
 
 pytestmark = [pytest.mark.skipif(on_cluster(), reason="has a cluster of its own")]
-needs_browser = [pytest.mark.skipif(build_folder().name in ("asan", "tsan"), reason="takes minutes there; test_console.py asks the same of the server")]
+needs_browser = pytest.mark.skipif(build_folder().name in ("asan", "tsan"), reason="takes minutes there; test_console.py asks the same of the server")
+PAGES = pages_of("admin/console/routes.c", r'^    \{ GET[^"]*"(/admin(?!/media|/live)[^"]*)"')
 
 
-@pytest.fixture(scope="module")
-def axe():
-    return axe_source()
+def seen_pages(look):
+    """Those of PAGES to which the paths belong that were looked at."""
+    return {page for page in PAGES for path in look.seen if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", page), path)}
 
 
 @pytest.fixture(scope="module")
 def console(worker):
     cluster = Cluster(worker.folder / "conb", worker.template, ["sqlite+memory", "sqlite+memory", "sqlite+memory"])
-    cluster.start()
+    made = Console(cluster.folder / "con", cluster)
+    try:
+        fill_cluster(cluster.start())
+        made.start()
+        looker = made.visitor()
+        wait_until(lambda: (lambda page: all(n.node_name in page.text for n in cluster.nodes))(looker.get("/admin")), "the console knows all nodes", 120)
+        yield made
+    finally:
+        made.keep_log("console-browser")
+        cluster.keep_logs("console-browser")
+        bad = [made.log_tail()] if made.running and made.stop() != 0 else []
+        bad += cluster.stop()
+    assert not bad, "\n".join(bad)
+
+
+def fill_cluster(cluster):
+    """Somebody with data on the first node, more and more others on the rest."""
     cluster.user = cluster.user11(cluster.nodes[0])
     for i in range(5):
         cluster.user.at(cluster.nodes[0]).save("bookmarks", f"b{i}", "a payload of somebody " * (i + 1))
     for n, node in enumerate(cluster.nodes):
         for _ in range(3 * n):
             cluster.user11(node)
-    made = Console(cluster.folder / "con", cluster)
-    made.start()
-    yield made
-    bad = [made.log_tail()] if made.stop() != 0 else []
-    bad += cluster.stop()
-    assert not bad, "\n".join(bad)
 
 
-@pytest.fixture
-def browser(tmp_path):
-    made = []
-
-    def start(url, **kw):
-        made.append(Browser(url, tmp_path / f"profile{len(made)}", **kw))
-        return made[-1]
-
-    yield start
-    for b in made:
-        b.close()
+def send_form(b, action, **fields):
+    """One form of several on a page, by the end of its address."""
+    form = b.driver.find_element(By.CSS_SELECTOR, f"main form[action$='{action}']")
+    for name, value in fields.items():
+        field = form.find_element(By.NAME, name)
+        field.clear()
+        field.send_keys(value)
+    b._and_wait(form.find_element(By.TAG_NAME, "button").click)
 
 
-class Look:
-    def __init__(self, browser, axe, label):
-        self.browser, self.axe, self.label, self.bad = browser, axe, label, []
-
-    def __call__(self, name):
-        b = self.browser
-        for scheme in ("light", "dark"):
-            b.scheme(scheme)
-            b.shot(f"console-{name}-{self.label}-{scheme}")
-            if b.scripts:
-                self.bad += [f"{name} {scheme}: {v}" for v in b.violations(self.axe)]
-        if not b.fits():
-            self.bad.append(f"{name}: wider than {b.width}")
-        self.bad += [f"{name}: {c}" for c in b.complaints() if "a status of 40" not in c]
-
-
+@needs_browser
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
 def test_every_page_of_the_console(console, browser, axe, scripts, width):
     """Sign in, look at everything, disable and enable somebody, move him by a plan, sign out."""
     cluster, user = console.cluster, console.cluster.user
     b = browser(console.url, scripts=scripts, width=width)
-    look = Look(b, axe, f"{width}-{'scripts' if scripts else 'plain'}")
+    look = Look(b, axe, f"{width}-{'scripts' if scripts else 'plain'}", "console-")
     b.go("/admin")
     assert b.heading == "Sign in"
     look("sign-in")
@@ -86,13 +79,16 @@ def test_every_page_of_the_console(console, browser, axe, scripts, width):
     b.fill(name="anna", password=console.password()).press()
     assert b.heading == "Overview" and all(n.node_name in b.text for n in cluster.nodes)
     look("overview")
-    for name, heading in (("nodes", "Nodes"), ("users", "Users"), ("plan", "Plan"), ("runs", "Runs"), ("audit", "Audit trail"), ("settings", "Settings")):
+    for name, heading in (("nodes", "Nodes"), ("users", "Users"), ("plan", "Plan"), ("runs", "Runs"), ("audit", "Audit trail"), ("settings", "Settings"),
+                          ("invites", "Invite codes")):
         b.go(f"/admin/{name}")
         assert b.heading == heading
         look(name)
     b.go(f"/admin/nodes/{cluster.nodes[0].node_name}")
     look("node")
-    b.go("/admin/users").fill(q=user.name).press()
+    b.go("/admin/users").fill(q="nobody-begins-so").press()
+    look("users-none")
+    b.fill(q=user.name).press()
     look("users-found")
     b.follow(user.name)
     look("user")
@@ -101,6 +97,32 @@ def test_every_page_of_the_console(console, browser, axe, scripts, width):
     look("user-disabled")
     b.press()
     assert "enabled again" in b.text
+    send_form(b, "/reset")
+    assert "on its way" in b.text
+    look("user-reset")
+    send_form(b, "/quota", quota="no size")
+    assert b.heading == "This did not work"
+    look("not-understood")
+
+    b.go("/admin/invites")
+    send_form(b, "/invites", uses="2", note=f"for somebody at {width}")
+    assert "shown this once" in b.text and f"for somebody at {width}" in b.text
+    look("invites-made")
+    send_form(b, "/invites/revoke")
+    assert "is revoked" in b.text
+    look("invites-revoked")
+    for what in (cluster.nodes[0].node_name, "nowhere.example.net"):
+        b.go(f"/admin/settings?of={what}")
+        look(f"settings-{'node' if 'nowhere' not in what else 'problem'}")
+    b.go(f"/admin/audit?user={user.name}")
+    assert user.name in b.text and "disable" in b.text
+    look("audit-found")
+    b.go("/admin/mail")
+    look("mail-none")
+    b.go("/admin/plan?kind=rebalance&by=users&threshold=0")
+    look("plan-rebalance")
+    b.go("/admin/plan?kind=move&user=nobody&to=nowhere")
+    look("plan-problem")
 
     at = cluster.account(user.name)["node"]
     to = next(n.node_name for n in cluster.nodes if n.node_name != at)
@@ -115,19 +137,44 @@ def test_every_page_of_the_console(console, browser, axe, scripts, width):
     if scripts:  # the page follows by itself
         # asked in one go: the page puts a new element there whenever it hears something
         wait_until(lambda: b.driver.execute_script("return document.getElementById('run-state').textContent.trim()") == "done",
-                   "the page tells it", 20)
+                   "the page tells it", 120)
     else:
         b.follow("Show the present figures")
     assert "1 / 1" in b.text
     look("run")
+    b.go("/admin/runs")
+    assert run in b.text
+    look("runs-some")
     b.go("/admin/nodes/nowhere.example.net")
     look("not-found")
     b.sign_out()
     assert "You are signed out" in b.text
-    assert not look.bad, "\n".join(look.bad)
+    look("signed-out")
+    assert seen_pages(look) == PAGES
+    look.check()
 
 
-test_every_page_of_the_console.pytestmark = [*needs_browser, *test_every_page_of_the_console.pytestmark]
+@needs_browser
+@pytest.mark.one_engine("sqlite+memory")
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+def test_the_newest_mail_of_a_box_without_a_relay(own_stack, browser, axe, scripts, width):
+    stack = own_stack()
+    client = stack.user11()
+    Admin(stack.url).post("/weave-password-reset", {"username": client.name})
+    mail = mails_of(stack).wait(client.email)
+    b = browser(stack.url, scripts=scripts, width=width)
+    look = Look(b, axe, f"{width}-{'scripts' if scripts else 'plain'}", "box-")
+    b.go("/admin/sign-in").fill(name="anna", password=printed_password(stack)).press()
+    look("overview")
+    b.go("/admin/mail")
+    assert client.email in b.text and mail["Subject"] in b.text
+    look("mail")
+    look.check()
+
+
+def printed_password(stack):
+    return re.search(r"one-time password: (\S+)", stack.heddle.log_text())[1]
 
 
 @pytest.mark.one_engine("sqlite+memory")
@@ -135,11 +182,11 @@ def test_the_one_box_has_a_console_too(own_stack):
     stack = own_stack()
     client = stack.user11()
     client.save("bookmarks", "b1", "a payload")
-    once = re.search(r"one-time password: (\S+)", stack.heddle.log_text())[1]
+    once = printed_password(stack)
     assert f"{stack.url}/admin" in stack.heddle.log_text()
     v = Admin(stack.url)
     assert v.sign_in("anna", once).heading == "Overview"
-    page = wait_until(lambda: (lambda p: p if "1 / 1" in p.text else None)(v.get("/admin")), "the box's node is shown", 20)
+    page = wait_until(lambda: (lambda p: p if "1 / 1" in p.text else None)(v.get("/admin")), "the box's node is shown", 120)
     assert "Users 1" in page.text
     found = v.get(f"/admin/users?q={client.name}")
     uid = re.search(r"/admin/users/(\d+)", found.html)[1]

@@ -3,20 +3,38 @@ people with disabilities out."""
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.common.exceptions import SessionNotCreatedException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
-from .processes import ROOT, wait_until
+from .processes import ROOT, free_port, wait_until
 
 HERE = Path(__file__).resolve().parents[1]
 SHOTS = ROOT / "build" / "screenshots"
+PATIENCE_S = 300  # with a machine that has other things to do
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
+
+# A live part that has the focus is not replaced meanwhile.
+AXE_RUN = """
+const [rules, done] = arguments, live = document.querySelector("[data-live]");
+function hold() { if (live) { live.tabIndex = -1; live.focus({preventScroll: true}); } }
+function end(found) { if (live) { live.blur(); live.removeAttribute("tabindex"); } done(found); }
+hold();
+axe.run(document, rules).then(r => end(r.violations), e => end([{id: String(e), nodes: []}]));
+"""
+
+# Where a page's scripts are off, timers are too, which axe waits on; and it never looks into <noscript>, which is what people see there.
+PLAIN = """
+window.setTimeout = f => { f(); return 0; };
+document.querySelectorAll("noscript").forEach(n => n.replaceWith(...n.childNodes));
+"""
 
 
 class Missing(Exception):
@@ -55,6 +73,16 @@ def axe_source():
     return script.read_text()
 
 
+def begin(options, tries=4):
+    """chromedriver gives the browser a minute to start, whatever else the machine has to do."""
+    try:
+        return webdriver.Chrome(service=Service(program("chromedriver", "chromium-driver"), port=free_port()), options=options)
+    except SessionNotCreatedException:
+        if tries == 1:
+            raise
+        return begin(options, tries - 1)
+
+
 class Browser:
     def __init__(self, url, folder, scripts=True, width=1280, language="en-US"):
         self.url, self.scripts, self.width = url, scripts, width
@@ -68,8 +96,9 @@ class Browser:
             prefs["profile.managed_default_content_settings.javascript"] = 2
         options.add_experimental_option("prefs", prefs)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(service=Service(program("chromedriver", "chromium-driver")), options=options)
-        self.driver.set_page_load_timeout(60)
+        self.driver = begin(options)
+        self.driver.set_page_load_timeout(PATIENCE_S)
+        self.driver.set_script_timeout(PATIENCE_S)
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
                                     {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600})
         self.scheme("light")
@@ -108,7 +137,7 @@ class Browser:
     def press(self):
         """The main button of the page's form, when it can be pressed; waits for the page that follows."""
         button = self.driver.find_element(By.CSS_SELECTOR, "main form button")
-        wait_until(button.is_enabled, "the button can be pressed", 60)
+        wait_until(button.is_enabled, "the button can be pressed", PATIENCE_S)
         self._and_wait(button.click)
         return self
 
@@ -120,10 +149,14 @@ class Browser:
         self._and_wait(self.driver.find_element(By.CSS_SELECTOR, "header form button").click)
         return self
 
+    def forget_cookies(self):
+        self.driver.delete_all_cookies()
+        return self
+
     def _and_wait(self, act):
         old = self.driver.find_element(By.TAG_NAME, "html").id
         act()
-        wait_until(lambda: self._page_id() not in (None, old), "the next page", 60, every_s=0.05)
+        wait_until(lambda: self._page_id() not in (None, old), "the next page", PATIENCE_S, every_s=0.05)
 
     def _page_id(self):
         try:
@@ -145,11 +178,42 @@ class Browser:
 
     def violations(self, axe):
         """What axe finds, one line for each place."""
-        self.driver.execute_script(axe)
-        found = self.driver.execute_async_script(
-            "const done = arguments[arguments.length - 1]; axe.run(document, arguments[0]).then(r => done(r.violations), e => done([{id: String(e), nodes: []}]));", RULES)
+        self.driver.execute_script(axe if self.scripts else PLAIN + axe)
+        found = self.driver.execute_async_script(AXE_RUN, {**RULES, "preload": self.scripts})  # what is preloaded is waited for
         return [f"{v['id']}: {n['target']} {n['html'][:120]}" for v in found for n in v["nodes"] or [{"target": "?", "html": ""}]]
 
     def complaints(self):
         """What the browser itself says: blocked scripts and styles, missing files."""
         return [line["message"] for line in self.driver.get_log("browser") if line["level"] in ("SEVERE", "WARNING")]
+
+
+class Look:
+    """Looks at a page in both schemes: picture, width, axe, complaints of the browser. Keeps what is wrong, and which paths it saw."""
+
+    def __init__(self, browser, axe, label, kind=""):
+        self.browser, self.axe, self.label, self.kind = browser, axe, label, kind
+        self.bad, self.seen = [], set()
+
+    def __call__(self, name):
+        b = self.browser
+        self.seen.add(b.path.partition("?")[0])
+        for scheme in ("light", "dark"):
+            b.scheme(scheme)
+            b.shot(f"{self.kind}{name}-{self.label}-{scheme}")
+            self.bad += [f"{name} {scheme}: {v}" for v in b.violations(self.axe)]
+        if not b.fits():
+            self.bad.append(f"{name}: wider than {b.width}")
+        self.bad += [f"{name}: {c}" for c in b.complaints() if not is_the_pages_own_status(c)]
+
+    def check(self):
+        assert not self.bad, "\n".join(self.bad)
+
+
+def is_the_pages_own_status(complaint):
+    """A page that is refused, on purpose; not one of the files that a page loads."""
+    return re.search(r"a status of (4\d\d|503)", complaint) and "/media/" not in complaint
+
+
+def pages_of(source, row):
+    """The addresses in a table of routes in C that somebody can look at; row: a pattern whose only group is the address."""
+    return set(re.findall(row, (ROOT / source).read_text(), re.M))
