@@ -47,13 +47,13 @@ static inline void open_cluster(struct cluster *c)
                                     .io_threads = 1,
                                     .workers = 2,
                                     .queue = 10,
-                                    .queue_wait_s = 10,
+                                    .queue_wait_s = 60,
                                     .connections = 10,
                                     .connection_bytes = 16384,
-                                    .idle_s = 30,
+                                    .idle_s = 60,
                                     .body_bytes = 1 << 20,
                                     .arena_bytes = 1 << 20,
-                                    .drain_s = 10,
+                                    .drain_s = 60,
                                     .tls_cert = text_of(""),
                                     .tls_key = text_of(""),
                                     .spool_dir = text_of("") };
@@ -93,7 +93,7 @@ static inline const char *tell(struct cluster *c, const char *who, const char *m
                          .body = body ? view_of(body) : VIEW_NONE,
                          .hawk_id = view_of(who),
                          .hawk_key = key_of(view_of(who)),
-                         .timeout_ms = 20000,
+                         .timeout_ms = 60000,
                          .answer_max = 4 << 20 };
     if (call(c->caller, &what, &c->answer, &e) != RC_OK)
         fail_msg("%s", e.text);

@@ -45,7 +45,7 @@ static void nobody_else_is_admitted(void **state)
                          .unix_socket = o.socket,
                          .hawk_id = VIEW("admin"),
                          .hawk_key = VIEW("a key that is not his"),
-                         .timeout_ms = 20000,
+                         .timeout_ms = 60000,
                          .answer_max = 1 << 20 };
     assert_int_equal(call(o.caller, &what, &o.answer, &e), RC_OK);
     assert_int_equal(o.answer.status, 401);

@@ -497,12 +497,10 @@ static void a_node_is_down_where_all_directories_that_are_heard_say_so(void **st
     assert_true(w.down);
     dir_silence(&w.dirs[0]);
     dir_silence(&w.dirs[1]);
-    while (pulse_heard(w.pulse) > 0)
-        ;
+    WAIT_UNTIL(pulse_heard(w.pulse) == 0);
     assert_true(w.down); /* nobody has said otherwise */
     dir_serve(&w.dirs[1]);
-    while (pulse_heard(w.pulse) == 0)
-        ;
+    WAIT_UNTIL(pulse_heard(w.pulse) > 0);
     state_told(&w.dirs[1], "open"); /* the other one is not heard */
     assert_false(w.down);
     assert_int_equal(w.decisions, 2);

@@ -127,13 +127,13 @@ static inline void office_open(struct office *o, struct site *s)
                                     .io_threads = 1,
                                     .workers = 2,
                                     .queue = 10,
-                                    .queue_wait_s = 10,
+                                    .queue_wait_s = 60,
                                     .connections = 10,
                                     .connection_bytes = 16384,
-                                    .idle_s = 30,
+                                    .idle_s = 60,
                                     .body_bytes = 64 << 20,
                                     .arena_bytes = 8 << 20,
-                                    .drain_s = 10,
+                                    .drain_s = 60,
                                     .tls_cert = (char *)"",
                                     .tls_key = (char *)"",
                                     .spool_dir = (char *)"" };
@@ -163,7 +163,7 @@ static inline const char *office_ask(struct office *o, const char *method, const
                                .body = body ? view_of(body) : VIEW_NONE,
                                .hawk_id = VIEW("admin"),
                                .hawk_key = VIEW(SITE_ADMIN_KEY),
-                               .timeout_ms = 20000,
+                               .timeout_ms = 60000,
                                .answer_max = 4 << 20 };
     if (call(o->caller, &what, &o->answer, &e) != RC_OK)
         fail_msg("%s", e.text);

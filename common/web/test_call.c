@@ -254,7 +254,7 @@ static rc fetch(const char *method, const char *path, struct call template)
     snprintf(url, sizeof url, "http://127.0.0.1:%d%s", server->port, path);
     template.method = method;
     template.url = url;
-    template.timeout_ms = template.timeout_ms ? template.timeout_ms : 20000;
+    template.timeout_ms = template.timeout_ms ? template.timeout_ms : 60000;
     template.answer_max = template.answer_max ? template.answer_max : 4096;
     e = ERR_NONE;
     return call(caller, &template, &answer, &e);
@@ -541,7 +541,7 @@ static void a_unix_socket_is_called_as_localhost_80(void **state)
                          .url = "http://localhost/ok",
                          .hawk_id = VIEW("admin"),
                          .hawk_key = VIEW("the key"),
-                         .timeout_ms = 20000,
+                         .timeout_ms = 60000,
                          .answer_max = 100 };
 
     (void)state;

@@ -1,5 +1,5 @@
 /* For tests that talk to a real server: a client on a raw socket, which says exactly what the test wants, and a server with
- * small limits. Every read ends after ten seconds, so a test that waits for what never comes fails instead of hanging. */
+ * small limits. Every read ends after a minute, so a test that waits for what never comes fails instead of hanging. */
 #ifndef HEDDLE_WEB_TESTING_H
 #define HEDDLE_WEB_TESTING_H
 
@@ -21,13 +21,13 @@ static inline struct server_conf test_conf(void)
         .io_threads = 2,
         .workers = 2,
         .queue = 64,
-        .queue_wait_s = 10,
+        .queue_wait_s = 60,
         .connections = 100,
         .connection_bytes = 16384,
-        .idle_s = 30,
+        .idle_s = 60,
         .body_bytes = 64 << 20,
         .arena_bytes = 1 << 20,
-        .drain_s = 10,
+        .drain_s = 60,
         .tls_cert = (char *)(uintptr_t) "",
         .tls_key = (char *)(uintptr_t) "",
         .spool_dir = (char *)(uintptr_t) "",
@@ -51,7 +51,7 @@ struct said {
 
 static inline void client_timeout(int fd)
 {
-    struct timeval tv = { .tv_sec = 10 };
+    struct timeval tv = { .tv_sec = 60 };
 
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
