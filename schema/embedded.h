@@ -1,11 +1,9 @@
-/* The SQL files of schema/, built into the programs. Rows in the order of their names ("0001.mysql.sql"); the last has name NULL. */
+/* The SQL files of schema/, built into the programs, in the order of their names ("0001.mysql.sql"). */
 #ifndef HEDDLE_SCHEMA_EMBEDDED_H
 #define HEDDLE_SCHEMA_EMBEDDED_H
 
-struct embedded_sql {
-    const char *name, *text;
-};
+#include "common/base/embedded.h"
 
-extern const struct embedded_sql node_schema[], directory_schema[];
+extern const struct embedded_file embedded_node_schema[], embedded_directory_schema[];
 
 #endif

@@ -174,10 +174,10 @@ static rc migrate_inside(sqlite3 *db, const char *path, struct err *e)
 {
     int have = 0, newest = 0;
     TRY(version_of(db, &have, e));
-    for (const struct embedded_sql *m = directory_schema; m->name; m++) {
+    for (const struct embedded_file *m = embedded_directory_schema; m->name; m++) {
         int n = migration_number(m->name);
         if (n > have)
-            TRY(db_exec(db, m->text, e));
+            TRY(db_exec(db, (const char *)m->bytes, e));
         newest = n > newest ? n : newest;
     }
     if (have > newest)

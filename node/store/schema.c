@@ -22,7 +22,7 @@ static rc migrate_locked(struct conn *c, int *out_version, struct err *e)
 {
     const char *engine = c->driver->name;
     int known = 0, version = 0;
-    for (const struct embedded_sql *f = node_schema; f->name; f++) {
+    for (const struct embedded_file *f = embedded_node_schema; f->name; f++) {
         int number = migration_number(f->name, engine);
         known = number > known ? number : known;
     }
@@ -31,11 +31,11 @@ static rc migrate_locked(struct conn *c, int *out_version, struct err *e)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "The database has schema %d, this program knows %d: use the newer program that made it.",
                     version, known);
-    for (const struct embedded_sql *f = node_schema; f->name; f++) {
+    for (const struct embedded_file *f = embedded_node_schema; f->name; f++) {
         int number = migration_number(f->name, engine);
         if (number <= version)
             continue;
-        TRY(c->driver->schema_apply(c, f->text, number, e));
+        TRY(c->driver->schema_apply(c, (const char *)f->bytes, number, e));
         version = number;
     }
     *out_version = version;

@@ -1,6 +1,6 @@
 # Writes OUT: a C file with FILES (parted by commas) as the table NAME (see embedded.h).
 string(REPLACE "," ";" files "${FILES}")
-set(code "/* Made by common/page/embed.cmake. */\n#include \"common/page/embedded.h\"\n\n")
+set(code "/* Made by common/base/embed.cmake. */\n#include \"common/base/embedded.h\"\n\n")
 set(rows "")
 foreach(file ${files})
     file(READ ${file} hex HEX)
