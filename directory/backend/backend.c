@@ -436,3 +436,15 @@ rc marks_sweep(struct backend_session *s, int64_t before_ms, struct err *e)
 {
     return s->driver->marks_sweep(s, before_ms, e);
 }
+
+/* ---- for drivers ---- */
+
+int old_state_order(const void *pa, const void *pb)
+{
+    const view *a = pa, *b = pb;
+    const char *ea = memchr(a->p, ' ', a->n), *eb = memchr(b->p, ' ', b->n);
+    ptrdiff_t na = ea ? ea - a->p : 0, nb = eb ? eb - b->p : 0;
+    if (na != nb)
+        return na < nb ? -1 : 1;
+    return view_cmp(*a, *b);
+}

@@ -215,6 +215,8 @@ struct backend_driver {
     rc (*marks_sweep)(struct backend_session *s, int64_t before_ms, struct err *e);
 };
 extern const struct backend_driver backend_sqlite, backend_ldap;
+/* For drivers, for qsort of an account's old_states (views): oldest first, although milliseconds have different lengths as text. */
+int old_state_order(const void *a, const void *b);
 const struct backend_driver *backend_find(view name); /* NULL: no such driver */
 
 MUST_USE rc backend_open(const struct backend_driver *d, const struct backend_conf *c, struct backend **out,

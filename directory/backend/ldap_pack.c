@@ -92,17 +92,6 @@ static rc name_unpack(const struct ldap_entry *x, const char *attr, view asked, 
     return RC_OK;
 }
 
-/* "<ms> <state>": oldest first, although milliseconds have different lengths as text. */
-static int by_leading_number(const void *pa, const void *pb)
-{
-    const view *a = pa, *b = pb;
-    const char *ea = memchr(a->p, ' ', a->n), *eb = memchr(b->p, ' ', b->n);
-    ptrdiff_t na = ea ? ea - a->p : 0, nb = eb ? eb - b->p : 0;
-    if (na != nb)
-        return na < nb ? -1 : 1;
-    return view_cmp(*a, *b);
-}
-
 static int by_bytes(const void *a, const void *b)
 {
     return view_cmp(*(const view *)a, *(const view *)b);
@@ -151,7 +140,7 @@ rc account_unpack(const struct ldap_entry *x, view name, struct arena *a, struct
         TRY(text_unpack(x, texts[i].attr, a, texts[i].to, e));
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         TRY(number_or_none(x, numbers[i].attr, numbers[i].to, e));
-    TRY(many_unpack(x, "heddleOldState", by_leading_number, a, &acc.old_states, &acc.n_old_states, e));
+    TRY(many_unpack(x, "heddleOldState", old_state_order, a, &acc.old_states, &acc.n_old_states, e));
     TRY(many_unpack(x, "heddleErase", by_bytes, a, &acc.erases, &acc.n_erases, e));
     const struct ldap_value_list *enabled = ldap_entry_values(x, "account-enabled");
     acc.enabled = enabled && view_eq(enabled->items[0], VIEW("Yes"));

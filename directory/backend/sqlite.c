@@ -123,17 +123,6 @@ static void account_fill(sqlite3_stmt *st, struct arena *a, struct account *out)
     };
 }
 
-/* "<ms> <state>": oldest first, although milliseconds have different lengths as text. */
-static int by_leading_number(const void *pa, const void *pb)
-{
-    const view *a = pa, *b = pb;
-    const char *ea = memchr(a->p, ' ', a->n), *eb = memchr(b->p, ' ', b->n);
-    ptrdiff_t na = ea ? ea - a->p : 0, nb = eb ? eb - b->p : 0;
-    if (na != nb)
-        return na < nb ? -1 : 1;
-    return view_cmp(*a, *b);
-}
-
 struct values {
     view *items;
     size_t n, room;
@@ -168,7 +157,7 @@ static rc account_values(struct sqlite_session *s, int64_t id, struct arena *a, 
         values_add(a, is_old ? &old : &erases, db_column_lent(st, 1));
     }
     if (old.n > 1)
-        qsort(old.items, old.n, sizeof(view), by_leading_number);
+        qsort(old.items, old.n, sizeof(view), old_state_order);
     out->old_states = old.items;
     out->n_old_states = old.n;
     out->erases = erases.items;
