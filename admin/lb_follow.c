@@ -1,13 +1,13 @@
 /* heddle-admin lb follow: keeps a balancer as the directory says. It reads everything once, then hears each directory's news and looks up who
  * is named there; from time to time it reads everything again. While no directory answers nothing changes: the balancer runs on, and
  * starts anew, with what it was given last. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "admin/ask.h"
+#include "admin/interrupt.h"
 #include "admin/lb.h"
 #include "admin/lb_verbs.h"
 #include "common/base/clock.h"
@@ -44,14 +44,6 @@ struct follower {
     bool unwritten; /* rows differ from the files                      */
     bool waiting;   /* nobody answered; said once                      */
 };
-
-static volatile sig_atomic_t stopping;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stopping = 1;
-}
 
 /* ---- one directory ---- */
 
@@ -143,7 +135,7 @@ static void hear_all(struct follower *f, bool again)
         struct err e = ERR_NONE;
         bool more = true;
         rc r = RC_OK;
-        while (r == RC_OK && more && !stopping)
+        while (r == RC_OK && more && !interrupted())
             r = hear(f, i, &more, &e);
         if ((r == RC_OK) == s->silent)
             LOG(r == RC_OK ? LOG_INFO : LOG_WARN,
@@ -278,7 +270,7 @@ static rc round_of(struct follower *f, struct err *e)
 static void follow(struct follower *f)
 {
     f->lost = true;
-    while (!stopping) {
+    while (!interrupted()) {
         const struct timespec t = { .tv_nsec = NEWS_MS * 1000000L };
         struct err e = ERR_NONE;
         rc r = round_of(f, &e);
@@ -306,14 +298,12 @@ int lb_follow(struct admin *a)
 {
     struct follower f = { .conf = a->conf };
     struct err e = ERR_NONE;
-    const struct sigaction stop = { .sa_handler = on_signal };
     rc r = lb_conf_check(&a->conf->lb, &e);
     if (r == RC_OK)
         r = ask_new(a->conf, &f.ask, &e);
     if (r != RC_OK)
         return admin_status(r, &e);
-    sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGINT, &stop, NULL);
+    interrupt_heed(false);
     f.n = ask_directories(f.ask);
     f.sources = mem_need(calloc(f.n, sizeof(*f.sources)));
     follow(&f);

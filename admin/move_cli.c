@@ -1,8 +1,8 @@
 /* heddle-admin user move: one user, to a node that is named. */
 #include <inttypes.h>
-#include <signal.h>
 
 #include "admin/audit.h"
+#include "admin/interrupt.h"
 #include "admin/lb.h"
 #include "admin/move.h"
 #include "admin/show.h"
@@ -10,26 +10,10 @@
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The first Ctrl-C asks the move to stop where it can; the second ends us. */
-static void heed_signals(void)
-{
-    struct sigaction act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
-}
-
 static bool cancelled(void *arg)
 {
     (void)arg;
-    return interrupted != 0;
+    return interrupted();
 }
 
 /* A line for each phase; in a terminal the copying tells how far it is. */
@@ -115,7 +99,7 @@ static int user_move(struct admin *a)
     rc r = admin_connect(a, &e);
     if (r != RC_OK)
         return admin_status(r, &e);
-    heed_signals();
+    interrupt_heed(true);
     struct reach reach = { .ask = a->ask, .clock = clock_system() };
     SCOPED(subject_done) struct subject before = { 0 };
     r = subject_get(&reach, o.who, &before, &e);

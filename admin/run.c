@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "admin/audit.h"
+#include "admin/interrupt.h"
 #include "admin/lb.h"
 #include "admin/settle.h"
 #include "common/base/json.h"
@@ -83,26 +84,6 @@ void run_options_read(const json_t *json, struct run_options *out)
                                  .rise = within(json, "rise", 0, 100000),
                                  .skew_s = within(json, "skew_s", 0, 86400) };
     out->has_window = window && run_window_parse(window, &out->window);
-}
-
-/* ---- signals ---- */
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The first asks us to finish what is under way and stop, the second ends us: the journal goes on later. */
-static void heed_signals(void)
-{
-    struct sigaction act = { .sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND };
-    interrupted = 0;
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
-    signal(SIGPIPE, SIG_IGN);
 }
 
 /* ---- one move ---- */
@@ -416,7 +397,7 @@ static void set_state(struct run *r, enum run_state s, const char *why) /* under
 
 static bool is_stopped(const struct run *r)
 {
-    return r->watch->stop ? r->watch->stop(r->watch->arg) : interrupted != 0;
+    return r->watch->stop ? r->watch->stop(r->watch->arg) : interrupted();
 }
 
 static void obey(struct run *r)
@@ -624,8 +605,10 @@ rc run_go(const struct admin_conf *c, struct journal *j, const struct run_option
         ask,
         FEEL_MS); /* it asks for latencies alone: one that hangs must not keep us from hearing what is asked of us */
     take_up(j);
-    if (!watch->stop)
-        heed_signals();
+    if (!watch->stop) {
+        interrupt_heed(true); /* a run that is ended at once goes on by its journal later */
+        signal(SIGPIPE, SIG_IGN);
+    }
     r.ease = ease_new(&(struct ease_options){ .rate = o->rate, .rise = o->rise, .clock = r.clock });
     pthread_mutex_init(&r.lock, NULL);
     pthread_cond_init(&r.change, NULL);

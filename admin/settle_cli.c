@@ -1,26 +1,11 @@
 /* heddle-admin settle: a round, or one after the other. */
 #include <inttypes.h>
-#include <signal.h>
 
+#include "admin/interrupt.h"
 #include "admin/settle.h"
 #include "admin/show.h"
 #include "admin/verbs.h"
 #include "common/base/mem.h"
-
-static volatile sig_atomic_t stopped;
-
-static void on_signal(int number)
-{
-    (void)number;
-    stopped = 1;
-}
-
-static void heed_signals(void)
-{
-    struct sigaction act = { .sa_handler = on_signal };
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
-}
 
 static void report(void *arg, const struct settle_report *r)
 {
@@ -60,8 +45,8 @@ static rc one_round(struct admin *a, const struct settle_rules *rules, struct se
 
 static int rounds(struct admin *a, const struct settle_rules *rules, int64_t every_s)
 {
-    heed_signals();
-    while (!stopped) {
+    interrupt_heed(false);
+    while (!interrupted()) {
         struct settle_counts counts = { 0 };
         struct err e = ERR_NONE;
         rc r = one_round(a, rules, &counts, &e);
@@ -69,7 +54,7 @@ static int rounds(struct admin *a, const struct settle_rules *rules, int64_t eve
             return admin_status(r, &e);
         if (r != RC_OK)
             (void)admin_status(r, &e); /* says it; the next round may find them back */
-        for (int64_t ms = 0; ms < every_s * 1000 && !stopped; ms += 100)
+        for (int64_t ms = 0; ms < every_s * 1000 && !interrupted(); ms += 100)
             reach_sleep_ms(100);
     }
     return EXIT_DONE;
