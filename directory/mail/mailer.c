@@ -33,8 +33,9 @@ struct mailer {
     int lock_fd; /* of those who share the folder, one holds it and sends */
 
     pthread_t thread;
-    bool started, stop; /* stop: atomic */
-    unsigned depth;     /* atomic */
+    bool started, stop;        /* stop: atomic */
+    pthread_rwlock_t counting; /* written while the queue is counted, read while a mail comes into it */
+    unsigned depth;            /* atomic */
     pthread_mutex_t lock;
     pthread_cond_t wake; /* a mail was queued, or stop */
     bool fresh;          /* under lock */
@@ -176,11 +177,15 @@ static void look(struct mailer *m)
     size_t n = 0;
     struct err e = ERR_NONE;
     bool ours = flock(m->lock_fd, LOCK_EX | LOCK_NB) == 0;
-    if (spool_list(m->queue, &names, &n, &e) != RC_OK) {
+    pthread_rwlock_wrlock(&m->counting);
+    rc r = spool_list(m->queue, &names, &n, &e);
+    if (r == RC_OK)
+        __atomic_store_n(&m->depth, (unsigned)n, __ATOMIC_RELAXED);
+    pthread_rwlock_unlock(&m->counting);
+    if (r != RC_OK) {
         LOG(LOG_WARN, "the mail queue cannot be read", LOG_S("why", e.text));
         return;
     }
-    __atomic_store_n(&m->depth, (unsigned)n, __ATOMIC_RELAXED);
     for (size_t i = 0; ours && i < n && !stopping(m); i++) {
         const struct waiting *w = waiting_of(m, names[i]);
         int64_t now_us = clock_mono_us(m->clock);
@@ -227,6 +232,7 @@ static rc start_smtp(struct mailer *m, const struct mail_conf *c, struct err *e)
         return fail(e, RC_BROKEN, RESP_GENERIC, "mail.dir: %.150s/lock: %s", m->dir, strerror(errno));
     TRY(smtp_open(c, &m->smtp, e));
     pthread_mutex_init(&m->lock, NULL);
+    pthread_rwlock_init(&m->counting, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&m->wake, &attr);
@@ -279,6 +285,7 @@ void mailer_close(struct mailer *m)
         pthread_join(m->thread, NULL);
         pthread_cond_destroy(&m->wake);
         pthread_mutex_destroy(&m->lock);
+        pthread_rwlock_destroy(&m->counting);
     }
     smtp_close(m->smtp);
     if (m->lock_fd >= 0)
@@ -305,6 +312,20 @@ unsigned mailer_waiting(struct mailer *m)
 
 /* ---- taking a mail ---- */
 
+/* Its place is taken before it is there, so that no more come in than there is room for, and given back if it does not come. */
+static rc put_in_queue(struct mailer *m, const char *name, view head, view message, struct err *e)
+{
+    unsigned before = __atomic_fetch_add(&m->depth, 1U, __ATOMIC_RELAXED);
+    rc r;
+    if (before < m->conf.queue)
+        r = spool_put(m->queue, name, head, message, e);
+    else
+        r = fail(e, RC_BUSY, RESP_GENERIC, "%u mails wait already", before);
+    if (r != RC_OK)
+        __atomic_sub_fetch(&m->depth, 1U, __ATOMIC_RELAXED);
+    return r;
+}
+
 rc mailer_send(struct mailer *m, const struct mail *mail, struct err *e)
 {
     SCOPED(buf_done) struct buf message = { 0 };
@@ -320,12 +341,12 @@ rc mailer_send(struct mailer *m, const struct mail *mail, struct err *e)
         spool_trim(m->dir, m->conf.kept);
         return RC_OK;
     }
-    if (mailer_waiting(m) >= m->conf.queue)
-        return fail(e, RC_BUSY, RESP_GENERIC, "%u mails wait already", mailer_waiting(m));
     buf_addf(&head, "%.*s\n", VIEW_ARG(mail->to));
     snprintf(name, sizeof(name), "%.40s.mail", id);
-    TRY(spool_put(m->queue, name, buf_view(&head), buf_view(&message), e));
-    __atomic_add_fetch(&m->depth, 1U, __ATOMIC_RELAXED);
+    pthread_rwlock_rdlock(&m->counting);
+    rc r = put_in_queue(m, name, buf_view(&head), buf_view(&message), e);
+    pthread_rwlock_unlock(&m->counting);
+    TRY(r);
     pthread_mutex_lock(&m->lock);
     m->fresh = true;
     pthread_cond_signal(&m->wake);
