@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-START_LIMIT_S = 60
+START_LIMIT_S = 120
 
 
 def _program(*names):

@@ -35,14 +35,14 @@ class Redis:
             self.process = subprocess.Popen(
                 ["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder, "--save", "",
                  "--appendonly", "no", "--dbfilename", "dump.rdb"], stdout=log, stderr=log)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.ask("PING") != "PONG":
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("redis-server does not start: see redis.log")
             time.sleep(0.02)
 
     def ask(self, *words):
-        done = subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True, text=True, timeout=60)
         return done.stdout.strip()
 
     def kill(self):
@@ -118,7 +118,7 @@ class Storm:
             thing = done.pop()
             self.log.append(thing.__name__)
             thing()
-        out, err = storm.communicate(timeout=30)
+        out, err = storm.communicate(timeout=120)
         return storm.returncode, out, err
 
 
@@ -134,14 +134,14 @@ class Talk:
         return self.process.stdout.readline().strip()
 
     def wait_until_healthy(self):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self("healthy") != "yes":
-            assert time.monotonic() < deadline, "no connection after ten seconds"
+            assert time.monotonic() < deadline, "no connection after a minute"
             time.sleep(0.05)
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 def an_old_snapshot_is_an_empty_cache(redis, a, b, c):
@@ -202,8 +202,8 @@ TALKS = [an_old_snapshot_is_an_empty_cache, a_command_that_was_given_up_does_no_
 def run_talks(program, redis, totals):
     for talk in TALKS:
         redis.ask("FLUSHALL")
-        # A scope for each: the machine's claim of one may come back out of a snapshot.
-        processes = [Talk(program, redis, talk.__name__) for _ in range(3)]
+        # A scope for each: the machine's claim of one may come back out of a snapshot, and another run of this has its own.
+        processes = [Talk(program, redis, f"{talk.__name__}-{os.getpid()}") for _ in range(3)]
         for process in processes:
             process.wait_until_healthy()  # all have begun
         try:

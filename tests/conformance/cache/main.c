@@ -14,7 +14,7 @@ struct cache_conf conformance_conf(const char *driver, const char *socket, const
                                 .redis_host = localhost,
                                 .redis_port = 6379,
                                 .redis_password = nothing,
-                                .timeout_ms = 200,
+                                .timeout_ms = 3000, /* more than a busy machine takes */
                                 .ttl_s = 600,
                                 .memory_bytes = 1 << 20,
                                 .scope = (char *)(uintptr_t)scope };

@@ -31,7 +31,7 @@ struct page {
 
 static struct page *page;
 static const char *socket_path;
-static const char scope[] = "storm";
+static char scope[32]; /* of this run alone */
 
 static void head_lock(struct user *u)
 {
@@ -116,6 +116,7 @@ static void *thread_main(void *arg)
 static void process_main(unsigned seed)
 {
     struct cache_conf c = conformance_conf("redis", socket_path, scope);
+    c.timeout_ms = 200; /* less than what the script stops it for */
     struct task tasks[THREADS];
     pthread_t threads[THREADS];
     struct cache *cache = NULL;
@@ -165,6 +166,7 @@ int storm_run(const char *socket, unsigned seconds, unsigned seed)
     bool good = true;
 
     socket_path = socket;
+    snprintf(scope, sizeof(scope), "storm-%d", (int)getpid());
     page_make();
     for (unsigned i = 0; i < PROCESSES; i++)
         pids[i] = process_start(seed + i);
