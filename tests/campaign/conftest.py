@@ -1,6 +1,4 @@
 """Campaigns: what only shows under load, kills and full disks. Size comes from HEDDLE_FULL (unset: a slice), chance from HEDDLE_SEED."""
-import os
-import random
 import sys
 from pathlib import Path
 
@@ -9,18 +7,10 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
+from lib.chance import FULL, rnd  # noqa: E402, F401
 from lib.heddle import ENGINES, Backends  # noqa: E402
 from lib.processes import make_temp_folder  # noqa: E402
 from lib.template import pytest_configure, pytest_configure_node, pytest_unconfigure, template_of  # noqa: E402, F401
-
-FULL = bool(os.environ.get("HEDDLE_FULL"))
-
-
-@pytest.fixture
-def rnd(request):
-    seed = os.environ.get("HEDDLE_SEED") or str(random.SystemRandom().randrange(1 << 31))
-    print(f"HEDDLE_SEED={seed}")
-    return random.Random(f"{seed}/{request.node.name}")
 
 
 @pytest.fixture

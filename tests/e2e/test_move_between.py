@@ -8,34 +8,27 @@ import time
 
 import pytest
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.heddle import has_hooks
 from lib.moves import Admin, Devices, await_stopped, go_on
 from lib.processes import wait_until
 from lib.storage15 import Storage15, records
 from lib.wire import Connection
-from lib.wires import Wire
+from lib.wires import relays
 
 pytestmark = pytest.mark.skipif(not has_hooks(), reason="a build without test hooks")
 
 
 @pytest.fixture(scope="module")
 def cluster(worker):
-    made = Cluster(worker.folder / "between", worker.template, ["sqlite+memory", "sqlite+memory"])
-    try:
-        yield made.start()
-    finally:
-        made.keep_logs("between")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
+    with running(Cluster(worker.folder / "between", worker.template, ["sqlite+memory", "sqlite+memory"]), "between") as started:
+        yield started
 
 
 @pytest.fixture
 def wires(cluster):
-    made = {n.node_name: Wire(cluster.folder, n) for n in cluster.nodes}
-    yield made
-    for w in made.values():
-        w.close()
+    with relays(cluster) as made:
+        yield made
 
 
 @pytest.fixture

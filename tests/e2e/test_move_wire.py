@@ -7,33 +7,26 @@ import threading
 
 import pytest
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.heddle import has_hooks
 from lib.moves import Admin
 from lib.storage15 import records
-from lib.wires import Wire
+from lib.wires import relays
 
 pytestmark = pytest.mark.skipif(not has_hooks(), reason="a build without test hooks")
 
 
 @pytest.fixture(scope="module")
 def cluster(worker):
-    made = Cluster(worker.folder / "wires", worker.template, ["sqlite+memory", "sqlite+memory"])
-    try:
-        yield made.start()
-    finally:
-        made.keep_logs("wires")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
+    with running(Cluster(worker.folder / "wires", worker.template, ["sqlite+memory", "sqlite+memory"]), "wires") as started:
+        yield started
 
 
 @pytest.fixture
-def wires(cluster, tmp_path):
+def wires(cluster):
     """The relays, by node; closed and honest again afterwards."""
-    made = {n.node_name: Wire(cluster.folder, n) for n in cluster.nodes}
-    yield made
-    for w in made.values():
-        w.close()
+    with relays(cluster) as made:
+        yield made
 
 
 def once(change, match):

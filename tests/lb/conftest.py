@@ -14,9 +14,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 os.environ.setdefault("HEDDLE_PATIENCE_S", "60")  # how soon a node refuses is looked at elsewhere; here it stands behind balancers that reload
 
 from front import KINDS, Front  # noqa: E402
+from lib.chance import FULL, rnd  # noqa: E402, F401
 from lib.processes import make_temp_folder  # noqa: E402
-
-FULL = bool(os.environ.get("HEDDLE_FULL"))
 
 
 def pytest_collection_modifyitems(items):
@@ -24,13 +23,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         kinds = [k for k in KINDS if k in getattr(item, "callspec", SimpleNamespace(id="")).id.split("-")]
         item.add_marker(pytest.mark.xdist_group((kinds or ["none"])[0]))
-
-
-@pytest.fixture
-def rnd(request):
-    seed = os.environ.get("HEDDLE_SEED") or str(random.SystemRandom().randrange(1 << 31))
-    print(f"HEDDLE_SEED={seed}")
-    return random.Random(f"{seed}/{request.node.name}")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ with Redis.
     user = cluster.user11()             # registers at the directory, syncs at the node it names
     user = cluster.user15()             # token from the directory, storage at the node it names
 """
+import contextlib
 import hashlib
 import http.client
 import json
@@ -302,6 +303,17 @@ class Cluster:
             connection.close()
         assert r.status == 200, repr(r)
         return r.json()
+
+
+@contextlib.contextmanager
+def running(cluster, label):
+    """A cluster that is started here and stopped at the end, for good; its logs are kept under this name."""
+    try:
+        yield cluster.start()
+    finally:
+        cluster.keep_logs(label)
+        bad = cluster.stop()
+    assert not bad, "\n".join(bad)
 
 
 class User11(Storage11):

@@ -1,4 +1,5 @@
 """A relay in front of a node's internal listener, for tests that change, cut, repeat or slow down what an operator's commands say to nodes."""
+import contextlib
 import re
 import socket
 import threading
@@ -70,3 +71,12 @@ class Wire:
                     client.sendall(b"".join(answer) if other is None else self.whole(answer[0], other))
             except OSError:  # the caller sees that the line is cut
                 pass
+
+
+@contextlib.contextmanager
+def relays(cluster):
+    """One in front of each node, by its name; closed at the end."""
+    made = {n.node_name: Wire(cluster.folder, n) for n in cluster.nodes}
+    yield made
+    for w in made.values():
+        w.close()
