@@ -21,7 +21,7 @@ SLOTS = max(2, os.cpu_count() or 2)
 
 
 class Part:
-    def __init__(self, name, command, slots=1, builds=(), full_only=False, env=None, timeout=1500):
+    def __init__(self, name, command, slots=1, builds=(), full_only=False, env=None, timeout=3600):
         self.name, self.command, self.slots, self.builds = name, command, slots, builds
         self.full_only, self.env, self.timeout = full_only, env or {}, timeout
 

@@ -110,8 +110,10 @@ def own_stack(worker, engine):
     for s in made:
         if s.redis is not None:
             s.redis.resume()
-        if s.heddle.running:
-            assert s.heddle.stop() == 0, s.heddle.log_tail()
+    codes = [s.heddle.stop() if s.heddle.running else 0 for s in made]
+    for s in made:
+        s.heddle.forget_shared_memory()
+    assert not any(codes), "\n".join(s.heddle.log_tail() for s in made)
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def database_locked(stack, user):
 
 
 def test_118_lbheartbeat_tells_a_full_queue(own_stack):
-    stack = own_stack({"public.workers": 1, "public.queue": 1, "store.lock_wait": 20, "public.queue_wait": 20})
+    stack = own_stack({"public.workers": 1, "public.queue": 1, "store.lock_wait": 20, "public.queue_wait": 60})
     user = stack.user()
 
     def beat():

@@ -24,7 +24,7 @@ run_one() {
     copy=$(mktemp -d) || return 1
     [ -d "tests/fuzz/corpus/$name" ] && cp -r "tests/fuzz/corpus/$name/." "$copy/"
     [ -f "tests/fuzz/$name.dict" ] && dict=("-dict=tests/fuzz/$name.dict")
-    if "$binary" "$copy" "${dict[@]}" "-max_total_time=$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    if "$binary" "$copy" "${dict[@]}" "-max_total_time=$seconds" -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 \
         "-artifact_prefix=$out/$name-" </dev/null >"$log" 2>&1; then
         echo "ok    $name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs," \
             "$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1) edges"

@@ -5,6 +5,7 @@
     stack.heddle.kill(); stack.heddle.start()
 """
 import functools
+import hashlib
 import os
 import random
 import re
@@ -113,6 +114,8 @@ class Heddle(Process):
 
     def _start(self, timeout_s):
         self.write_settings()
+        if self.settings.get("store.driver") == "mysql" and self.settings.get("store.socket"):
+            self.note_shared_memory([lock_of_store(self.settings)])  # one that refuses to start has made it too
         return super().start(timeout_s)
 
     def ready(self):
@@ -218,6 +221,13 @@ class Stack:
         if register:
             user.register()
         return user
+
+
+def lock_of_store(settings):
+    """Where processes on this database meet (node/alone.c)."""
+    socket = str(settings["store.socket"])
+    name = f"{os.path.realpath(socket) if os.path.exists(socket) else socket} {settings['store.database']}"
+    return f"/dev/shm/heddle-store-{os.geteuid()}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 def fresh_uid():

@@ -82,10 +82,24 @@ def make_temp_folder():
         owner = old.name.split("-")[2]
         try:
             if owner.isdigit() and not Path(f"/proc/{owner}").exists() and old.stat().st_uid == os.getuid():
+                for notes in old.rglob(NOTES):
+                    remove_noted(notes)
                 shutil.rmtree(old, ignore_errors=True)
-        except FileNotFoundError:  # another run sweeps, too
-            pass
+        except FileNotFoundError:
+            pass  # another run sweeps too
     return Path(tempfile.mkdtemp(prefix=f"heddle-e2e-{os.getpid()}-", dir=parent))
+
+
+# What a server of ours shares with others in memory outlives it on purpose. Each has a list of it in its folder, one path a line, so that
+# what is left of a test run that died goes with its folder.
+NOTES = "shared-memory"
+SHARED = re.compile(r"/dev/shm/heddle-(?:cache|store)-\S+")
+
+
+def remove_noted(notes):
+    for line in notes.read_text().splitlines():
+        if SHARED.fullmatch(line):
+            Path(line).unlink(missing_ok=True)
 
 
 class Process:
@@ -100,7 +114,6 @@ class Process:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / f"{self.name}.log"
         self.child = None
-        self.shared_memory = set()
 
     def argv(self):
         raise NotImplementedError
@@ -141,8 +154,12 @@ class Process:
             self.kill()
             raise
         if self.ours:
-            self.shared_memory |= set(re.findall(r"/dev/shm/heddle-(?:cache|store)-\S+", "\n".join(self._open_files())))
+            self.note_shared_memory(SHARED.findall("\n".join(self._open_files())))
         return self
+
+    def note_shared_memory(self, paths):
+        with open(self.folder / NOTES, "a") as notes:
+            notes.writelines(f"{path}\n" for path in paths)
 
     def _open_files(self):
         """Everything it has mapped or open; it goes on opening and closing while we look."""
@@ -155,8 +172,10 @@ class Process:
 
     def forget_shared_memory(self):
         """Removes what processes of a node share and what outlives them on purpose: nobody will start this one again."""
-        for path in self.shared_memory:
-            Path(path).unlink(missing_ok=True)
+        notes = self.folder / NOTES
+        if notes.exists():
+            remove_noted(notes)
+            notes.unlink()
 
     @staticmethod
     def _in_child():
