@@ -31,7 +31,7 @@ const struct conf_key ldap_conf_keys[] = {
       "How long connecting to one LDAP server may take." },
     { "ldap.timeout", CONF_SECONDS, AT(timeout_s), "5", 1, 300, 0, "s",
       "How long one LDAP operation may take." },
-    { "ldap.replica_lag", CONF_SECONDS, AT(replica_lag_s), "10m", 0, 86400, 0, "s",
+    { "ldap.replica_lag", CONF_SECONDS, AT(replica_lag_s), "15m", 0, 86400, 0, "s",
       "How far replicas may be behind: for so long what we changed is read from the provider." },
     { "ldap.groups_base", CONF_TEXT, AT(groups_base), "", 0, 0, 0, "",
       "The DN under which groups are looked for (guest: on the servers of the people); empty: LDAP has none." },
