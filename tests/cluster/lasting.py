@@ -127,6 +127,10 @@ class LastingCluster(cluster.Cluster):
         """Known to clients by the balancer's name; its own URL is its port's."""
         return {"public.url": self.front, "public.trusted_proxies": "127.0.0.1", "node.url": f"http://127.0.0.1:{self.ports[folder.name]}"}
 
+    def node_words(self):
+        """From the first moment on: whoever is placed before a directory has heard of a change would be sent past the balancer."""
+        return [f"address={self.front}"]
+
     def add_nodes(self):
         super().add_nodes()
         for entry in self.ask("nodes"):

@@ -187,7 +187,11 @@ class Cluster:
         known = {n["name"] for n in self.ask("nodes")}
         for i, node in enumerate(self.nodes):
             if node.node_name not in known:
-                self.admin("node", "add", node.url, f"capacity={self.capacity_of(i)}")
+                self.admin("node", "add", node.url, f"capacity={self.capacity_of(i)}", *self.node_words())
+
+    def node_words(self):
+        """What else to say of a new node."""
+        return []
 
     def capacity_of(self, number):
         return self.capacity
