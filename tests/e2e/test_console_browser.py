@@ -6,7 +6,7 @@ import re
 import pytest
 from selenium.webdriver.common.by import By
 
-from lib.chromium import Look, pages_of
+from lib.chromium import Look, pages_of, views
 from lib.cluster import Cluster
 from lib.console import Admin, Console, wait_for_state
 from lib.heddle import build_folder, on_cluster
@@ -63,8 +63,7 @@ def send_form(b, action, **fields):
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+@views
 def test_every_page_of_the_console(console, browser, axe, scripts, width):
     """Sign in, look at everything, disable and enable somebody, move him by a plan, sign out."""
     cluster, user = console.cluster, console.cluster.user
@@ -156,8 +155,7 @@ def test_every_page_of_the_console(console, browser, axe, scripts, width):
 
 @needs_browser
 @pytest.mark.one_engine("sqlite+memory")
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+@views
 def test_the_newest_mail_of_a_box_without_a_relay(own_stack, browser, axe, scripts, width):
     stack = own_stack()
     client = stack.user11()

@@ -7,7 +7,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from lib.chromium import Look, pages_of
+from lib.chromium import Look, pages_of, views
 from lib.heddle import build_folder
 from lib.mails import Folder, link_in
 from lib.ops import run
@@ -29,8 +29,7 @@ def sync(device):
     return device
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+@views
 def test_from_joining_to_leaving(stack, browser, axe, scripts, width):
     """Register, sync, look at one's data, change address and password, forget it, reset it by the mailed link, sync again, leave."""
     b = browser(stack.url, scripts=scripts, width=width)
@@ -145,8 +144,7 @@ def test_what_a_closed_server_shows(own_stack, browser, axe):
         look.check()
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+@views
 def test_with_the_puzzle_switched_on(own_stack, browser, axe, scripts, width):
     stack = own_stack({"captcha.driver": "work", "captcha.bits": 12})
     b = browser(stack.url, scripts=scripts, width=width)
@@ -233,8 +231,7 @@ def test_in_the_browsers_language(stack, browser, axe, language, heading):
     look.check()
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no-scripts"])
+@views
 def test_registering_with_an_invite_code(own_stack, browser, axe, scripts, width):
     key = "k" * 32
     stack = own_stack({"registration.mode": "invite", "internal.keys": f"admin admin {key}"})

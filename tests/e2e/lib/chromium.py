@@ -3,17 +3,20 @@ people with disabilities out."""
 import fcntl
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
 from selenium import webdriver
 from selenium.common.exceptions import SessionNotCreatedException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
+from .chance import FULL
 from .processes import ROOT, free_port, wait_until
 
 HERE = Path(__file__).resolve().parents[1]
@@ -35,6 +38,13 @@ PLAIN = """
 window.setTimeout = f => { f(); return 0; };
 document.querySelectorAll("noscript").forEach(n => n.replaceWith(...n.childNodes));
 """
+
+# (scripts, width). Each journey is made with scripts and without, and at both widths; which goes with which is drawn by HEDDLE_SEED. With
+# HEDDLE_FULL all four.
+VIEWS = {(True, 360): "scripts-360", (False, 1280): "no-scripts-1280", (True, 1280): "scripts-1280", (False, 360): "no-scripts-360"}
+PAIR = random.Random(os.environ.get("HEDDLE_SEED", "0")).choice([0, 2])
+DRAWN = list(VIEWS) if FULL else list(VIEWS)[PAIR:PAIR + 2]
+views = pytest.mark.parametrize("scripts, width", DRAWN, ids=[VIEWS[v] for v in DRAWN])
 
 
 class Missing(Exception):
