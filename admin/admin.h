@@ -3,7 +3,7 @@
 #define HEDDLE_ADMIN_ADMIN_H
 
 #include "admin/console/conf.h"
-#include "admin/lb_conf.h"
+#include "admin/lb/lb_conf.h"
 #include "common/base/conf.h"
 #include "common/web/call.h"
 

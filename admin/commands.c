@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-#include "admin/audit.h"
+#include "admin/audit/audit.h"
 #include "admin/verbs.h"
 
 /* ---- the tables ---- */

@@ -1,7 +1,7 @@
 /* The commands of heddle-admin: one table, from which come the parser, usage and --help, man pages and shell completion.
  *
  * How to add a verb
- *   1. Write it in a file of its own (admin/move_cli.c): a function `int user_move(struct admin *a)`, which reads its arguments from
+ *   1. Write it in a file of its own (admin/move/move_cli.c): a function `int user_move(struct admin *a)`, which reads its arguments from
  *      a->argv and its options by option_text() and its kin, asks by admin/ask.h, answers by admin/show.h, and gives an exit status.
  *   2. Put a row for it into that file's table, whose last row is COMMANDS_END:
  *

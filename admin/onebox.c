@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "admin/console/console.h"
-#include "admin/settle_thread.h"
+#include "admin/move/settle_thread.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/web/internal.h"

@@ -1,4 +1,4 @@
-/* The tables of commands, one for each file of verbs; put together in admin/commands.c. */
+/* The tables of commands, one for each file of verbs, whatever its room; put together in admin/commands.c. */
 #ifndef HEDDLE_ADMIN_VERBS_H
 #define HEDDLE_ADMIN_VERBS_H
 
@@ -7,29 +7,29 @@
 
 /* A line for each table, so that two who add one do not meet. */
 /* clang-format off */
-extern const struct command audit_commands[]; /* audit_cli.c */
+extern const struct command audit_commands[]; /* audit/audit_cli.c */
 extern const struct command console_commands[]; /* console/verbs.c */
-extern const struct command doctor_commands[]; /* doctor_cli.c */
-extern const struct command explain_commands[]; /* explain.c */
-extern const struct command invite_commands[]; /* invites.c */
-extern const struct command lb_commands[]; /* lb_verbs.c */
-extern const struct command mail_commands[]; /* mail.c */
-extern const struct command move_commands[]; /* move_cli.c */
-extern const struct command node_commands[]; /* nodes.c */
-extern const struct command node_life_commands[]; /* nodes_life.c */
-extern const struct command plan_commands[]; /* plan_cli.c */
-extern const struct command run_commands[]; /* run_cli.c */
-extern const struct command secret_commands[]; /* secret.c */
-extern const struct command settings_commands[]; /* settings.c */
-extern const struct command settle_commands[]; /* settle_cli.c */
-extern const struct command user_commands[]; /* users.c */
-extern const struct command verify_commands[]; /* verify_cli.c */
+extern const struct command doctor_commands[]; /* verbs/doctor_cli.c */
+extern const struct command explain_commands[]; /* verbs/explain.c */
+extern const struct command invite_commands[]; /* verbs/invites.c */
+extern const struct command lb_commands[]; /* lb/lb_verbs.c */
+extern const struct command mail_commands[]; /* verbs/mail.c */
+extern const struct command move_commands[]; /* move/move_cli.c */
+extern const struct command node_commands[]; /* verbs/nodes.c */
+extern const struct command node_life_commands[]; /* verbs/nodes_life.c */
+extern const struct command plan_commands[]; /* run/plan_cli.c */
+extern const struct command run_commands[]; /* run/run_cli.c */
+extern const struct command secret_commands[]; /* verbs/secret.c */
+extern const struct command settings_commands[]; /* verbs/settings.c */
+extern const struct command settle_commands[]; /* move/settle_cli.c */
+extern const struct command user_commands[]; /* verbs/users.c */
+extern const struct command verify_commands[]; /* move/verify_cli.c */
 /* clang-format on */
 
 /* Opens a->ask at its first call. RC_BAD_INPUT: settings. */
 MUST_USE rc admin_connect(struct admin *a, struct err *e);
 
-/* ---- nodes.c ---- */
+/* ---- verbs/nodes.c ---- */
 
 /* The entry of a node; json_decref. RC_BAD_INPUT: no name of a node. */
 MUST_USE rc node_entry(struct admin *a, view name, json_t **out, struct err *e);

@@ -1,7 +1,7 @@
 # Writes OUT: a C file with every template below FOLDER as text, found by "haproxy/haproxy.cfg.tmpl".
 file(GLOB files RELATIVE ${FOLDER} ${FOLDER}/*/*.tmpl)
 list(SORT files)
-set(code "/* Made from the templates of the folder lb-rules/. */\n#include \"admin/lb.h\"\n\n")
+set(code "/* Made from the templates of the folder lb-rules/. */\n#include \"admin/lb/lb.h\"\n\n")
 set(rows "")
 foreach(file ${files})
     file(READ ${FOLDER}/${file} hex HEX)

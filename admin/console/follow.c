@@ -2,7 +2,7 @@
 #include <pthread.h>
 
 #include "admin/console/inside.h"
-#include "admin/run.h"
+#include "admin/run/run.h"
 #include "common/base/mem.h"
 
 enum { KEPT = 32 };

@@ -3,7 +3,7 @@
 
 #include "admin/console/inside.h"
 #include "admin/reach.h"
-#include "admin/run.h"
+#include "admin/run/run.h"
 
 enum { LISTED = 30, SHOWN = 64, BEGIN_TRIES = 60, BEGIN_WAIT_MS = 50 };
 

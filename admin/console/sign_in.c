@@ -1,7 +1,7 @@
 /* Signing in, by a one-time password or as a member of a group, and out. */
 #include <inttypes.h>
 
-#include "admin/audit.h"
+#include "admin/audit/audit.h"
 #include "admin/console/inside.h"
 #include "common/auth/secrets.h"
 #include "common/base/log.h"

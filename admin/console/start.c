@@ -9,9 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "admin/audit.h"
+#include "admin/audit/audit.h"
 #include "admin/console/inside.h"
-#include "admin/lb_conf.h"
+#include "admin/lb/lb_conf.h"
 #include "common/auth/secrets.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"

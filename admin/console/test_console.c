@@ -7,7 +7,7 @@
 
 #include "admin/console/inside.h"
 #include "admin/folder.h"
-#include "admin/run.h"
+#include "admin/run/run.h"
 #include "common/base/testing.h"
 
 static char folder[] = "/tmp/heddle-console-XXXXXX";

@@ -1,7 +1,7 @@
 /* heddle-admin console: serves the console; console password: makes a one-time password for it. */
 #include <signal.h>
 
-#include "admin/audit.h"
+#include "admin/audit/audit.h"
 #include "admin/console/console.h"
 #include "admin/show.h"
 #include "admin/verbs.h"

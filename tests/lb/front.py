@@ -19,7 +19,7 @@ from tap import Tap
 
 KINDS = ("haproxy", "nginx")
 ENDS_S = 400  # heddle-admin waits for a check, a reload and another writer by itself, and says so; this is longer than all of it
-SHARDS = 64  # LB_SHARDS in admin/lb.h
+SHARDS = 64  # LB_SHARDS in admin/lb/lb.h
 
 
 class Behind:
