@@ -156,7 +156,7 @@ def test_who_is_in_no_group_learns_nothing_else(cluster, console):
     assert len({a[:2] for a in answers}) == 1 and answers[0][0] == 403
 
 
-def test_guesses_are_throttled_by_address(console):
+def test_guesses_are_throttled_by_address(console, people):
     v = Admin(console.url, peer="198.51.100.9")
     seen = [v.sign_in("anna@example.net", "a wrong one").status for _ in range(7)]
     assert seen == [403] * 5 + [503] * 2
