@@ -427,7 +427,7 @@ static const struct {
     const char *key, *fallback;
 } box_defaults[] = {
     { "public.workers", "4" }, { "internal.workers", "1" }, { "tokens.derived", "no" },
-    { "store.files", "4" },    { "store.cache", "32k" },
+    { "store.files", "4" },    { "store.cache", "32k" },    { "cache.items", "0" },
 };
 
 /* The same keys with our own defaults. Lives as long as the process. */

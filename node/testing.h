@@ -67,6 +67,7 @@ static inline void site_make(struct site *s)
                                     .redis_password = (char *)"",
                                     .ttl_s = 60,
                                     .memory_bytes = 1 << 20,
+                                    .items_bytes = 1 << 20,
                                     .scope = (char *)"" };
 }
 

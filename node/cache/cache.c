@@ -27,6 +27,10 @@ const struct conf_key cache_conf_keys[] = {
     { "cache.memory", CONF_SIZE, offsetof(struct cache_conf, memory_bytes), "32m", 65536, INT64_C(1) << 40, 0,
       "bytes",
       "Ceiling of the heads in a process' own memory, with memory and redis; those used least recently go first." },
+    { "cache.items", CONF_SIZE, offsetof(struct cache_conf, items_bytes), "64m", 0, INT64_C(1) << 40, 0,
+      "bytes",
+      "Ceiling of single records in a process' own memory, with memory and redis: those that somebody asked for by their id, as "
+      "browsers ask for meta/global and crypto/keys in each sync; 0: none are kept." },
     { "cache.scope", CONF_TEXT, offsetof(struct cache_conf, scope), "", 0, 0, 0, "",
       "Keeps nodes apart that share one Redis; the same for all processes of a node; empty: the node's name." },
 };
@@ -41,9 +45,10 @@ struct cache {
     const struct kind *kind;
     struct versions *versions;
     struct memory *memory; /* NULL: nothing is kept */
+    struct items *items;   /* NULL: none are kept   */
     struct redis *redis;   /* NULL: not shared      */
     unsigned ttl_s;
-    metric hits, misses;
+    metric hits, misses, item_hits, item_misses;
 };
 
 struct cache_handle {
@@ -100,9 +105,14 @@ rc cache_open(const struct cache_conf *conf, const struct clock *clock, struct c
     }
     c->kind = kind;
     c->memory = kind->keeps ? memory_new((size_t)conf->memory_bytes, clock) : NULL;
+    c->items = kind->keeps && conf->items_bytes > 0 ? items_new((size_t)conf->items_bytes) : NULL;
     c->ttl_s = (unsigned)conf->ttl_s;
     c->hits = metric_counter("heddle_cache_gets_total", "result=\"hit\"", "Heads asked of the cache.");
     c->misses = metric_counter("heddle_cache_gets_total", "result=\"miss\"", "Heads asked of the cache.");
+    c->item_hits =
+        metric_counter("heddle_cache_item_gets_total", "result=\"hit\"", "Items asked of the cache.");
+    c->item_misses =
+        metric_counter("heddle_cache_item_gets_total", "result=\"miss\"", "Items asked of the cache.");
     *out = c;
     return RC_OK;
 }
@@ -113,6 +123,7 @@ void cache_close(struct cache *c)
         return;
     redis_close(c->redis);
     memory_free(c->memory);
+    items_free(c->items);
     versions_close(c->versions);
     free(c);
 }
@@ -281,4 +292,33 @@ void cache_after(struct cache_handle *h, int64_t uid, const struct cache_mark *m
 
     if (mark->good && version_end(c->versions, uid, &mark->change, &next) && value.p)
         memory_put(c->memory, uid, with_version(h, value, &next), c->ttl_s);
+}
+
+/* ---- single items ---- */
+
+bool cache_item_get(struct cache_handle *h, const struct item_tag *k, struct arena *a, view *out)
+{
+    struct cache *c = h->cache;
+
+    if (!c->items)
+        return false;
+    bool found = items_get(c->items, k, a, out);
+    metric_add(found ? c->item_hits : c->item_misses, 1);
+    return found;
+}
+
+bool cache_item_mark(struct cache_handle *h, int64_t uid, struct cache_mark *mark)
+{
+    *mark = (struct cache_mark){ .good = false };
+    mark->good = h->cache->items && version_of(h, uid, &mark->seen);
+    return mark->good;
+}
+
+void cache_item_put(struct cache_handle *h, const struct item_tag *k, const struct cache_mark *mark,
+                    view value)
+{
+    struct version now;
+
+    if (mark->good && version_of(h, k->uid, &now) && version_eq(&now, &mark->seen))
+        items_put(h->cache->items, k, value);
 }

@@ -1,4 +1,4 @@
-/* The cache of heads: what info/collections answers. A cache never fails: a broken cache is an empty one, and nothing lives in it
+/* The cache of heads, which are what info/collections answers, and of single items. A cache never fails: a broken cache is an empty one, and nothing lives in it
  * alone. Kinds: memory (this process), redis (this process, and behind it a Redis for all processes of a node) and none.
  *
  * One rule keeps reads after writes true: **a value is worth as much as the version of the user's head that stands beside it.** Versions
@@ -18,6 +18,7 @@
 #include "common/base/clock.h"
 #include "common/base/conf.h"
 #include "common/base/err.h"
+#include "node/cache/items.h"
 #include "node/cache/versions.h"
 
 /* Keys of [cache]. */
@@ -30,6 +31,7 @@ struct cache_conf {
     int64_t timeout_ms;   /* of one command                               */
     int64_t ttl_s;        /* life of a value                              */
     int64_t memory_bytes; /* ceiling in this process; the least used go    */
+    int64_t items_bytes;  /* ceiling of single items in this process; 0: none are kept */
     char *scope; /* keeps nodes apart that share one Redis; node_open puts the node's name where it is "" */
 };
 extern const struct conf_key cache_conf_keys[];
@@ -68,5 +70,16 @@ void cache_fill(struct cache_handle *h, int64_t uid, const struct cache_mark *ma
  * the commit's outcome is known, before the answer: value VIEW_NONE: rolled back, unsure, or not known. Neither talks to anybody. */
 void cache_before(struct cache_handle *h, int64_t uid, struct cache_mark *mark);
 void cache_after(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value);
+
+/* ---- single items, in the memory of this process ----
+ *
+ * An item is kept with the time that its collection had. It is right wherever a head that may be taken (cache_peek, cache_get) gives the
+ * collection that time, since whatever changes an item gives its collection a time that it never had. Who reads an item in the store,
+ * by such a head, takes a mark first, and what he read is kept only if nobody began to change the head meanwhile: else it may be of a commit
+ * under way, of which nothing is left if the database dies before it is safe. Nothing here waits for anything. */
+bool cache_item_get(struct cache_handle *h, const struct item_tag *k, struct arena *a, view *out);
+/* false: what is read now is not to be kept; no mark is needed then, and cache_item_put does nothing. */
+bool cache_item_mark(struct cache_handle *h, int64_t uid, struct cache_mark *mark);
+void cache_item_put(struct cache_handle *h, const struct item_tag *k, const struct cache_mark *mark, view value);
 
 #endif

@@ -34,6 +34,64 @@ void item_keep(struct arena *a, const struct item *row, struct item *out)
     out->predecessorid = keep(a, row->predecessorid);
 }
 
+/* ---- as bytes ---- */
+
+#define ABSENT UINT32_MAX /* the length of what is null */
+
+struct packed {
+    int64_t modified_cs, expires_ms, sortindex;
+    uint32_t has_sortindex, payload_n, parentid_n, predecessorid_n;
+};
+
+static uint32_t length(view v)
+{
+    return v.p ? (uint32_t)v.n : ABSENT;
+}
+
+void item_pack(const struct item *it, struct buf *out)
+{
+    struct packed p = { .modified_cs = it->modified.cs,
+                        .expires_ms = it->expires_ms,
+                        .sortindex = it->sortindex,
+                        .has_sortindex = it->has_sortindex,
+                        .payload_n = length(it->payload),
+                        .parentid_n = length(it->parentid),
+                        .predecessorid_n = length(it->predecessorid) };
+    buf_add(out, (view){ .p = (const char *)&p, .n = sizeof(p) });
+    buf_add(out, it->payload);
+    buf_add(out, it->parentid);
+    buf_add(out, it->predecessorid);
+}
+
+static bool take(view *rest, uint32_t n, view *out)
+{
+    *out = VIEW_NONE;
+    if (n == ABSENT)
+        return true;
+    if (n > rest->n)
+        return false;
+    *out = (view){ .p = rest->p, .n = n };
+    *rest = (view){ .p = rest->p + n, .n = rest->n - n };
+    return true;
+}
+
+bool item_unpack(view bytes, view id, const struct head *h, const struct clock *clock, struct item *out)
+{
+    struct packed p;
+    if (bytes.n < sizeof(p))
+        return false;
+    memcpy(&p, bytes.p, sizeof(p));
+    view rest = { .p = bytes.p + sizeof(p), .n = bytes.n - sizeof(p) };
+    *out = (struct item){ .id = id,
+                          .modified = { .cs = p.modified_cs },
+                          .expires_ms = p.expires_ms,
+                          .sortindex = p.sortindex,
+                          .has_sortindex = p.has_sortindex != 0 };
+    return take(&rest, p.payload_n, &out->payload) && take(&rest, p.parentid_n, &out->parentid) &&
+           take(&rest, p.predecessorid_n, &out->predecessorid) && rest.n == 0 &&
+           (p.expires_ms == 0 || p.expires_ms > head_now_ms(h, clock));
+}
+
 /* ---- many ---- */
 
 bool head_selects_nothing(const struct head *h, const struct item_query *q)

@@ -246,6 +246,10 @@ MUST_USE rc store_item_by_head(struct store_session *ss, const struct head *h, v
 /* One statement, no transaction: the head. HEAD_NONE where there is no row. The fence is NOT checked (head_admits does). */
 MUST_USE rc store_head_read(struct store_session *ss, int64_t uid, struct arena *a, struct head *out, struct err *e);
 
+/* Bytes for the cache and back. The id is not in them. false: not ours, or expired by now for the user with that head. Views lie in bytes. */
+void item_pack(const struct item *it, struct buf *out);
+bool item_unpack(view bytes, view id, const struct head *h, const struct clock *clock, struct item *out);
+
 /* Applies patches of distinct ids; the collection is made if missing and gets T (RC_OVER_QUOTA: the user has
  * 10,000 of them). n may be 0. *out_modified (may be NULL; n must be 1): the item's time afterwards. */
 MUST_USE rc store_items_put(struct store_txn *tx, view coll, const struct item_patch *patches, size_t n,

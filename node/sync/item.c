@@ -14,23 +14,74 @@ static rc id_checked(const struct request *rq, struct err *e)
     return RC_OK;
 }
 
-/* Where this process's memory has the head, the store reads one table instead of two. One item is of one moment by itself; its fence
- * is the head's, as for info/collections. What is missing is asked for with the store's own fence: the user may have left since, and what he
+/* Under which key the item is remembered that is read by this head. false: it has no such collection. */
+static bool key_of(const struct request *rq, const struct head *h, struct item_tag *out)
+{
+    const struct head_coll *c = head_coll_find(h, path_coll(rq));
+
+    if (c)
+        *out =
+            (struct item_tag){ .uid = h->uid, .coll = c->number, .id = path_id(rq), .as_of = c->modified.cs };
+    return c != NULL;
+}
+
+/* *out_known: the head, where memory has it; it may have the item too, then there is nothing more to ask. */
+static bool remembered(struct request *rq, bool on_worker, struct head *h, const struct head **out_known,
+                       struct item *out)
+{
+    const struct sync_worker *w = rq->worker;
+    struct item_tag key;
+    view packed;
+
+    *out_known = (on_worker ? sync_head_known(rq, h) : sync_head_cached(rq, h)) ? h : NULL;
+    return *out_known && key_of(rq, h, &key) && cache_item_get(w->cache, &key, rq->arena, &packed) &&
+           item_unpack(packed, path_id(rq), h, rq->clock, out);
+}
+
+static void remember(const struct request *rq, const struct head *h, const struct cache_mark *mark,
+                     const struct item *it)
+{
+    const struct sync_worker *w = rq->worker;
+    SCOPED(buf_done) struct buf packed = { 0 };
+    struct item_tag key;
+
+    if (!key_of(rq, h, &key))
+        return;
+    item_pack(it, &packed);
+    cache_item_put(w->cache, &key, mark, buf_view(&packed));
+}
+
+/* With a known head the store reads one table instead of two. One item is of one moment by itself; its fence is the head's, as for
+ * info/collections. What is missing is asked for with the store's own fence: the user may have left since, and what he
  * had here may be erased; nobody is told that something is not there by a place that is not his any more. */
-static rc read_timed(struct request *rq, bool on_worker, struct item *out, struct err *e)
+static rc read_store(struct request *rq, const struct head *known, struct item *out, struct err *e)
 {
     struct sync_worker *w = rq->worker;
     int64_t begun_us = clock_mono_us(rq->clock);
+    struct cache_mark mark;
+    bool keep = w->cache && cache_item_mark(w->cache, rq->who.uid, &mark);
     struct head h;
     rc r = RC_NOT_FOUND;
 
-    if (on_worker ? sync_head_known(rq, &h) : sync_head_cached(rq, &h))
-        r = store_item_by_head(w->store, &h, path_coll(rq), path_id(rq), rq->arena, out, e);
-    if (r == RC_NOT_FOUND)
+    if (known)
+        r = store_item_by_head(w->store, known, path_coll(rq), path_id(rq), rq->arena, out, e);
+    if (r == RC_NOT_FOUND) {
         r = store_item_read(w->store, rq->who.uid, rq->who.epoch, path_coll(rq), path_id(rq), rq->arena, &h,
                             out, e);
+        known = &h;
+    }
+    if (r == RC_OK && keep)
+        remember(rq, known, &mark, out);
     rq->store_us += clock_mono_us(rq->clock) - begun_us;
     return r;
+}
+
+static rc read_item(struct request *rq, struct item *out, struct err *e)
+{
+    const struct head *known;
+    struct head h;
+
+    return remembered(rq, true, &h, &known, out) ? RC_OK : read_store(rq, known, out, e);
 }
 
 static void put_item(struct request *rq, const struct item *it)
@@ -50,10 +101,10 @@ rc item_get(struct request *rq, struct err *e)
 
     TRY(id_checked(rq, e));
     TRY(precondition_read(rq, &p, e));
-    r = read_timed(rq, true, &it, e);
+    r = read_item(rq, &it, e);
     if (r == RC_NOT_HERE) {
         TRY(sync_renew(rq, e));
-        r = read_timed(rq, true, &it, e);
+        r = read_item(rq, &it, e);
     }
     if (r != RC_OK && r != RC_NOT_FOUND)
         return r;
@@ -64,19 +115,21 @@ rc item_get(struct request *rq, struct err *e)
     return r;
 }
 
-/* Only where a read is a short one of this machine's disk; the server watches that it stays short. */
+/* Beside what is remembered, only where a read is a short one of this machine's disk; the server watches that it stays short. */
 bool item_get_warm(struct request *rq)
 {
     struct sync_worker *w = rq->worker;
+    const struct head *known;
     struct precondition p;
     struct item it;
+    struct head h;
 
-    if (!w->store || strcmp(store_driver_name(w->sync->store), "sqlite") != 0)
-        return false;
     if (id_checked(rq, NULL) != RC_OK || precondition_read(rq, &p, NULL) != RC_OK || p.has_modified ||
         p.has_unmodified)
         return false;
-    if (read_timed(rq, false, &it, NULL) != RC_OK)
+    if (!remembered(rq, false, &h, &known, &it) &&
+        (!w->store || strcmp(store_driver_name(w->sync->store), "sqlite") != 0 ||
+         read_store(rq, known, &it, NULL) != RC_OK))
         return false;
     put_item(rq, &it);
     return true;

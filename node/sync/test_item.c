@@ -1,3 +1,4 @@
+#include "common/base/metrics.h"
 #include "node/store/move.h"
 #include "node/sync/testing.h"
 
@@ -190,13 +191,65 @@ static void who_has_left_is_not_told_that_his_items_are_missing(void **state)
     struct arena a;
 
     expect(b, "PUT", ITEM, NULL, "{\"payload\":\"p\"}", 200, NULL);
-    expect(b, "GET", ITEM, NULL, NULL, 200, NULL);
     arena_init(&a, 1 << 20);
     assert_int_equal(store_head_step(b->worker.store, &m, STEP_LEAVE, NULL, &a, NULL, NULL), RC_OK);
     assert_int_equal(store_head_step(b->worker.store, &m, STEP_ERASE, NULL, &a, NULL, NULL), RC_OK);
     arena_done(&a);
     expect(b, "GET", ITEM, NULL, NULL, 401, "0");
     expect(b, "GET", U15 "/storage/bookmarks/never", NULL, NULL, 401, "0");
+}
+
+/* ---- what is remembered: each GET asks twice here, the warm function and the handler ---- */
+
+static uint64_t found_in_memory(void)
+{
+    return metric_value(metric_counter("heddle_cache_item_gets_total", "result=\"hit\"", ""));
+}
+
+static void an_item_is_remembered_until_its_collection_changes(void **state)
+{
+    struct bench *b = *state;
+    uint64_t before = found_in_memory();
+
+    expect(b, "PUT", ITEM, NULL, "{\"payload\":\"p\"}", 200, NULL);
+    expect(b, "GET", ITEM, NULL, NULL, 200, NULL);
+    assert_int_equal(found_in_memory() - before, 1);
+    expect(b, "PUT", U15 "/storage/tabs/t", NULL, "{\"payload\":\"t\"}", 200, NULL);
+    expect(b, "GET", ITEM, NULL, NULL, 200, "{\"id\":\"a\",\"modified\":1767225600.31,\"payload\":\"p\"}");
+    assert_int_equal(found_in_memory() - before, 3);
+    expect(b, "PUT", ITEM, NULL, "{\"payload\":\"q\"}", 200, NULL);
+    expect(b, "GET", ITEM, NULL, NULL, 200, "{\"id\":\"a\",\"modified\":1767225600.33,\"payload\":\"q\"}");
+    assert_int_equal(found_in_memory() - before, 4);
+    expect(b, "DELETE", ITEM, NULL, NULL, 200, NULL);
+    expect(b, "GET", ITEM, NULL, NULL, 404, NULL);
+}
+
+static void a_remembered_item_expires(void **state)
+{
+    struct bench *b = *state;
+    uint64_t before = found_in_memory();
+
+    expect(b, "PUT", ITEM, NULL, "{\"payload\":\"p\",\"ttl\":2}", 200, NULL);
+    expect(b, "GET", ITEM, NULL, NULL, 200, NULL);
+    assert_int_equal(found_in_memory() - before, 1);
+    bench_tick(b, 300);
+    expect(b, "GET", ITEM, NULL, NULL, 404, NULL);
+}
+
+static void nothing_is_remembered_that_was_read_while_somebody_wrote(void **state)
+{
+    struct bench *b = *state;
+    uint64_t before = found_in_memory();
+    struct cache_mark mark;
+
+    expect(b, "PUT", ITEM, NULL, "{\"payload\":\"p\"}", 200, NULL);
+    cache_before(b->worker.cache, b->uid, &mark);
+    expect(b, "GET", ITEM, NULL, NULL, 200, NULL);
+    cache_after(b->worker.cache, b->uid, &mark, VIEW_NONE);
+    expect(b, "GET", U15 "/info/collections", NULL, NULL, 200, NULL);
+    expect(b, "GET", ITEM, NULL, NULL, 200,
+           NULL); /* the first of the two reads the store, and is remembered */
+    assert_int_equal(found_in_memory() - before, 1);
 }
 
 int main(void)
@@ -216,6 +269,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_keys_are_refused_in_crypto_alone, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(paths_that_name_nothing_are_404, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(other_epochs_find_nothing_warm_or_not, bench_open, bench_close),
+        cmocka_unit_test_setup_teardown(an_item_is_remembered_until_its_collection_changes, bench_open,
+                                        bench_close),
+        cmocka_unit_test_setup_teardown(a_remembered_item_expires, bench_open, bench_close),
+        cmocka_unit_test_setup_teardown(nothing_is_remembered_that_was_read_while_somebody_wrote, bench_open,
+                                        bench_close),
         cmocka_unit_test_setup_teardown(who_has_left_is_not_told_that_his_items_are_missing, bench_open,
                                         bench_close),
     };

@@ -67,6 +67,7 @@ static inline int bench_open(void **state)
                                          .redis_password = (char *)"",
                                          .ttl_s = 60,
                                          .memory_bytes = 1 << 20,
+                                         .items_bytes = 1 << 20,
                                          .scope = (char *)"test" };
     assert_int_equal(store_open(&b->store_conf, &b->clock.clock, &b->store, NULL), RC_OK);
     assert_int_equal(cache_open(&b->cache_conf, &b->clock.clock, &b->cache, NULL), RC_OK);

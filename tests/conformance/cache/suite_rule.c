@@ -1,4 +1,5 @@
 /* What the rule above what keeps the values promises: a value counts only with the present version of its user's head. */
+#include "common/base/scope.h"
 #include "world.h"
 
 static void a_reader_fills_and_the_next_one_reads(void **state)
@@ -130,6 +131,37 @@ static void users_do_not_meet(void **state)
     world_close(&w);
 }
 
+static const struct item_tag item = { .uid = USER, .coll = 1, .id = { .p = "global", .n = 6 }, .as_of = 7 };
+
+static bool has_item(struct world *w)
+{
+    SCOPED(arena_done) struct arena a;
+    view found;
+    arena_init(&a, 1 << 16);
+    return cache_item_get(w->h, &item, &a, &found);
+}
+
+/* What he read may be of that commit, and if the database dies before it is safe, the time it is kept with comes back without it. */
+static void an_item_is_kept_only_if_nobody_wrote_since_the_mark(void **state)
+{
+    (void)state;
+    struct world w;
+    struct cache_mark reader, writer;
+    world_open(&w);
+    assert_true(cache_item_mark(w.h, USER, &reader));
+    cache_before(w.h, USER, &writer);
+    cache_item_put(w.h, &item, &reader, VIEW("of a commit under way"));
+    assert_false(has_item(&w));
+    assert_false(cache_item_mark(w.h, USER, &(struct cache_mark){ .good = true }));
+    cache_after(w.h, USER, &writer, VIEW_NONE);
+    cache_item_put(w.h, &item, &reader, VIEW("of a commit that may be lost"));
+    assert_false(has_item(&w));
+    assert_true(cache_item_mark(w.h, USER, &reader));
+    cache_item_put(w.h, &item, &reader, VIEW("right"));
+    assert_true(has_item(&w));
+    world_close(&w);
+}
+
 static void nothing_is_ever_there(void **state)
 {
     (void)state;
@@ -139,6 +171,10 @@ static void nothing_is_ever_there(void **state)
     assert_true(reads_nothing(&w));
     write_value(&w, "two");
     assert_true(reads_nothing(&w));
+    struct cache_mark mark;
+    assert_false(cache_item_mark(w.h, USER, &mark));
+    cache_item_put(w.h, &item, &mark, VIEW("one"));
+    assert_false(has_item(&w));
     assert_true(cache_healthy(w.h));
     world_close(&w);
 }
@@ -153,6 +189,7 @@ static const struct CMUnitTest rule_tests[] = {
     TEST(a_write_that_was_rolled_back_or_unsure_leaves_nothing),
     TEST(a_slow_writer_does_not_overwrite_a_later_one),
     TEST(users_do_not_meet),
+    TEST(an_item_is_kept_only_if_nobody_wrote_since_the_mark),
 };
 const struct test_group rule_group = TEST_GROUP(rule);
 

@@ -275,7 +275,7 @@ class Backends:
                 redis = self.backend("redis", lambda: Redis(self.folder / "re"))
             database = mariadb.create_database(f"heddle_{number}")
             values |= {"store.driver": "mysql", "store.socket": str(mariadb.socket), "store.user": "root",
-                       "store.database": database, "cache.driver": "redis", "cache.redis_socket": str(redis.socket),
+                       "store.database": database, "cache.driver": "redis", "cache.items": "256k", "cache.redis_socket": str(redis.socket),
                        "cache.scope": f"e2e-{os.urandom(6).hex()}"}
         else:
             assert engine == "sqlite+memory", engine
