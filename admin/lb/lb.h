@@ -155,7 +155,10 @@ MUST_USE rc lb_make_folder(const char *path, struct err *e); /* one that is ther
 /* One writer at a time, until the running balancer has read what is written: a reload waits for what these files are known by, and would
  * wait in vain for what somebody else has written over meanwhile. Makes lb.folder; close(*out_fd) gives the lock back.
  * RC_BUSY: another writer has it, for longer than anything of this should take. */
+enum { LB_LOCK_MS = 300000 }; /* somebody else's reading of all accounts, check and reload should take less */
 MUST_USE rc lb_lock(const struct lb_conf *c, int *out_fd, struct err *e);
+/* The same with another file of lb.folder, and another limit. */
+MUST_USE rc lb_lock_file(const struct lb_conf *c, const char *name, int limit_ms, int *out_fd, struct err *e);
 /* out: the file's text; RC_NOT_FOUND: there is none; RC_BROKEN: or it is longer than `most`. */
 MUST_USE rc lb_read_file(const char *path, size_t most, struct buf *out, struct err *e);
 

@@ -13,8 +13,7 @@
 #include "common/base/mem.h"
 
 enum {
-    FEW = 4,          /* files that are sent to the disk one by one, and not with all that waits for it */
-    LOCK_MS = 300000, /* longer than somebody else's reading of all accounts, check and reload should take */
+    FEW = 4, /* files that are sent to the disk one by one, and not with all that waits for it */
     LOCK_POLL_MS = 5
 };
 
@@ -25,9 +24,9 @@ static void pause_ms(long ms)
 }
 
 /* Waits for the lock; an errno. */
-static int take(int fd)
+static int take(int fd, int limit_ms)
 {
-    int64_t end_us = clock_mono_us(clock_system()) + LOCK_MS * 1000LL;
+    int64_t end_us = clock_mono_us(clock_system()) + limit_ms * 1000LL;
     while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return errno;
@@ -38,13 +37,13 @@ static int take(int fd)
     return 0;
 }
 
-rc lb_lock(const struct lb_conf *c, int *out_fd, struct err *e)
+rc lb_lock_file(const struct lb_conf *c, const char *name, int limit_ms, int *out_fd, struct err *e)
 {
     SCOPED(buf_done) struct buf path = { 0 };
     TRY(lb_make_folder(c->folder, e));
-    buf_addf(&path, "%s/lock", c->folder);
+    buf_addf(&path, "%s/%s", c->folder, name);
     int fd = open(buf_text(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    int why = fd < 0 ? errno : take(fd);
+    int why = fd < 0 ? errno : take(fd, limit_ms);
     if (why == 0) {
         *out_fd = fd;
         return RC_OK;
@@ -52,9 +51,14 @@ rc lb_lock(const struct lb_conf *c, int *out_fd, struct err *e)
     if (fd >= 0)
         close(fd);
     if (why == EWOULDBLOCK)
-        return fail(e, RC_BUSY, RESP_GENERIC, "somebody else has been writing into %.150s for %d seconds",
-                    c->folder, LOCK_MS / 1000);
+        return fail(e, RC_BUSY, RESP_GENERIC, "somebody else has been writing into %.150s for %g seconds",
+                    c->folder, limit_ms / 1000.0);
     return fail(e, RC_BROKEN, RESP_GENERIC, "%.160s: %s", buf_text(&path), strerror(why));
+}
+
+rc lb_lock(const struct lb_conf *c, int *out_fd, struct err *e)
+{
+    return lb_lock_file(c, "lock", LB_LOCK_MS, out_fd, e);
 }
 
 rc lb_make_folder(const char *path, struct err *e)

@@ -123,6 +123,27 @@ static void a_batch_writes_what_differs_and_leaves_the_rest(void **state)
     rmdir(folder);
 }
 
+static void whoever_waits_too_long_for_another_writer_is_told_so(void **state)
+{
+    char folder[] = "/tmp/heddle-lock-XXXXXX", path[64];
+    struct lb_conf c = { .folder = folder };
+    struct err e = ERR_NONE;
+    int first = -1, second = -1;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(lb_lock(&c, &first, &e), RC_OK);
+    assert_int_equal(lb_lock_file(&c, "lock", 20, &second, &e), RC_BUSY);
+    assert_non_null(strstr(e.text, "somebody else has been writing into /tmp/heddle-lock-"));
+    assert_non_null(strstr(e.text, "for 0.02 seconds"));
+    assert_int_equal(second, -1);
+    close(first); /* which gives it back */
+    assert_int_equal(lb_lock_file(&c, "lock", 20, &second, &e), RC_OK);
+    close(second);
+    snprintf(path, sizeof(path), "%s/lock", folder);
+    unlink(path);
+    rmdir(folder);
+}
+
 static void a_pid_file_counts_only_while_its_process_has_that_name(void **state)
 {
     char folder[] = "/tmp/heddle-pid-XXXXXX", path[64], own[32] = "";
@@ -310,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_hash_is_the_one_that_balancers_compute),
         cmocka_unit_test(users_are_spread_over_the_shards_and_found),
         cmocka_unit_test(a_batch_writes_what_differs_and_leaves_the_rest),
+        cmocka_unit_test(whoever_waits_too_long_for_another_writer_is_told_so),
         cmocka_unit_test(a_pid_file_counts_only_while_its_process_has_that_name),
         cmocka_unit_test(a_program_that_does_not_end_is_ended),
         cmocka_unit_test(what_a_configuration_is_known_by_stands_in_its_global_section),
