@@ -2,6 +2,7 @@
 #ifndef HEDDLE_DIRECTORY_TESTING_CLUSTER_H
 #define HEDDLE_DIRECTORY_TESTING_CLUSTER_H
 
+#include "common/web/testing_conf.h"
 #include "directory/internal.h"
 #include "directory/testing_http.h"
 
@@ -42,21 +43,8 @@ static inline void open_cluster(struct cluster *c)
     house_open(c->h);
     snprintf(c->socket, sizeof(c->socket), "%s/internal.sock", c->h->folder);
     directory_internal_mount(c->h->d, &c->mount);
-    c->conf = (struct server_conf){ .listen = c->socket,
-                                    .url = text_of(""),
-                                    .io_threads = 1,
-                                    .workers = 2,
-                                    .queue = 10,
-                                    .queue_wait_s = 60,
-                                    .connections = 10,
-                                    .connection_bytes = 16384,
-                                    .idle_s = 60,
-                                    .body_bytes = 1 << 20,
-                                    .arena_bytes = 1 << 20,
-                                    .drain_s = 60,
-                                    .tls_cert = text_of(""),
-                                    .tls_key = text_of(""),
-                                    .spool_dir = text_of("") };
+    c->conf = test_conf();
+    c->conf.listen = c->socket;
     if (server_open(&c->conf, true, &c->mount, 1, clock_system(), &c->server, &e) != RC_OK)
         fail_msg("%s", e.text);
     assert_int_equal(caller_new(&c->h->clock.clock, &c->caller, &e), RC_OK);

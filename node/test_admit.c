@@ -4,9 +4,9 @@
 #include "common/base/encode.h"
 #include "common/base/json.h"
 #include "common/base/scope.h"
-#include "common/base/testing.h"
 #include "common/web/inside.h"
 #include "node/sync/sync.h"
+#include "node/testing.h"
 
 #define NOW_US INT64_C(1767225600000000)
 #define NOW_S  INT64_C(1767225600)
@@ -335,31 +335,14 @@ static void a_payload_hash_must_be_that_of_the_body(void **state)
 
 /* ---- Basic, refusals ---- */
 
-static struct {
-    rc answer;
-    const char *node;
-    int asked;
-} directory;
-
-static rc directory_says(void *arg, view name, view password, struct verdict *out, struct err *e)
-{
-    (void)arg, (void)name, (void)password;
-    directory.asked++;
-    if (directory.answer != RC_OK)
-        return fail(e, directory.answer, RESP_GENERIC, "as told");
-    *out = (struct verdict){ .uid = 99, .epoch = 2 };
-    snprintf(out->node, sizeof(out->node), "%s", directory.node);
-    return RC_OK;
-}
+static struct oracle directory;
 
 static void door_open_with_directory(struct door *d)
 {
     door_open_plain(d);
-    const struct authority_driver driver = { .verify = directory_says };
+    const struct authority_driver driver = { .verify = oracle_says, .arg = &directory };
     assert_int_equal(authority_new(&driver, &d->clock.clock, 60, 100, &d->node.authority, NULL), RC_OK);
-    directory.answer = RC_OK;
-    directory.node = URL;
-    directory.asked = 0;
+    directory = (struct oracle){ .answer = RC_OK, .uid = 99, .epoch = 2, .node = URL };
 }
 
 static struct request *ask_basic(struct door *d, const char *target, const char *credentials)

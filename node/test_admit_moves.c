@@ -10,23 +10,7 @@
 #define UID       INT64_C(99)
 #define USER      "/1.1/anna/"
 
-static struct {
-    rc answer;
-    const char *node;
-    int64_t uid, epoch;
-    int asked;
-} directory;
-
-static rc directory_says(void *arg, view name, view password, struct verdict *out, struct err *e)
-{
-    (void)arg, (void)name, (void)password;
-    directory.asked++;
-    if (directory.answer != RC_OK)
-        return fail(e, directory.answer, RESP_GENERIC, "as told");
-    *out = (struct verdict){ .uid = directory.uid, .epoch = directory.epoch };
-    snprintf(out->node, sizeof(out->node), "%s", directory.node);
-    return RC_OK;
-}
+static struct oracle directory;
 
 static void says(const char *node, int64_t epoch)
 {
@@ -45,7 +29,7 @@ struct door {
 
 static int door_open(void **state)
 {
-    static const struct authority_driver driver = { .verify = directory_says };
+    static const struct authority_driver driver = { .verify = oracle_says, .arg = &directory };
     struct door *d = calloc(1, sizeof(*d));
     assert_non_null(d);
     site_make(&d->s);
@@ -175,12 +159,18 @@ static void each_request_after(void (*before)(struct door *d))
     }
 }
 
+/* Where he lived is remembered, and then he comes. */
+static void knocks_and_comes(struct door *d, const char *node, rc answer, int64_t epoch)
+{
+    says(node, 1);
+    assert_int_equal(ask_info(d), answer); /* remembered */
+    arrives(d, epoch);
+    says(HERE, epoch);
+}
+
 static void was_here_left_and_came_back(struct door *d)
 {
-    says(HERE, 1);
-    assert_int_equal(ask_info(d), RC_OK); /* remembered */
-    arrives(d, 3);
-    says(HERE, 3);
+    knocks_and_comes(d, HERE, RC_OK, 3);
 }
 
 static void who_left_and_came_back_within_a_pulse_is_served(void **state)
@@ -191,10 +181,7 @@ static void who_left_and_came_back_within_a_pulse_is_served(void **state)
 
 static void knocked_here_before_he_came(struct door *d)
 {
-    says(ELSEWHERE, 1);
-    assert_int_equal(ask_info(d), RC_DENIED); /* remembered */
-    arrives(d, 2);
-    says(HERE, 2);
+    knocks_and_comes(d, ELSEWHERE, RC_DENIED, 2);
 }
 
 static void who_knocked_before_he_came_is_served(void **state)

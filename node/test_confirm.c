@@ -166,10 +166,27 @@ static int64_t voided(struct place *p)
     return uid;
 }
 
+static int questions(struct place *p)
+{
+    pthread_mutex_lock(&p->d.lock);
+    int n = p->d.questions;
+    pthread_mutex_unlock(&p->d.lock);
+    return n;
+}
+
 static rc ask(struct place *p, int64_t uid)
 {
     p->e = (struct err)ERR_NONE;
     return confirm_user(p->c, &p->w, uid, &p->a, &p->e);
+}
+
+/* The background has found no directory, and waits a second; then who asks about him finds none either. */
+static void begin_without_directory(struct place *p, int64_t uid)
+{
+    set_away(p, true);
+    begin(p, false);
+    WAIT_UNTIL(questions(p) > 0);
+    assert_int_equal(ask(p, uid), RC_AWAY);
 }
 
 /* ---- the background ---- */
@@ -230,10 +247,7 @@ static void it_goes_on_when_a_directory_comes_back(void **state)
     struct place *p = place_new();
     add(p, 1, 1, STEP_THAW);
     left(p, 1, 2);
-    set_away(p, true);
-    begin(p, false);
-    while (ask(p, 1) != RC_AWAY)
-        ;
+    begin_without_directory(p, 1);
     set_away(p, false);
     confirm_await(p->c);
     assert_int_equal(state_of(p, 1, 2), HEAD_GONE);
@@ -280,10 +294,7 @@ static void he_is_void_before_he_counts_as_confirmed(void **state)
     struct place *p = place_new();
     add(p, 2, 1, STEP_THAW);
     p->d.nobody = 2;
-    set_away(p, true); /* the background finds nobody, and waits a second */
-    begin(p, false);
-    while (ask(p, 2) != RC_AWAY || p->d.questions < 2)
-        ;
+    begin_without_directory(p, 2);
     assert_int_equal(voided(p), 0);
     set_away(p, false);
     assert_int_equal(ask(p, 2), RC_OK);
@@ -301,10 +312,7 @@ static void a_user_who_comes_before_his_turn_is_asked_about_at_once(void **state
     add(p, 1, 1, STEP_THAW);
     add(p, 2, 1, STEP_THAW);
     left(p, 2, 2);
-    set_away(p, true); /* the background finds nobody, and waits a second */
-    begin(p, false);
-    while (ask(p, 1) != RC_AWAY || p->d.questions < 2)
-        ;
+    begin_without_directory(p, 1);
     assert_false(confirm_knows(p->c, 1));
     set_away(p, false);
     assert_int_equal(ask(p, 1), RC_OK);
@@ -340,9 +348,7 @@ static void a_directory_that_knows_less_than_we_do_confirms_nobody(void **state)
     assert_int_equal(ask(p, 1), RC_AWAY);
     assert_int_equal(state_of(p, 1, 5), HEAD_ACTIVE);
     struct confirm_progress g;
-    do
-        confirm_progress(p->c, &g);
-    while (g.doubtful == 0);
+    WAIT_UNTIL((confirm_progress(p->c, &g), g.doubtful > 0));
     assert_false(g.done);
     assert_false(confirm_knows(p->c, 1));
     assert_true(confirm_knows(p->c, 2));

@@ -138,6 +138,16 @@ static void dir_tell(struct dir *d, const char *text)
     dir_await(d);
 }
 
+/* Two pulses are answered so, and acted on. NULL: 503. */
+static void dir_answers(struct dir *d, const char *text)
+{
+    pthread_mutex_lock(&d->lock);
+    d->answer = text;
+    pthread_mutex_unlock(&d->lock);
+    dir_await(d);
+    dir_await(d);
+}
+
 static void dir_verdict(struct dir *d, const char *text)
 {
     pthread_mutex_lock(&d->lock);
@@ -147,28 +157,11 @@ static void dir_verdict(struct dir *d, const char *text)
 
 /* ---- a node ---- */
 
-/* Threads look at it while the test steps it. */
-struct stepped_clock {
-    struct clock clock;
-    _Atomic int64_t steady_us;
-};
-
-static int64_t wall(const struct clock *c)
-{
-    (void)c;
-    return clock_now_us(clock_system());
-}
-
-static int64_t steady(const struct clock *c)
-{
-    return ((const struct stepped_clock *)c)->steady_us;
-}
-
 struct world {
     char folder[64], sockets[2][128];
     struct dir dirs[2];
     size_t n;
-    struct stepped_clock clock;
+    struct clock_stepped clock;
     struct conf_list directories, key;
     char *addresses[2], *keys[1];
     struct remote *remote;
@@ -186,9 +179,7 @@ static void loads(void *arg, struct buf *out)
 
 static void open_world(struct world *w, size_t n)
 {
-    *w = (struct world){ .folder = "/tmp/heddle-pulse-XXXXXX",
-                         .n = n,
-                         .clock.clock = { .now_us = wall, .mono_us = steady } };
+    *w = (struct world){ .folder = "/tmp/heddle-pulse-XXXXXX", .n = n, .clock = CLOCK_STEPPED };
     log_setup(STDERR_FILENO, LOG_PLAIN, LOG_ERROR);
     assert_non_null(mkdtemp(w->folder));
     for (size_t i = 0; i < n; i++) {
@@ -428,18 +419,10 @@ static void who_hears_no_directory_trusts_older_verdicts_and_returns_to_the_rule
     assert_int_equal(verify(&w, "secret", &v), RC_OK);
     w.clock.steady_us += 300000000;
     assert_false(known(&w));
-    pthread_mutex_lock(&w.dirs[0].lock);
-    w.dirs[0].answer = NULL;
-    pthread_mutex_unlock(&w.dirs[0].lock);
-    dir_await(&w.dirs[0]);
-    dir_await(&w.dirs[0]);
+    dir_answers(&w.dirs[0], NULL);
     assert_int_equal(pulse_heard(w.pulse), 0);
     assert_true(known(&w));
-    pthread_mutex_lock(&w.dirs[0].lock);
-    w.dirs[0].answer = "{\"boot\":\"d1\",\"cursor\":5,\"news\":[]}";
-    pthread_mutex_unlock(&w.dirs[0].lock);
-    dir_await(&w.dirs[0]);
-    dir_await(&w.dirs[0]);
+    dir_answers(&w.dirs[0], "{\"boot\":\"d1\",\"cursor\":5,\"news\":[]}");
     assert_int_equal(pulse_heard(w.pulse), 1);
     assert_false(known(&w));
     close_world(&w);

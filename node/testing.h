@@ -1,4 +1,5 @@
-/* For tests: a node on SQLite in a folder of its own, and somebody who calls its internal listener. */
+/* For tests: a node on SQLite in a folder of its own, somebody who calls its internal listener, and a directory that is asked about
+ * passwords. */
 #ifndef HEDDLE_NODE_TESTING_H
 #define HEDDLE_NODE_TESTING_H
 
@@ -6,8 +7,10 @@
 
 #include "common/base/testing.h"
 #include "common/web/call.h"
-#include "common/web/server.h"
+#include "common/web/testing_conf.h"
+#include "node/authority.h"
 #include "node/node.h"
+#include "node/sync/testing_limits.h"
 
 #define SITE_ADMIN_KEY "key-of-the-operator"
 
@@ -47,17 +50,7 @@ static inline void site_make(struct site *s)
                                   .purge_every_s = 3600,
                                   .purge_grace_s = 10,
                                   .state = (char *)"normal" };
-    s->limits = (struct sync_limits){ .max_request_bytes = 2625536,
-                                      .max_record_payload_bytes = 2621440,
-                                      .max_post_records = 100,
-                                      .max_post_bytes = 2621440,
-                                      .max_total_records = 10000,
-                                      .max_total_bytes = 262144000,
-                                      .batch_life_s = 7200,
-                                      .legacy_request_bytes = 33554432,
-                                      .legacy_payload_bytes = 262144,
-                                      .legacy_post_records = 100,
-                                      .legacy_post_bytes = 1048576 };
+    s->limits = usual_limits();
     s->store = (struct store_conf){
         .driver = (char *)"sqlite", .path = s->path, .files = 2, .lock_wait_s = 5, .cache_bytes = 1 << 20
     };
@@ -105,6 +98,28 @@ static inline const struct route *route_of(const struct mount *m, const char *pa
     return NULL;
 }
 
+/* ---- a directory that says of any password what the test wants ---- */
+
+struct oracle {
+    rc answer;
+    int64_t uid, epoch;
+    const char *node;
+    int asked;
+};
+
+/* The verify of an authority_driver whose arg is a struct oracle. */
+static inline rc oracle_says(void *arg, view name, view password, struct verdict *out, struct err *e)
+{
+    struct oracle *o = arg;
+    (void)name, (void)password;
+    o->asked++;
+    if (o->answer != RC_OK)
+        return fail(e, o->answer, RESP_GENERIC, "as told");
+    *out = (struct verdict){ .uid = o->uid, .epoch = o->epoch };
+    snprintf(out->node, sizeof(out->node), "%s", o->node);
+    return RC_OK;
+}
+
 /* ---- its internal listener ---- */
 
 struct office {
@@ -123,21 +138,9 @@ static inline void office_open(struct office *o, struct site *s)
     *o = (struct office){ .server = NULL };
     snprintf(o->socket, sizeof(o->socket), "%s/internal.sock", s->folder);
     node_internal_mount(s->node, &o->mount);
-    o->conf = (struct server_conf){ .listen = o->socket,
-                                    .url = (char *)"",
-                                    .io_threads = 1,
-                                    .workers = 2,
-                                    .queue = 10,
-                                    .queue_wait_s = 60,
-                                    .connections = 10,
-                                    .connection_bytes = 16384,
-                                    .idle_s = 60,
-                                    .body_bytes = 64 << 20,
-                                    .arena_bytes = 8 << 20,
-                                    .drain_s = 60,
-                                    .tls_cert = (char *)"",
-                                    .tls_key = (char *)"",
-                                    .spool_dir = (char *)"" };
+    o->conf = test_conf();
+    o->conf.listen = o->socket;
+    o->conf.arena_bytes = 8 << 20;
     if (server_open(&o->conf, true, &o->mount, 1, clock_system(), &o->server, &e) != RC_OK)
         fail_msg("%s", e.text);
     assert_int_equal(caller_new(&s->clock.clock, &o->caller, &e), RC_OK);

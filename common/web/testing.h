@@ -1,5 +1,5 @@
-/* For tests that talk to a real server: a client on a raw socket, which says exactly what the test wants, and a server with
- * small limits. Every read ends after a minute, so a test that waits for what never comes fails instead of hanging. */
+/* For tests that talk to a real server: a client on a raw socket, which says exactly what the test wants, and a clock.
+ * Every read ends after a minute, so a test that waits for what never comes fails instead of hanging. */
 #ifndef HEDDLE_WEB_TESTING_H
 #define HEDDLE_WEB_TESTING_H
 
@@ -10,28 +10,31 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/testing.h"
-#include "common/web/server.h"
+#include "common/web/testing_conf.h"
 
-static inline struct server_conf test_conf(void)
+/* ---- a clock ---- */
+
+/* The wall's time, and a steady one that stands still where the test does not step it. Threads may look at it meanwhile. */
+struct clock_stepped {
+    struct clock clock;
+    _Atomic int64_t steady_us;
+};
+#define CLOCK_STEPPED                                                                                        \
+    {                                                                                                        \
+        .clock = { .now_us = clock_stepped_wall, .mono_us = clock_stepped_steady }, .steady_us = 1000000000  \
+    }
+
+static inline int64_t clock_stepped_wall(const struct clock *c)
 {
-    return (struct server_conf){
-        .listen = (char *)(uintptr_t) "127.0.0.1:0",
-        .url = (char *)(uintptr_t) "",
-        .io_threads = 2,
-        .workers = 2,
-        .queue = 64,
-        .queue_wait_s = 60,
-        .connections = 100,
-        .connection_bytes = 16384,
-        .idle_s = 60,
-        .body_bytes = 64 << 20,
-        .arena_bytes = 1 << 20,
-        .drain_s = 60,
-        .tls_cert = (char *)(uintptr_t) "",
-        .tls_key = (char *)(uintptr_t) "",
-        .spool_dir = (char *)(uintptr_t) "",
-    };
+    (void)c;
+    return clock_now_us(clock_system());
+}
+
+static inline int64_t clock_stepped_steady(const struct clock *c)
+{
+    return ((const struct clock_stepped *)c)->steady_us;
 }
 
 /* ---- a client ---- */

@@ -18,25 +18,8 @@ struct app {
     atomic_bool warm_spins; /* … without waiting for anything */
 };
 
-/* A clock that stands still where the test does not step it, so that no slow machine looks like a slow disk. */
-struct stepped_clock {
-    struct clock clock;
-    _Atomic int64_t steady_us;
-};
-
-static int64_t stepped_now(const struct clock *c)
-{
-    (void)c;
-    return clock_now_us(clock_system());
-}
-
-static int64_t stepped_mono(const struct clock *c)
-{
-    return ((const struct stepped_clock *)c)->steady_us;
-}
-
-static struct stepped_clock stepped = { .clock = { .now_us = stepped_now, .mono_us = stepped_mono },
-                                        .steady_us = 1000000000 };
+/* It stands still where the test does not step it, so that no slow machine looks like a slow disk. */
+static struct clock_stepped stepped = CLOCK_STEPPED;
 
 static struct app app;
 static struct server *server;
@@ -325,6 +308,8 @@ static int teardown(void **state)
     server_close(server);
     return 0;
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 /* One request on a connection of its own. */
 static inline struct said once(const char *text)

@@ -1,21 +1,7 @@
 #include "node/sync/limits.h"
 
 #include "common/base/testing.h"
-
-static struct sync_limits defaults(void)
-{
-    return (struct sync_limits){ .max_request_bytes = 2625536,
-                                 .max_record_payload_bytes = 2621440,
-                                 .max_post_records = 100,
-                                 .max_post_bytes = 2621440,
-                                 .max_total_records = 10000,
-                                 .max_total_bytes = 262144000,
-                                 .batches = true,
-                                 .legacy_request_bytes = 33554432,
-                                 .legacy_payload_bytes = 262144,
-                                 .legacy_post_records = 100,
-                                 .legacy_post_bytes = 1048576 };
-}
+#include "node/sync/testing_limits.h"
 
 static rc ready(struct sync_limits l)
 {
@@ -29,22 +15,22 @@ static rc ready(struct sync_limits l)
 
 static void limits_that_contradict_each_other_are_refused(void **state)
 {
-    struct sync_limits l = defaults();
+    struct sync_limits l = usual_limits();
 
     (void)state;
     assert_int_equal(ready(l), RC_OK);
     l.max_request_bytes = l.max_post_bytes;
     assert_int_equal(ready(l), RC_BAD_INPUT);
-    l = defaults();
+    l = usual_limits();
     l.max_post_bytes = l.max_record_payload_bytes - 1;
     assert_int_equal(ready(l), RC_BAD_INPUT);
-    l = defaults();
+    l = usual_limits();
     l.max_total_records = 99;
     assert_int_equal(ready(l), RC_BAD_INPUT);
-    l = defaults();
+    l = usual_limits();
     l.max_total_bytes = l.max_post_bytes - 1;
     assert_int_equal(ready(l), RC_BAD_INPUT);
-    l = defaults();
+    l = usual_limits();
     l.legacy_request_bytes = l.legacy_post_bytes;
     assert_int_equal(ready(l), RC_BAD_INPUT);
 }
@@ -52,7 +38,7 @@ static void limits_that_contradict_each_other_are_refused(void **state)
 static rc ready_with(const char *item)
 {
     char *items[] = { (char *)item };
-    struct sync_limits l = defaults();
+    struct sync_limits l = usual_limits();
 
     l.collections = (struct conf_list){ .items = items, .n = 1 };
     return ready(l);
@@ -87,7 +73,7 @@ static void limits_of_one_collection_are_checked_as_the_general_ones(void **stat
 static void a_collection_without_limits_of_its_own_has_the_general_ones(void **state)
 {
     char *items[] = { "bookmarks:0:4194304:4198400" };
-    struct sync_limits l = defaults();
+    struct sync_limits l = usual_limits();
 
     (void)state;
     l.collections = (struct conf_list){ .items = items, .n = 1 };

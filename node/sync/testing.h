@@ -10,6 +10,7 @@
 #include "common/base/testing.h"
 #include "common/web/inside.h"
 #include "node/sync/sync.h"
+#include "node/sync/testing_limits.h"
 
 #define BENCH_START_US INT64_C(1767225600310000) /* 1767225600.31 */
 #define U15            "/1.5/12345"
@@ -31,23 +32,6 @@ struct bench {
     bool was_warm;
 };
 
-static inline struct sync_limits bench_limits(void)
-{
-    return (struct sync_limits){ .max_request_bytes = 2625536,
-                                 .max_record_payload_bytes = 2621440,
-                                 .max_post_records = 100,
-                                 .max_post_bytes = 2621440,
-                                 .max_total_records = 10000,
-                                 .max_total_bytes = 262144000,
-                                 .batches = true,
-                                 .batch_life_s = 7200,
-                                 .quota_enforced = true,
-                                 .legacy_request_bytes = 33554432,
-                                 .legacy_payload_bytes = 262144,
-                                 .legacy_post_records = 100,
-                                 .legacy_post_bytes = 1048576 };
-}
-
 static inline int bench_open(void **state)
 {
     struct bench *b = calloc(1, sizeof *b);
@@ -56,7 +40,7 @@ static inline int bench_open(void **state)
     snprintf(b->folder, sizeof b->folder, "/tmp/heddle-sync-XXXXXX");
     assert_non_null(mkdtemp(b->folder));
     clock_fake_init(&b->clock, BENCH_START_US);
-    b->limits = bench_limits();
+    b->limits = usual_limits();
     assert_int_equal(sync_limits_ready(&b->limits, NULL), RC_OK);
     b->store_conf = (struct store_conf){
         .driver = (char *)"sqlite", .path = b->folder, .files = 2, .lock_wait_s = 5, .cache_bytes = 1 << 20
