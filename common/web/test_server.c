@@ -472,7 +472,6 @@ static void random_bytes_never_hurt(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(quick_warm_and_parked_routes_answer_on_one_connection),
         TEST(pipelined_requests_are_answered_in_their_order),

@@ -1,0 +1,166 @@
+/* Connections: half closed, broken off, dripping, silent, too many. */
+#include "common/web/testing_app.h"
+
+static void who_sent_all_and_closed_his_half_is_answered(void **state)
+{
+    (void)state;
+    start();
+    for (int i = 0; i < 2; i++) {
+        struct client c = dial();
+
+        assert_true(client_say(&c, i ? "PUT /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab"
+                                     : GET_("/echo")));
+        shutdown(c.fd, SHUT_WR);
+        struct said s = client_hear(&c);
+        assert_int_equal(s.status, 200);
+        assert_true(client_ended(&c));
+        free(s.body);
+        client_done(&c);
+    }
+}
+
+static void a_client_that_leaves_while_its_request_runs_hurts_nobody(void **state)
+{
+    (void)state;
+    start();
+    for (int i = 0; i < 4; i++) {
+        struct client c = dial();
+        struct linger abort_it = { .l_onoff = 1 };
+
+        assert_true(client_say(&c, GET_("/gate")));
+        wait_entered();
+        if (i % 2)
+            setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &abort_it, sizeof abort_it);
+        client_done(&c);
+        sem_post(&app.gate);
+    }
+    WAIT_UNTIL(atomic_load(&server->active) == 0);
+    expect_once(GET_("/echo"), 200, NULL);
+}
+
+static void a_request_that_drips_in_is_ended(void **state)
+{
+    static const char *const beginnings[] = {
+        "",
+        "GET /quick HTTP/1.1\r\nHost: h\r\nX-Slow: ",
+    };
+
+    (void)state;
+    conf.idle_s = 1;
+    start();
+    for (size_t i = 0; i < 2; i++) {
+        int64_t begun = clock_mono_us(clock_system());
+        struct client c = dial();
+        int bytes = 0;
+        struct timeval tick = { .tv_usec = 100000 };
+        char drop;
+
+        assert_true(client_say(&c, beginnings[i]));
+        setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &tick, sizeof tick);
+        while (client_say(&c, "x") && recv(c.fd, &drop, 1, 0) < 0 && errno == EAGAIN && bytes < 300)
+            bytes++;
+        assert_true(bytes < 300);                                        /* it was ended, … */
+        assert_true(clock_mono_us(clock_system()) - begun > 900 * 1000); /* … and had its second */
+        client_done(&c);
+    }
+    expect_once(GET_("/quick"), 200, "ok");
+}
+
+static void more_connections_than_allowed_wait_outside(void **state)
+{
+    struct client c[5];
+
+    (void)state;
+    conf.connections = 4;
+    conf.io_threads = 1;
+    start();
+    for (int i = 0; i < 4; i++) {
+        c[i] = dial();
+        client_expect(&c[i], GET_("/quick"), 200, "ok");
+    }
+    c[4] = dial(); /* in the kernel's backlog */
+    assert_true(client_say(&c[4], GET_("/quick")));
+    client_expect(&c[0], GET_("/quick"), 200, "ok");
+    assert_int_equal(atomic_load(&server->connections), 4);
+    client_done(&c[0]);
+    struct said s = client_hear(&c[4]);
+    assert_int_equal(s.status, 200);
+    free(s.body);
+    for (int i = 1; i < 5; i++)
+        client_done(&c[i]);
+}
+
+static void patience_with_silent_connections_ends_as_they_fill_their_room(void **state)
+{
+    (void)state;
+    const int64_t s1 = 1000000;
+    assert_int_equal(watch_patience_us(75 * s1, 0, 1000), 75 * s1);
+    assert_int_equal(watch_patience_us(75 * s1, 500, 1000), 75 * s1);
+    assert_int_equal(watch_patience_us(75 * s1, 750, 1000), 38 * s1);
+    assert_int_equal(watch_patience_us(75 * s1, 1000, 1000), s1);
+    assert_int_equal(watch_patience_us(75 * s1, 1007, 1000), s1);
+    assert_int_equal(watch_patience_us(s1, 999, 1000), s1);
+    for (int64_t n = 1, before = 75 * s1; n <= 1000; n++) {
+        int64_t now = watch_patience_us(75 * s1, n, 1000);
+        assert_true(now <= before && now >= s1);
+        before = now;
+    }
+}
+
+static void the_memory_of_connections_bounds_their_number(void **state)
+{
+    (void)state;
+    struct server_conf c = test_conf();
+    c.connections = 10000;
+    c.connection_bytes = 16384;
+    c.connections_bytes = 0;
+    assert_int_equal(server_connections_most(&c), 10000);
+    c.connections_bytes = (int64_t)18432 * 500;
+    assert_int_equal(server_connections_most(&c), 500);
+    c.connections_bytes = (int64_t)1 << 40;
+    assert_int_equal(server_connections_most(&c), 10000);
+    c.connections_bytes = 1;
+    assert_int_equal(server_connections_most(&c), 1);
+}
+
+static void silent_connections_make_room_for_others(void **state)
+{
+    enum { MOST = 8 };
+    struct client c[MOST + 1];
+
+    (void)state;
+    conf.connection_bytes = 4096;
+    conf.connections_bytes = MOST * (4096 + 2048);
+    conf.idle_s = 3600;
+    conf.io_threads = 1;
+    start();
+    for (int i = 0; i < MOST / 2; i++) {
+        c[i] = dial();
+        client_expect(&c[i], GET_("/quick"), 200, "ok");
+    }
+    for (int i = MOST / 2; i < MOST; i++)
+        c[i] = dial(); /* without a word */
+    c[MOST] = dial();  /* in the kernel's queue, as long as all places are taken */
+    assert_true(client_say(&c[MOST], GET_("/quick")));
+    struct said s = client_hear(&c[MOST]);
+    assert_int_equal(s.status, 200);
+    free(s.body);
+    assert_true(metric_value(server->hurried) > 0);
+    for (int i = 0; i <= MOST; i++)
+        client_done(&c[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(who_sent_all_and_closed_his_half_is_answered),
+        TEST(a_client_that_leaves_while_its_request_runs_hurts_nobody),
+        TEST(a_request_that_drips_in_is_ended),
+        TEST(more_connections_than_allowed_wait_outside),
+        TEST(patience_with_silent_connections_ends_as_they_fill_their_room),
+        TEST(the_memory_of_connections_bounds_their_number),
+        TEST(silent_connections_make_room_for_others),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
