@@ -383,23 +383,5 @@ rc ask_all(struct ask *a, view node, const char *path, json_t **out, struct err 
 
 bool ask_is_node_name(view v)
 {
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              (c && strchr(".:_-[]", c))))
-            return false;
-    }
-    return v.n > 0 && v.n <= INTERNAL_NAME_MAX;
-}
-
-void ask_escape(struct buf *b, view v)
-{
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-            (c && strchr("-._~", c)))
-            buf_addc(b, c);
-        else
-            buf_addf(b, "%%%02X", (unsigned)(unsigned char)c);
-    }
+    return v.n > 0 && v.n <= INTERNAL_NAME_MAX && view_only_alnum(v, ".:_-[]");
 }

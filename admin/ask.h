@@ -51,8 +51,6 @@ MUST_USE rc ask_all(struct ask *a, view node, const char *path, json_t **out, st
 
 /* host[:port] with no byte that means something in a path. */
 bool ask_is_node_name(view v);
-/* v as one segment of a path, or a value of a query: %XX for all but letters, digits and "-._~". */
-void ask_escape(struct buf *b, view v);
 
 static inline void
 answer_done_scoped(struct answer *a) /* SCOPED(answer_done) struct answer a = { .status = 0 }; */

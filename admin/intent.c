@@ -6,11 +6,6 @@ static const char *const names[] = {
     [INTENT_COPY] = "copy", [INTENT_ABORT] = "abort", [INTENT_RETIRE] = "retire"
 };
 
-const char *intent_kind_name(enum intent_kind kind)
-{
-    return names[kind];
-}
-
 void intent_put(struct buf *out, const struct intent *i)
 {
     buf_addf(out, "%s %.*s %.*s ", names[i->kind], VIEW_ARG(i->peer), VIEW_ARG(i->move));
@@ -22,16 +17,6 @@ void intent_put(struct buf *out, const struct intent *i)
 static bool word(view *rest, view *out)
 {
     return view_cut(rest, ' ', out) && out->n > 0;
-}
-
-static bool number(view *rest, int64_t *out)
-{
-    view text;
-    uint64_t n;
-    if (!word(rest, &text) || !view_to_u64(text, INT64_MAX, &n))
-        return false;
-    *out = (int64_t)n;
-    return true;
 }
 
 static bool kind_of(view name, enum intent_kind *out)
@@ -49,8 +34,8 @@ rc intent_parse(view text, struct intent *out, struct err *e)
     struct intent i = { .kind = INTENT_COPY };
     view rest = text, kind;
     bool ok = word(&rest, &kind) && kind_of(kind, &i.kind) && word(&rest, &i.peer) && word(&rest, &i.move) &&
-              (i.kind != INTENT_COPY || number(&rest, &i.lease_s)) && number(&rest, &i.uid) &&
-              number(&rest, &i.epoch) && !rest.p;
+              (i.kind != INTENT_COPY || view_cut_number(&rest, ' ', &i.lease_s)) &&
+              view_cut_number(&rest, ' ', &i.uid) && view_cut_number(&rest, ' ', &i.epoch) && !rest.p;
     if (!ok || i.uid <= 0 || i.epoch <= 0 || i.epoch == INT64_MAX)
         return fail(e, RC_BROKEN, RESP_GENERIC, "an intent that is none of ours: \"%.*s\"",
                     text.n > 100 ? 100 : (int)text.n, text.p ? text.p : "");

@@ -26,6 +26,5 @@ struct intent {
 void intent_put(struct buf *out, const struct intent *i);
 /* Views of text. RC_BROKEN: none of ours. */
 MUST_USE rc intent_parse(view text, struct intent *out, struct err *e);
-const char *intent_kind_name(enum intent_kind kind);
 
 #endif

@@ -1,4 +1,5 @@
 #include "admin/subject.h"
+#include "common/base/encode.h"
 
 #include <inttypes.h>
 
@@ -44,7 +45,7 @@ rc subject_get(struct reach *r, view who, struct subject *out, struct err *e)
 {
     SCOPED(buf_done) struct buf path = { 0 };
     buf_add(&path, VIEW("accounts/"));
-    ask_escape(&path, who);
+    percent_put(&path, who);
     return get(r, buf_text(&path), out, e);
 }
 

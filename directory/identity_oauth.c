@@ -150,13 +150,7 @@ static bool is_access_token(view typ)
 
 static bool sub_ok(view v)
 {
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '=' ||
-              c == '_' || c == '-'))
-            return false;
-    }
-    return v.n >= 1 && v.n <= SUB_BYTES_MAX;
+    return v.n >= 1 && v.n <= SUB_BYTES_MAX && view_only_alnum(v, "=_-");
 }
 
 /* One string, parted by blanks (as the accounts server writes it) or commas. */

@@ -2,6 +2,7 @@
  * Protocol: docs/internal-api.md, "Accounts". */
 #include <inttypes.h>
 
+#include "common/base/encode.h"
 #include "directory/choice.h"
 #include "directory/internal.h"
 
@@ -188,18 +189,10 @@ static bool put_account(void *arg, const struct account *acc)
 static void name_next(const struct page *p)
 {
     SCOPED(buf_done) struct buf text = { 0 };
-    view v = buf_view(&p->last);
-    for (size_t i = 0; p->more && i < v.n; i++) {
-        char c = v.p[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                     c == '_' || c == '-';
-        if (plain)
-            buf_addc(&text, c);
-        else
-            buf_addf(&text, "%%%02X", (unsigned)(unsigned char)c);
-    }
-    if (p->more)
-        reply_header(p->rq, "X-Heddle-Next", buf_view(&text));
+    if (!p->more)
+        return;
+    percent_put(&text, buf_view(&p->last));
+    reply_header(p->rq, "X-Heddle-Next", buf_view(&text));
 }
 
 static rc read_limit(const struct request *rq, size_t *out, struct err *e)

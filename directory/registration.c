@@ -155,14 +155,6 @@ bool mail_valid(view mail)
 
 /* ---- names ---- */
 
-static bool is_ascii(view v)
-{
-    for (size_t i = 0; i < v.n; i++)
-        if ((unsigned char)v.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* Unicode's lower case, as Firefox has it. */
 static bool lower_utf8(view v, struct arena *a, view *out)
 {
@@ -212,10 +204,10 @@ bool mail_makes_name(view mail, view name, struct arena *a)
     view decoded, local, low;
     if (name_is(mail, name, a))
         return true;
-    if (!percent_decode(mail, a, &decoded) || !utf8_valid(decoded) || is_ascii(decoded) ||
+    if (!percent_decode(mail, a, &decoded) || !utf8_valid(decoded) || view_is_ascii(decoded) ||
         memchr(decoded.p, '\0', decoded.n))
         return false;
-    if (is_ascii(mail) == false && lower_utf8(mail, a, &low) && name_is(low, name, a))
+    if (!view_is_ascii(mail) && lower_utf8(mail, a, &low) && name_is(low, name, a))
         return true;
     SCOPED(buf_done) struct buf ascii = { 0 };
     view domain = decoded;

@@ -29,13 +29,7 @@ rc error_on_purpose(struct request *rq, struct err *e)
 
 static bool kind_user(view s)
 {
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-              c == '_' || c == '-'))
-            return false;
-    }
-    return s.n > 0;
+    return s.n > 0 && view_only_alnum(s, "._-");
 }
 
 static bool kind_any(view s)

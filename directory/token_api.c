@@ -106,13 +106,7 @@ static rc read_key_id(struct request *rq, struct token_facts *out, struct err *e
 
 static bool state_ok(view v)
 {
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-              c == '_' || c == '-'))
-            return false;
-    }
-    return v.n <= STATE_MAX;
+    return v.n <= STATE_MAX && view_only_alnum(v, "._-");
 }
 
 static rc check_client_state(struct request *rq, view state, struct err *e)

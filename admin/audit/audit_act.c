@@ -23,8 +23,7 @@ static void host_name(char out[65])
         memcpy(out, "unknown", sizeof("unknown"));
     out[64] = '\0';
     for (char *p = out; *p; p++)
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-              strchr(".-_", *p)))
+        if (!(ascii_alnum(*p) || strchr(".-_", *p)))
             *p = '_';
 }
 

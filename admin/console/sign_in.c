@@ -4,6 +4,7 @@
 #include "admin/audit/audit.h"
 #include "admin/console/inside.h"
 #include "common/auth/secrets.h"
+#include "common/base/encode.h"
 #include "common/base/log.h"
 #include "common/page/limits.h"
 
@@ -58,7 +59,7 @@ static view account_name(struct page *p, view typed)
     if (!memchr(typed.p, '@', typed.n))
         return typed;
     buf_add(&path, VIEW("accounts/"));
-    ask_escape(&path, typed);
+    percent_put(&path, typed);
     buf_add(&path, VIEW("?by=mail"));
     if (ask_directory(look(p)->ask, "GET", buf_text(&path), VIEW_NONE, &answer, &e) != RC_OK ||
         ask_object(&answer, &entry, &e) != RC_OK || member(entry, "name").n == 0)

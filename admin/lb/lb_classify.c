@@ -73,13 +73,7 @@ static bool is_uid(view v)
 
 static bool is_name(view v)
 {
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-              c == '_' || c == '-'))
-            return false;
-    }
-    return v.n > 0;
+    return v.n > 0 && view_only_alnum(v, "._-");
 }
 
 static view lower(view v, struct arena *a)

@@ -4,6 +4,7 @@
 
 #include "admin/ask.h"
 #include "admin/lb/lb.h"
+#include "common/base/encode.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/web/server.h"
@@ -24,14 +25,7 @@ void lb_model_done(struct lb_model *m)
 /* Names go into configurations: letters, digits, "-._:" and brackets. */
 static bool is_plain(view v)
 {
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              strchr(".:_-[]", c)) ||
-            c == '\0')
-            return false;
-    }
-    return v.n > 0 && v.n <= 200;
+    return v.n > 0 && v.n <= 200 && view_only_alnum(v, ".:_-[]");
 }
 
 static view id_of(view name, struct arena *a)
@@ -250,7 +244,7 @@ rc lb_account_get(struct ask *ask, const struct lb_model *m, view who, const cha
     SCOPED(json_decref) json_t *o = NULL;
     SCOPED(answer_done) struct answer a = { .status = 0 };
     buf_add(&path, VIEW("accounts/"));
-    ask_escape(&path, who);
+    percent_put(&path, who);
     if (by)
         buf_addf(&path, "?by=%s", by);
     TRY(ask_directory(ask, "GET", buf_text(&path), VIEW_NONE, &a, e));

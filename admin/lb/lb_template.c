@@ -42,8 +42,7 @@ static bool harmless(view v)
 {
     for (size_t i = 0; i < v.n; i++) {
         char c = v.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              strchr("._-:/,@[]*|+=", c) || (c == ' ' && i > 0 && i + 1 < v.n)) ||
+        if (!(ascii_alnum(c) || strchr("._-:/,@[]*|+=", c) || (c == ' ' && i > 0 && i + 1 < v.n)) ||
             c == '\0')
             return false;
     }

@@ -9,6 +9,7 @@
 #include "admin/show.h"
 #include "admin/verbs.h"
 #include "common/base/clock.h"
+#include "common/base/encode.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
@@ -177,7 +178,7 @@ static rc find_name(struct admin *a, struct ask *ask, json_t **out, struct err *
     SCOPED(buf_done) struct buf path = { 0 };
     SCOPED(answer_done) struct answer answer = { .status = 0 };
     buf_add(&path, VIEW("accounts/"));
-    ask_escape(&path, view_of(a->argv[0]));
+    percent_put(&path, view_of(a->argv[0]));
     TRY(ask_directory(ask, "GET", buf_text(&path), VIEW_NONE, &answer, e));
     return ask_object(&answer, out, e);
 }

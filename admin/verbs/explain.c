@@ -1,6 +1,7 @@
 /* heddle-admin explain USER: where he is, why, since when, and where somebody like him would go today. */
 #include "admin/show.h"
 #include "admin/verbs.h"
+#include "common/base/encode.h"
 #include "common/base/json.h"
 
 static const struct column node_columns[] = {
@@ -22,11 +23,11 @@ static rc ask_explanation(struct admin *a, json_t **out, struct err *e)
     SCOPED(answer_done) struct answer answer = { .status = 0 };
     TRY(admin_connect(a, e));
     buf_add(&path, VIEW("accounts/"));
-    ask_escape(&path, view_of(a->argv[0]));
+    percent_put(&path, view_of(a->argv[0]));
     buf_add(&path, VIEW("/explain"));
     if (option_given(a, "by")) {
         buf_add(&path, VIEW("?by="));
-        ask_escape(&path, view_of(option_text(a, "by")));
+        percent_put(&path, view_of(option_text(a, "by")));
     }
     TRY(ask_directory(a->ask, "GET", buf_text(&path), VIEW_NONE, &answer, e));
     return ask_object(&answer, out, e);

@@ -6,6 +6,7 @@
 #include "admin/show.h"
 #include "admin/subject.h"
 #include "admin/verbs.h"
+#include "common/base/encode.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
@@ -181,7 +182,7 @@ static rc nobody_lives(struct admin *a, view name, struct err *e)
     SCOPED(buf_done) struct buf path = { 0 };
     SCOPED(answer_done) struct answer answer = { .status = 0 };
     buf_add(&path, VIEW("accounts?limit=1&node="));
-    ask_escape(&path, name);
+    percent_put(&path, name);
     TRY(ask_directory(a->ask, "GET", buf_text(&path), VIEW_NONE, &answer, e));
     if (answer.body.n > 0)
         return fail(e, RC_CONFLICT, RESP_GENERIC,
@@ -303,7 +304,7 @@ static rc look(struct recovery *x, struct err *e)
     x->silent_ms = x->users = x->bytes = -1;
     TRY(node_entry(x->a, x->node, &entry, e));
     buf_add(&path, VIEW("accounts?node="));
-    ask_escape(&path, x->node);
+    percent_put(&path, x->node);
     TRY(ask_all(x->a->ask, VIEW_NONE, buf_text(&path), &x->accounts, e));
     TRY(ask_each(x->a->ask, VIEW_NONE, "loads", read_loads, x, e));
     x->answers = ask_node(x->a->ask, x->node, "GET", "status", VIEW_NONE, &answer, &none) == RC_OK;

@@ -7,6 +7,7 @@
 #include "admin/show.h"
 #include "admin/subject.h"
 #include "admin/verbs.h"
+#include "common/base/encode.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
@@ -40,7 +41,7 @@ static int user_list(struct admin *a)
     buf_add(&path, VIEW("accounts"));
     if (option_given(a, "node")) {
         buf_add(&path, VIEW("?node="));
-        ask_escape(&path, view_of(option_text(a, "node")));
+        percent_put(&path, view_of(option_text(a, "node")));
     } else if (kinds == 1) {
         buf_add(&path, view_of(option_given(a, "moving") ? "?intent=1" : "?erase=1"));
     }
@@ -51,7 +52,7 @@ static int user_search(struct admin *a)
 {
     SCOPED(buf_done) struct buf path = { 0 };
     buf_add(&path, VIEW("accounts?search="));
-    ask_escape(&path, view_of(a->argv[0]));
+    percent_put(&path, view_of(a->argv[0]));
     return show_list(a, buf_text(&path));
 }
 

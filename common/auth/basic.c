@@ -14,17 +14,7 @@
 
 static bool is_name(view v)
 {
-    if (v.n == 0)
-        return false;
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                    c == '_' || c == '-';
-
-        if (!good)
-            return false;
-    }
-    return true;
+    return v.n > 0 && view_only_alnum(v, "._-");
 }
 
 /* ASCII letters; other characters stay as they are. */

@@ -22,7 +22,7 @@ struct attribute {
 
 static bool is_name_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    return ascii_alnum(c) || c == '_' || c == '-';
 }
 
 /* Looks at all, so that compilers take many bytes at once: tokens have hundreds. */

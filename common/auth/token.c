@@ -141,17 +141,7 @@ static void derive_key(view secret, view salt, view text, char out[TOKEN_KEY_TEX
 /* [A-Za-z0-9=_-]{1,64} */
 static bool is_identifier(view v)
 {
-    if (v.n == 0 || v.n > IDENTIFIER_MAX)
-        return false;
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '=' ||
-                    c == '_' || c == '-';
-
-        if (!good)
-            return false;
-    }
-    return true;
+    return v.n > 0 && v.n <= IDENTIFIER_MAX && view_only_alnum(v, "=_-");
 }
 
 static enum token_reason identifier(const json_t *payload, const char *name, view *out)

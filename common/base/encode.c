@@ -222,6 +222,17 @@ static bool unescape(view text, bool plus_is_blank, struct arena *a, view *out)
     return true;
 }
 
+void percent_put(struct buf *b, view v)
+{
+    for (size_t i = 0; i < v.n; i++) {
+        char c = v.p[i];
+        if (ascii_alnum(c) || (c && strchr("-._~", c)))
+            buf_addc(b, c);
+        else
+            buf_addf(b, "%%%02X", (unsigned)(unsigned char)c);
+    }
+}
+
 bool percent_decode(view text, struct arena *a, view *out)
 {
     return unescape(text, false, a, out);

@@ -21,6 +21,8 @@ bool base64_decode(enum base64 kind, view text, struct arena *a, view *out);
 
 void base32_put_lower(struct buf *b, view bytes); /* RFC 4648 6 in lower case, no padding */
 
+/* v as one segment of a path, or a value of a query: %XX for all but letters, digits and "-._~" (RFC 3986 2.3). */
+void percent_put(struct buf *b, view v);
 /* %XX only; '+' stays. false on a broken escape. Copies into the arena only if there is an escape. */
 bool percent_decode(view text, struct arena *a, view *out);
 /* The same, and '+' is a blank (HTML forms, query strings of forms). */

@@ -1,5 +1,7 @@
 #include "common/base/view.h"
 
+#include <ctype.h>
+
 #include "common/base/testing.h"
 
 static void absent_and_empty_are_equal_bytes(void **state)
@@ -102,6 +104,36 @@ static void numbers_are_digits_and_nothing_else(void **state)
     }
 }
 
+static void only_what_is_named_may_stand_beside_letters_and_digits(void **state)
+{
+    (void)state;
+    assert_true(view_only_alnum(VIEW("azAZ09"), ""));
+    assert_true(view_only_alnum(VIEW("a.b_c-d"), "._-"));
+    assert_true(view_only_alnum(VIEW_NONE, ""));
+    assert_false(view_only_alnum(VIEW("a.b"), "_-"));
+    assert_false(view_only_alnum(VIEW("a\0"), "._-"));
+    assert_false(view_only_alnum(VIEW("\xc3\xa4"), "._-"));
+    for (int c = 0; c < 256; c++) {
+        char one = (char)c;
+        assert_int_equal(ascii_alnum(one), c < 128 && isalnum(c) != 0);
+        assert_int_equal(view_is_ascii((view){ .p = &one, .n = 1 }), c < 128);
+    }
+}
+
+static void numbers_are_cut_off_one_after_the_other(void **state)
+{
+    view v = VIEW("7 9223372036854775807 x");
+    int64_t n = 0;
+    (void)state;
+    assert_true(view_cut_number(&v, ' ', &n) && n == 7);
+    assert_true(view_cut_number(&v, ' ', &n) && n == INT64_MAX);
+    assert_false(view_cut_number(&v, ' ', &n));
+    assert_false(view_cut_number(&v, ' ', &n)); /* nothing is left */
+    v = VIEW("9223372036854775808");
+    assert_false(view_cut_number(&v, ' ', &n));
+    assert_int_equal(n, INT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +143,8 @@ int main(void)
         cmocka_unit_test(cutting_gives_every_part_once),
         cmocka_unit_test(trimming_takes_blanks_and_tabs),
         cmocka_unit_test(numbers_are_digits_and_nothing_else),
+        cmocka_unit_test(only_what_is_named_may_stand_beside_letters_and_digits),
+        cmocka_unit_test(numbers_are_cut_off_one_after_the_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,22 @@ view view_trim(view v)
     return v;
 }
 
+bool view_only_alnum(view v, const char *more)
+{
+    for (size_t i = 0; i < v.n; i++)
+        if (!ascii_alnum(v.p[i]) && (v.p[i] == '\0' || !strchr(more, v.p[i])))
+            return false;
+    return true;
+}
+
+bool view_is_ascii(view v)
+{
+    for (size_t i = 0; i < v.n; i++)
+        if ((unsigned char)v.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
 bool view_to_u64(view v, uint64_t max, uint64_t *out)
 {
     uint64_t value = 0;
@@ -81,5 +97,16 @@ bool view_to_u64(view v, uint64_t max, uint64_t *out)
     if (value > max)
         return false;
     *out = value;
+    return true;
+}
+
+bool view_cut_number(view *v, char sep, int64_t *out)
+{
+    view head;
+    uint64_t n;
+
+    if (!view_cut(v, sep, &head) || !view_to_u64(head, INT64_MAX, &n))
+        return false;
+    *out = (int64_t)n;
     return true;
 }

@@ -38,7 +38,17 @@ bool view_cut(view *v, char sep, view *out_head);
 
 view view_trim(view v); /* blanks and tabs at both ends */
 
+static inline bool ascii_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+/* Nothing but ASCII letters, digits and the characters of `more`; so is an empty one. */
+bool view_only_alnum(view v, const char *more);
+bool view_is_ascii(view v); /* no byte above 0x7f */
+
 /* Decimal digits only, no sign, no blanks, at most 19 digits, not above max. false leaves *out alone. */
 bool view_to_u64(view v, uint64_t max, uint64_t *out);
+/* Cuts v as view_cut does; the head is a number from 0 to INT64_MAX, as view_to_u64 reads it. */
+bool view_cut_number(view *v, char sep, int64_t *out);
 
 #endif

@@ -90,24 +90,14 @@ static bool is_id(view v)
 
 /* ---- sessions ---- */
 
-static bool number(view *rest, int64_t *out)
-{
-    view one;
-    uint64_t n;
-    if (!view_cut(rest, ' ', &one) || !view_to_u64(one, INT64_MAX, &n))
-        return false;
-    *out = (int64_t)n;
-    return true;
-}
-
 bool sitting_read(const struct site *s, const struct request *rq, struct sitting *out)
 {
     struct sitting it;
     view rest, cookie = cookie_get(rq, cookie_name(s, rq->arena, ""));
     int64_t now_s = clock_now_s(rq->clock);
     if (!cookie.p || !seal_open(s->seal, SEAL_SESSION, cookie, rq->arena, &rest) ||
-        !number(&rest, &it.begun_s) || !number(&rest, &it.seen_s) || !view_cut(&rest, ' ', &it.id) ||
-        !is_id(it.id) || rest.n == 0)
+        !view_cut_number(&rest, ' ', &it.begun_s) || !view_cut_number(&rest, ' ', &it.seen_s) ||
+        !view_cut(&rest, ' ', &it.id) || !is_id(it.id) || rest.n == 0)
         return false;
     it.whose = rest;
     if (now_s - it.seen_s > s->idle_s || now_s - it.begun_s > s->life_s || now_s + TOUCH_S < it.begun_s ||

@@ -317,14 +317,7 @@ static enum MHD_Result collect_header(void *cls, enum MHD_ValueKind kind, const 
 
 static bool id_ok(view v)
 {
-    for (size_t i = 0; i < v.n; i++) {
-        char c = v.p[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-              c == '_' || c == '-'))
-            return false;
-    }
-    return v.n > 0 && v.n <= REQUEST_ID_MAX;
+    return v.n > 0 && v.n <= REQUEST_ID_MAX && view_only_alnum(v, "._-");
 }
 
 /* Who calls, and under which id this request is known to others. */

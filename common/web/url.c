@@ -5,8 +5,7 @@
 /* Letters, digits, '-', '.', '_' and what else a registered name may hold without escapes. */
 static bool host_char(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_';
+    return ascii_alnum(c) || c == '-' || c == '.' || c == '_';
 }
 
 static bool v6_char(char c)

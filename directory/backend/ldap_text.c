@@ -2,11 +2,6 @@
 
 static const char hex[] = "0123456789abcdef";
 
-static bool is_plain(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 /* Both escapes are a backslash and two digits; what each lets stand differs, so the narrower set serves both. An address keeps its
  * looks: '@', '.', '-', '_' and ':' mean nothing in either. */
 static size_t escape(char *out, view v)
@@ -14,7 +9,7 @@ static size_t escape(char *out, view v)
     char *p = out;
     for (size_t i = 0; i < v.n; i++) {
         unsigned char c = (unsigned char)v.p[i];
-        if (is_plain((char)c) || (c != '\0' && strchr("@.-_:", c))) {
+        if (ascii_alnum((char)c) || (c != '\0' && strchr("@.-_:", c))) {
             *p++ = (char)c;
             continue;
         }

@@ -52,14 +52,6 @@ bool mailbox_parse(view text, view *out_name, view *out_address)
 
 /* ---- headers ---- */
 
-static bool is_ascii(view v)
-{
-    for (size_t i = 0; i < v.n; i++)
-        if ((unsigned char)v.p[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* RFC 2047 4.2: for names, where most letters stay readable. */
 static void put_q_word(struct buf *b, view v)
 {
@@ -68,7 +60,7 @@ static void put_q_word(struct buf *b, view v)
         char c = v.p[i];
         if (c == ' ')
             buf_addc(b, '_');
-        else if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
+        else if (ascii_alnum(c))
             buf_addc(b, c);
         else
             buf_addf(b, "=%02X", (unsigned char)c);
@@ -78,7 +70,7 @@ static void put_q_word(struct buf *b, view v)
 
 static void put_mailbox(struct buf *b, view name, view address)
 {
-    if (name.n > 0 && is_ascii(name))
+    if (name.n > 0 && view_is_ascii(name))
         buf_addf(b, "\"%.*s\" ", VIEW_ARG(name));
     else if (name.n > 0) {
         put_q_word(b, name);
@@ -90,7 +82,7 @@ static void put_mailbox(struct buf *b, view name, view address)
 /* Encoded words of at most 75 characters, cut between characters. RFC 2047 2. */
 static void put_subject(struct buf *b, view v)
 {
-    if (is_ascii(v)) {
+    if (view_is_ascii(v)) {
         buf_add(b, v);
         return;
     }

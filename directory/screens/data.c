@@ -94,11 +94,8 @@ rc screen_data(struct request *rq, struct err *e)
 
 static bool plain_name(const char *name)
 {
-    for (const char *c = name; *c; c++)
-        if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-              strchr("._-", *c)))
-            return false;
-    return name[0] != '\0' && strlen(name) <= NAME_MAX;
+    view v = view_of(name);
+    return v.n > 0 && v.n <= NAME_MAX && view_only_alnum(v, "._-");
 }
 
 /* One page of records, without the brackets of its list. */

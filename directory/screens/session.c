@@ -9,23 +9,14 @@ static const struct site *site_of(const struct request *rq)
     return &((const struct directory *)rq->app)->screens->site;
 }
 
-static bool number(view *rest, int64_t *out)
-{
-    view one;
-    uint64_t n;
-    if (!view_cut(rest, ' ', &one) || !view_to_u64(one, INT64_MAX, &n))
-        return false;
-    *out = (int64_t)n;
-    return true;
-}
-
 bool session_read(const struct request *rq, struct session *out)
 {
     struct session s;
     if (!sitting_read(site_of(rq), rq, &s.sitting))
         return false;
     s.name = s.sitting.whose;
-    if (!number(&s.name, &s.uid) || !number(&s.name, &s.password_since_ms) || s.name.n == 0)
+    if (!view_cut_number(&s.name, ' ', &s.uid) || !view_cut_number(&s.name, ' ', &s.password_since_ms) ||
+        s.name.n == 0)
         return false;
     *out = s;
     return true;

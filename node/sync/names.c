@@ -2,18 +2,9 @@
 
 #define USER_NAME_MAX 255
 
-static bool is_name_byte(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-}
-
 static bool all_name_bytes(view v)
 {
-    for (size_t i = 0; i < v.n; i++)
-        if (!is_name_byte(v.p[i]))
-            return false;
-    return v.n > 0;
+    return v.n > 0 && view_only_alnum(v, "._-");
 }
 
 static bool walks(view v)
