@@ -3,8 +3,6 @@
 #include "common/base/log.h"
 #include "common/page/media.h"
 
-#define POST_MOST (64 * 1024)
-
 /* clang-format off */
 const struct console_page console_pages[] = {
     /* methods     path                            what            least role    flags         */

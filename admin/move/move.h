@@ -70,7 +70,6 @@ struct move_options {
     int64_t pause_most_s; /* … nor any for longer than this                                              */
     const struct move_watch *watch;
 };
-#define MOVE_SKEW_MS      10000
 #define MOVE_LEASE_S      60
 #define MOVE_PAUSE_S      10
 #define MOVE_PAUSE_MOST_S 120

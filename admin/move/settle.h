@@ -13,8 +13,6 @@
 
 #include "admin/subject.h"
 
-#define SETTLE_GRACE_S 86400
-
 enum settle_act {
     SETTLE_NOTHING,  /* no intent, or somebody else was quicker                */
     SETTLE_WAITS,    /* a move is running, or an erase is too young            */

@@ -106,7 +106,8 @@ static void example(struct pair *p, const char *what, const struct entry *x)
         json_array_append_new(p->out->examples, t);
 }
 
-static rc differs(struct pair *p, const struct entry *x, struct err *e)
+/* An item that the two have differently: *n counts it, unless its owner wrote it after the copy's clock stood still. */
+static rc judge(struct pair *p, const struct entry *x, const char *what, uint64_t *n, struct err *e)
 {
     int64_t cs = 0;
     TRY(written_cs(p->r, p->owner->node, p->uid, x, &cs, e));
@@ -114,21 +115,8 @@ static rc differs(struct pair *p, const struct entry *x, struct err *e)
         p->out->changed++;
         return RC_OK;
     }
-    p->out->damaged++;
-    example(p, "differs", x);
-    return RC_OK;
-}
-
-static rc only_owner(struct pair *p, const struct entry *x, struct err *e)
-{
-    int64_t cs = 0;
-    TRY(written_cs(p->r, p->owner->node, p->uid, x, &cs, e));
-    if (cs < 0 || cs > p->clock_cs) {
-        p->out->changed++;
-        return RC_OK;
-    }
-    p->out->extra++;
-    example(p, "only on his node", x);
+    ++*n;
+    example(p, what, x);
     return RC_OK;
 }
 
@@ -154,14 +142,14 @@ static rc walk(struct pair *p, const struct manifest *own, const struct manifest
     for (size_t i = 0, k = 0; i < own->n || k < copy->n;) {
         int c = i == own->n ? 1 : k == copy->n ? -1 : order(&own->items[i], &copy->items[k]);
         if (c < 0)
-            TRY(only_owner(p, &own->items[i++], e));
+            TRY(judge(p, &own->items[i++], "only on his node", &p->out->extra, e));
         else if (c > 0)
             only_copy(p, &copy->items[k++]);
         else {
             if (view_eq(own->items[i].hash, copy->items[k].hash))
                 p->out->same++;
             else
-                TRY(differs(p, &own->items[i], e));
+                TRY(judge(p, &own->items[i], "differs", &p->out->damaged, e));
             i++;
             k++;
         }

@@ -38,11 +38,6 @@ static const char *const attr_columns[ATTR_N] = {
     [ATTR_RESET] = "reset",           [ATTR_DISABLED] = "disabled",
 };
 
-static struct sqlite_session *own(struct backend_session *s)
-{
-    return (struct sqlite_session *)s;
-}
-
 /* ---- life ---- */
 
 static void sqlite_close(struct backend *b)

@@ -75,6 +75,11 @@ struct sqlite_session {
     sqlite3_stmt *statements[ST_N]; /* prepared when first needed */
 };
 
+static inline struct sqlite_session *own(struct backend_session *s)
+{
+    return (struct sqlite_session *)s;
+}
+
 rc db_open(const char *path, sqlite3 **out, struct err *e);
 rc db_migrate(sqlite3 *db, const char *path, struct err *e);
 /* A failure of SQLite as an rc. */

@@ -4,11 +4,6 @@
 enum { COL_ID, COL_HASH, COL_NOTE, COL_BY, COL_USES, COL_LEFT, COL_MADE, COL_ENDS };
 enum { INVITE_BYTES = 256 * 1024 };
 
-static struct sqlite_session *own(struct backend_session *s)
-{
-    return (struct sqlite_session *)s;
-}
-
 static void fill(sqlite3_stmt *st, struct arena *a, struct invite *out)
 {
     *out = (struct invite){

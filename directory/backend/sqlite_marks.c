@@ -1,11 +1,6 @@
 /* Marks in SQLite. */
 #include "directory/backend/sqlite_db.h"
 
-static struct sqlite_session *own(struct backend_session *s)
-{
-    return (struct sqlite_session *)s;
-}
-
 rc sqlite_mark_put(struct backend_session *bs, view name, int64_t end_ms, struct err *e)
 {
     struct sqlite_session *s = own(bs);

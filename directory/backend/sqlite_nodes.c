@@ -5,11 +5,6 @@
 
 enum { COL_NAME, COL_URL, COL_ADDRESS, COL_TYPE, COL_POOLS, COL_STATE, COL_CAPACITY, COL_SEATS, COL_OPENED };
 
-static struct sqlite_session *own(struct backend_session *s)
-{
-    return (struct sqlite_session *)s;
-}
-
 /* Runs a statement in a transaction of its own. RC_NOT_FOUND if it touched no row. */
 static rc run_alone(struct sqlite_session *s, sqlite3_stmt *st, const char *what, struct err *e)
 {

@@ -80,20 +80,35 @@ static rc info_counted(struct request *rq, put_counted *put, struct err *e)
     return sync_commit(&t, e);
 }
 
-static rc put_counts(struct request *rq, struct sync_txn *t, struct err *e)
+typedef void put_figure(struct buf *b, const struct coll_usage *u);
+
+/* An object with one figure for each collection. */
+static rc put_each(struct request *rq, struct sync_txn *t, put_figure *put, size_t *out_n, struct err *e)
 {
     const struct coll_usage *u;
     struct buf *b;
-    size_t n;
 
-    TRY(store_usage(t->tx, &u, &n, e));
+    TRY(store_usage(t->tx, &u, out_n, e));
     b = reply_body(rq);
     buf_addc(b, '{');
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < *out_n; i++) {
         put_name(b, i, u[i].name);
-        buf_add_i64(b, (int64_t)u[i].items);
+        put(b, &u[i]);
     }
     buf_addc(b, '}');
+    return RC_OK;
+}
+
+static void put_items(struct buf *b, const struct coll_usage *u)
+{
+    buf_add_i64(b, (int64_t)u->items);
+}
+
+static rc put_counts(struct request *rq, struct sync_txn *t, struct err *e)
+{
+    size_t n;
+
+    TRY(put_each(rq, t, put_items, &n, e));
     tell_records(rq, n);
     return RC_OK;
 }
@@ -103,20 +118,16 @@ rc info_counts(struct request *rq, struct err *e)
     return info_counted(rq, put_counts, e);
 }
 
+static void put_kilobytes(struct buf *b, const struct coll_usage *u)
+{
+    put_kb(b, (int64_t)u->bytes);
+}
+
 static rc put_usage(struct request *rq, struct sync_txn *t, struct err *e)
 {
-    const struct coll_usage *u;
-    struct buf *b;
     size_t n;
 
-    TRY(store_usage(t->tx, &u, &n, e));
-    b = reply_body(rq);
-    buf_addc(b, '{');
-    for (size_t i = 0; i < n; i++) {
-        put_name(b, i, u[i].name);
-        put_kb(b, (int64_t)u[i].bytes);
-    }
-    buf_addc(b, '}');
+    TRY(put_each(rq, t, put_kilobytes, &n, e));
     if (!is_legacy(rq))
         tell_records(rq, n);
     return RC_OK;
