@@ -9,14 +9,14 @@
 
 /* Keys of [admin]. */
 struct admin_conf {
-    struct conf_list directories; /* internal addresses: http://HOST:PORT, or the path of a unix socket    */
-    struct conf_list nodes;       /* NAME=ADDRESS, for nodes that the directory knows no address of        */
-    char *name;                   /* by which directories and nodes know us                                */
-    struct conf_list key;         /* the last one signs                                                    */
-    char *dir;                    /* plans, journals of runs, the audit log; "": see admin_dir             */
-    int64_t timeout_s;            /* of one call                                                           */
-    struct lb_conf lb;            /* keys of [lb]                                                          */
-    struct console_conf console;  /* keys of [console]                                                     */
+    struct conf_list directories; /* internal addresses: http://HOST:PORT, or the path of a unix socket */
+    struct conf_list nodes;       /* NAME=ADDRESS, for nodes that the directory knows no address of */
+    char *name;                   /* by which directories and nodes know us */
+    struct conf_list key;         /* the last one signs */
+    char *dir;                    /* plans, journals of runs, the audit log; "": see admin_dir */
+    int64_t timeout_s;            /* of one call */
+    struct lb_conf lb;            /* keys of [lb] */
+    struct console_conf console;  /* keys of [console] */
 };
 extern const struct conf_key admin_conf_keys[];
 extern const size_t admin_conf_keys_n;

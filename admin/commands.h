@@ -31,12 +31,12 @@
 /* What a process leaves behind, also in docs/admin.md. */
 enum admin_exit {
     EXIT_DONE = 0,
-    EXIT_FAILED = 1,      /* it was tried, and did not work                                      */
-    EXIT_MISUSED = 2,     /* the command line, the settings, or a value that was refused         */
-    EXIT_NOT_FOUND = 3,   /* no such user, node, run                                             */
-    EXIT_REFUSED = 4,     /* not as things stand: users live there, somebody else was faster     */
-    EXIT_AWAY = 5,        /* a directory or node does not answer, or is busy: later it may       */
-    EXIT_UNCONFIRMED = 6, /* dangerous, and neither --yes nor a yes at the terminal              */
+    EXIT_FAILED = 1,      /* it was tried, and did not work */
+    EXIT_MISUSED = 2,     /* the command line, the settings, or a value that was refused */
+    EXIT_NOT_FOUND = 3,   /* no such user, node, run */
+    EXIT_REFUSED = 4,     /* not as things stand: users live there, somebody else was faster */
+    EXIT_AWAY = 5,        /* a directory or node does not answer, or is busy: later it may */
+    EXIT_UNCONFIRMED = 6, /* dangerous, and neither --yes nor a yes at the terminal */
     EXIT_PARTLY = 7,      /* some of it is done, some is not: paused, cancelled, or failed moves */
     EXIT_DIFFERENT = 8    /* a check found what should not be: audit verify, user verify, doctor */
 };
@@ -48,27 +48,27 @@ extern const struct exit_meaning exit_meanings[]; /* ends with a name of NULL */
 
 /* What an option, or an argument, takes: for checking, and for completion. */
 enum option_type {
-    OPTION_FLAG,    /* nothing                                         */
-    OPTION_TEXT,    /* anything but ""                                 */
-    OPTION_NUMBER,  /* digits, within least … most                     */
-    OPTION_PERCENT, /* 0 … 100, or 12.5; in thousandths of a per cent  */
-    OPTION_SIZE,    /* bytes: 512, 16k, 2m, 1g                         */
-    OPTION_SECONDS, /* seconds: 30, 30s, 5m, 2h, 1d                    */
-    OPTION_TIME,    /* 2026-05-01, 2026-05-01T12:30Z, 3d (ago); in ms  */
-    OPTION_CHOICE,  /* one of `choices`, parted by blanks              */
-    OPTION_FILE,    /* a path                                          */
-    OPTION_NODE,    /* the name of a node                              */
+    OPTION_FLAG,    /* nothing */
+    OPTION_TEXT,    /* anything but "" */
+    OPTION_NUMBER,  /* digits, within least … most */
+    OPTION_PERCENT, /* 0 … 100, or 12.5; in thousandths of a per cent */
+    OPTION_SIZE,    /* bytes: 512, 16k, 2m, 1g */
+    OPTION_SECONDS, /* seconds: 30, 30s, 5m, 2h, 1d */
+    OPTION_TIME,    /* 2026-05-01, 2026-05-01T12:30Z, 3d (ago); in ms */
+    OPTION_CHOICE,  /* one of `choices`, parted by blanks */
+    OPTION_FILE,    /* a path */
+    OPTION_NODE,    /* the name of a node */
 };
 
 struct command_option {
     const char *name; /* without the dashes */
     enum option_type type;
-    const char *value;    /* "NODE", as in usage; NULL for a flag            */
-    const char *help;     /* no capital, no full stop                        */
-    const char *fallback; /* what holds without it; NULL: nothing            */
-    const char *choices;  /* for OPTION_CHOICE                               */
-    int64_t least, most;  /* for OPTION_NUMBER; both 0: no bounds            */
-    bool many;            /* may be repeated: option_each                    */
+    const char *value;    /* "NODE", as in usage; NULL for a flag */
+    const char *help;     /* no capital, no full stop */
+    const char *fallback; /* what holds without it; NULL: nothing */
+    const char *choices;  /* for OPTION_CHOICE */
+    int64_t least, most;  /* for OPTION_NUMBER; both 0: no bounds */
+    bool many;            /* may be repeated: option_each */
 };
 #define OPTIONS_END                                                                                          \
     {                                                                                                        \
@@ -80,21 +80,17 @@ struct admin;
 typedef int verb_fn(struct admin *a); /* gives an enum admin_exit */
 
 struct command {
-    const char *name; /* "node add", or one word                                                         */
-    const char
-        *arguments;  /* "USER [NODE …]", as in usage; NULL: none                                        */
-    int least, most; /* so many arguments                                                               */
-    const char
-        *completes;    /* words that the first argument may be, parted by blanks, or "@node", "@file"     */
-    const char *help;  /* one line: no capital, no full stop                                              */
-    const char *about; /* more: paragraphs parted by an empty line; NULL: no more                         */
-    const struct command_option
-        *options; /* NULL: none of its own                                            */
-    const char
-        *examples[EXAMPLES_MAX]; /* "heddle-admin …", or "what it is for\nheddle-admin …"             */
+    const char *name;      /* "node add", or one word */
+    const char *arguments; /* "USER [NODE …]", as in usage; NULL: none */
+    int least, most;       /* so many arguments */
+    const char *completes; /* words that the first argument may be, parted by blanks, or "@node", "@file" */
+    const char *help;      /* one line: no capital, no full stop */
+    const char *about;     /* more: paragraphs parted by an empty line; NULL: no more */
+    const struct command_option *options; /* NULL: none of its own */
+    const char *examples[EXAMPLES_MAX];   /* "heddle-admin …", or "what it is for\nheddle-admin …" */
     const char *danger; /* a sentence that tells what is lost; NULL: harmless. Makes --yes and the question */
-    bool asks_itself;   /* the verb calls admin_confirm where it is due; else we ask before it runs        */
-    bool changes;       /* something in the cluster: it is written to the audit log, begin and end         */
+    bool asks_itself;   /* the verb calls admin_confirm where it is due; else we ask before it runs */
+    bool changes;       /* something in the cluster: it is written to the audit log, begin and end */
     verb_fn *run;
 };
 #define COMMANDS_END                                                                                         \
@@ -127,14 +123,14 @@ struct admin {
     char **argv;
     bool json, yes;
     bool colour;   /* stdout is a terminal, and nobody objects */
-    bool terminal; /* stdout is a terminal                     */
-    FILE *out;     /* stdout; tests have another               */
+    bool terminal; /* stdout is a terminal */
+    FILE *out;     /* stdout; tests have another */
     struct option_given *given;
     size_t n_given;
-    struct ask *ask;    /* admin_ask_open                           */
+    struct ask *ask;    /* admin_ask_open */
     const char *person; /* who acts, for the audit log; NULL: whose process it is */
-    char audit_id[40];  /* of this act in the audit log, or ""      */
-    int64_t began_us;   /* when that began                      */
+    char audit_id[40];  /* of this act in the audit log, or "" */
+    int64_t began_us;   /* when that began */
 };
 
 /* Values were checked while parsing. An option that was not given has its fallback; without one: false, NULL, 0. */
@@ -169,10 +165,10 @@ int admin_confirm(const struct admin *a, const char *fmt, ...) PRINTF_LIKE(2, 3)
 
 /* ---- help.c, man.c, completion.c: what is made of the table ---- */
 
-void help_overview(FILE *out);                         /* all commands                              */
-bool help_group(FILE *out, const char *group);         /* false: no such group                      */
-void help_command(FILE *out, const struct command *c); /* --help of one                             */
-void help_usage(FILE *out, const struct command *c);   /* its line                                  */
+void help_overview(FILE *out);                         /* all commands */
+bool help_group(FILE *out, const char *group);         /* false: no such group */
+void help_command(FILE *out, const struct command *c); /* --help of one */
+void help_usage(FILE *out, const struct command *c);   /* its line */
 extern const struct command help_commands[], man_commands[], completion_commands[];
 
 #endif

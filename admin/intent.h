@@ -18,8 +18,8 @@ enum intent_kind { INTENT_COPY, INTENT_ABORT, INTENT_RETIRE };
 struct intent {
     enum intent_kind kind;
     view peer;       /* the other node: the one that copies come to, or the one that retires */
-    view move;       /* its id                                                              */
-    int64_t lease_s; /* of copy alone                                                       */
+    view move;       /* its id */
+    int64_t lease_s; /* of copy alone */
     int64_t uid, epoch;
 };
 

@@ -9,12 +9,12 @@
 enum column_kind {
     COLUMN_TEXT,
     COLUMN_NUMBER,
-    COLUMN_BYTES, /* 12.3 MiB                               */
+    COLUMN_BYTES, /* 12.3 MiB */
     COLUMN_TIME,  /* ms since 1970 as 2026-05-01 12:30:15Z; 0: - */
-    COLUMN_AGE,   /* ms as 3d, 5h, 2m, 17s                  */
+    COLUMN_AGE,   /* ms as 3d, 5h, 2m, 17s */
     COLUMN_STATE, /* a text, coloured: open green, down red */
-    COLUMN_FLAG,  /* yes or no                              */
-    COLUMN_RATIO, /* a number with two decimals             */
+    COLUMN_FLAG,  /* yes or no */
+    COLUMN_RATIO, /* a number with two decimals */
 };
 
 struct column {

@@ -10,7 +10,7 @@ struct subject {
     int64_t uid, epoch;
     view name;
     view node;   /* VIEW_NONE: has none yet */
-    view intent; /* VIEW_NONE: none         */
+    view intent; /* VIEW_NONE: none */
     bool enabled;
 };
 
@@ -49,7 +49,7 @@ MUST_USE rc lines_each(struct reach *r, view node, const char *list, line_visito
 struct head_seen {
     int64_t uid, epoch, clock_cs, used_bytes, quota_bytes;
     int64_t batch_age_ms; /* -1: no upload is open */
-    char state[16];       /* "none", "active", …   */
+    char state[16];       /* "none", "active", … */
     char move[65];
 };
 MUST_USE rc head_read(const json_t *o, struct head_seen *out, struct err *e);

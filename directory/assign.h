@@ -24,22 +24,22 @@ enum assign_no {
     ASSIGN_CLOSED,
     ASSIGN_DRAINING,
     ASSIGN_DOWN,
-    ASSIGN_SILENT, /* its pulse is missing     */
-    ASSIGN_POOL,   /* it is not of his pool    */
-    ASSIGN_FULL    /* no seats                 */
+    ASSIGN_SILENT, /* its pulse is missing */
+    ASSIGN_POOL,   /* it is not of his pool */
+    ASSIGN_FULL    /* no seats */
 };
 const char *assign_no_text(enum assign_no no); /* "", "closed", … */
 
 struct assign_node {
     view name;
     enum node_state state;
-    int64_t capacity; /* users at most                                             */
-    int64_t seats;    /* how many new ones it takes for now                        */
-    int64_t age_ms;   /* since it was opened                                       */
-    bool silent;      /* not heard for ASSIGN_SILENCE_MS                           */
-    bool other_pool;  /* it is not of the pool that is asked for                   */
-    int64_t users;    /* as it counts them itself; below 0: unknown                */
-    int64_t queue;    /* requests that wait there; below 0: unknown                */
+    int64_t capacity; /* users at most */
+    int64_t seats;    /* how many new ones it takes for now */
+    int64_t age_ms;   /* since it was opened */
+    bool silent;      /* not heard for ASSIGN_SILENCE_MS */
+    bool other_pool;  /* it is not of the pool that is asked for */
+    int64_t users;    /* as it counts them itself; below 0: unknown */
+    int64_t queue;    /* requests that wait there; below 0: unknown */
     int64_t credit;   /* kept from choice to choice, at first 0; see assign_choose */
 };
 

@@ -8,12 +8,12 @@
 
 /* Keys of [directory], [tokens], [oauth], [registration]. */
 struct directory_conf {
-    char *backend;                  /* "sqlite", "ldap"   */
-    char *path;                     /* sqlite: file                             */
-    char *domain;                   /* account names of 1.5: <sub>@<domain>     */
+    char *backend;                  /* "sqlite", "ldap" */
+    char *path;                     /* sqlite: file */
+    char *domain;                   /* account names of 1.5: <sub>@<domain> */
     struct conf_list token_secrets; /* tokens.secrets */
     bool token_derived;             /* tokens.derived */
-    int64_t token_life_s;           /* tokens.life    */
+    int64_t token_life_s;           /* tokens.life */
     int64_t token_late_s;           /* signed `expires` is that much later than advertised */
     char *metrics_key; /* tokens.metrics_key: HMAC key of hashed_fxa_uid; made and kept in data.dir if "" */
     char *node_type;
@@ -22,21 +22,21 @@ struct directory_conf {
     char *oauth_scope;
     int64_t oauth_timeout_s;
     char *registration; /* open, closed, list, invite, "": open on loopback, closed elsewhere */
-    struct conf_list registration_allow; /* addresses, @domains (1.1); account subs (1.5)          */
-    char *registration_secret;           /* X-Weave-Secret; "" : never matches                        */
+    struct conf_list registration_allow; /* addresses, @domains (1.1); account subs (1.5) */
+    char *registration_secret;           /* X-Weave-Secret; "" : never matches */
     bool strict_usernames;
-    int64_t assign_ramp_s;         /* assign.ramp  */
+    int64_t assign_ramp_s;         /* assign.ramp */
     bool assign_slots;             /* assign.slots */
     struct conf_list assign_pools; /* assign.pools */
     struct conf_list groups;       /* directory.groups: "GROUP NAME" */
-    char *fallback_node;           /* node/weave answers this instead of null; ""               */
+    char *fallback_node;           /* node/weave answers this instead of null; "" */
     int64_t remember_s;            /* directory.remember; 0: never */
     int64_t argon2_kib, argon2_passes, argon2_lanes;
-    int64_t signups_per_hour; /* of one address; 0: no limit                               */
-    int64_t wrong_invites;    /* of one address in an hour; 0: no limit                    */
-    int64_t wrong_passwords;  /* of one address in ten minutes; 0: no limit                */
-    char *webhook;            /* account events of the accounts server: off, count, on     */
-    char *webhook_client;     /* client id that they must be meant for                     */
+    int64_t signups_per_hour; /* of one address; 0: no limit */
+    int64_t wrong_invites;    /* of one address in an hour; 0: no limit */
+    int64_t wrong_passwords;  /* of one address in ten minutes; 0: no limit */
+    char *webhook;            /* account events of the accounts server: off, count, on */
+    char *webhook_client;     /* client id that they must be meant for */
     bool error_route;
 };
 extern const struct conf_key directory_conf_keys[];
@@ -54,14 +54,14 @@ struct directory_options {
     const char *data_dir;
     const struct clock *clock;
     /* The one box: the only node, always there. NULL in a cluster. */
-    const char *sole_node_url;     /* own URL: in tokens       */
+    const char *sole_node_url;     /* own URL: in tokens */
     const char *sole_node_address; /* public address: in answers */
-    const char *
-        sole_node_socket; /* unix socket where the node answers too, for the pages that show somebody's data; NULL: ask at its address */
+    /* unix socket where the node answers too, for the pages that show somebody's data; NULL: ask at its address */
+    const char *sole_node_socket;
     /* A cluster: who may use the internal routes (common/web/internal.h). NULL: there are none. */
     const struct conf_list *internal_keys;
     const struct mail_conf *mail;       /* NULL: no mails are sent, and no passwords reset */
-    const struct screens_conf *screens; /* NULL: defaults                                  */
+    const struct screens_conf *screens; /* NULL: defaults */
     /* Called after a change that makes remembered credentials void (password changed, account disabled or deleted, client state
      * replaced): name for passwords; uid > 0: tokens of that uid too, until until_s. May be NULL. */
     void (*on_forget)(void *arg, view name, int64_t uid, int64_t until_s);
@@ -90,7 +90,7 @@ struct directory_verdict {
     int64_t uid, epoch;
     char node[256];
     bool marked;                /* mark is one: directory_recheck may be asked */
-    uint8_t mark[SHA256_BYTES]; /* of what is kept of the password             */
+    uint8_t mark[SHA256_BYTES]; /* of what is kept of the password */
 };
 MUST_USE rc directory_verify(struct directory *d, view name, view password, struct directory_verdict *out,
                              struct err *e);

@@ -14,11 +14,11 @@ struct oauth;
 /* Texts are borrowed; "" or NULL: not configured. */
 struct oauth_conf {
     const char *jwks_file, *jwks_url, *verify_url; /* none of them: Mozilla's JWK-set URL */
-    const char *issuer;                            /* "": not pinned                      */
+    const char *issuer;                            /* "": not pinned */
     const char *scope;
     int64_t timeout_s;
-    bool
-        remember; /* JWTs whose signature was found good, for OAUTH_REMEMBERED_S and while the keys stay the same */
+    /* JWTs whose signature was found good, for OAUTH_REMEMBERED_S and while the keys stay the same */
+    bool remember;
     const struct clock *clock;
 };
 #define OAUTH_REMEMBERED_S 300
@@ -32,10 +32,10 @@ struct oauth_http {
 
 /* Who is behind a good token. Views in the arena. */
 struct oauth_user {
-    view sub;            /* [A-Za-z0-9=_-]{1,64}                     */
-    int64_t generation;  /* 0: unknown                               */
-    bool generation_bad; /* the claim is there, but is no integer   */
-    view client_id;      /* for the log; VIEW_NONE                   */
+    view sub;            /* [A-Za-z0-9=_-]{1,64} */
+    int64_t generation;  /* 0: unknown */
+    bool generation_bad; /* the claim is there, but is no integer */
+    view client_id;      /* for the log; VIEW_NONE */
 };
 
 MUST_USE rc oauth_open(const struct oauth_conf *c, struct oauth **out, struct err *e);

@@ -31,7 +31,7 @@ struct directory {
     const struct clock *clock;
     const char *public_url;
     struct backend *backend;
-    struct derived *derived; /* of nodes      */
+    struct derived *derived; /* of nodes */
     struct secrets *secrets; /* as configured: masters, or those of all nodes */
     char *metrics_key;
     struct oauth *oauth;

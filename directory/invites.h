@@ -17,7 +17,7 @@
 #include "directory/inside.h"
 
 #define INVITES_MOST       10000
-#define INVITE_CODE_TEXT   24 /* five groups of four, and dashes          */
+#define INVITE_CODE_TEXT   24 /* five groups of four, and dashes */
 #define INVITE_LIFE_MOST_S (366 * INT64_C(86400))
 #define INVITE_NOTE_MAX    100 /* bytes */
 

@@ -9,7 +9,7 @@
 
 #define NEWS_KEPT    10000
 #define NEWS_AT_ONCE 1000 /* in one answer */
-#define NEWS_BOOT    32   /* hex digits    */
+#define NEWS_BOOT    32   /* hex digits */
 
 struct news;
 struct news *news_new(void);

@@ -4,21 +4,21 @@
 #ifndef HEDDLE_DIRECTORY_NOTICES_H
 #define HEDDLE_DIRECTORY_NOTICES_H
 
-#include "directory/inside.h"
 #include "common/page/words.h"
+#include "directory/inside.h"
 
 enum notice {
-    NOTICE_RESET,   /* here is your link                                  */
-    NOTICE_CHANGED, /* your password was changed                          */
-    NOTICE_EMAIL,   /* your address was changed (to the old one)          */
-    NOTICE_DELETED, /* your account was deleted                           */
-    NOTICE_PASS     /* a link that stands for a solved captcha            */
+    NOTICE_RESET,   /* here is your link */
+    NOTICE_CHANGED, /* your password was changed */
+    NOTICE_EMAIL,   /* your address was changed (to the old one) */
+    NOTICE_DELETED, /* your account was deleted */
+    NOTICE_PASS     /* a link that stands for a solved captcha */
 };
 
 struct notice_facts {
     view link;      /* whole URL, or VIEW_NONE */
-    view name;      /* of the account          */
-    int64_t life_s; /* of the link             */
+    view name;      /* of the account */
+    int64_t life_s; /* of the link */
 };
 
 /* As mailer_send; RC_AWAY: this directory sends no mails. */

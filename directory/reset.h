@@ -14,7 +14,7 @@
 #include "directory/inside.h"
 
 #define RESET_GROUPS    7                      /* of four: 144 bits */
-#define RESET_CODE_TEXT (RESET_GROUPS * 5 - 1) /* XK3P-…-A7TT       */
+#define RESET_CODE_TEXT (RESET_GROUPS * 5 - 1) /* XK3P-…-A7TT */
 #define RESET_TRIES     10
 
 /* A value of ATTR_RESET: "<seed, 32 hex digits, or -> <end, s> <tries> <mails> <beginning of their hour, s>". */

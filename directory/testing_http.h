@@ -35,7 +35,7 @@ struct house {
     void *worker;
     struct forgotten forgotten;
     bool warm;        /* answers from memory are tried first, as on an io thread */
-    int warm_answers; /* … so many were given                                    */
+    int warm_answers; /* … so many were given */
 };
 
 struct said {

@@ -16,9 +16,9 @@ enum token_verdict {
     TOKEN_PASS,
     TOKEN_KEYS_CHANGED_AT,  /* lower than stored, missing although stored, or above the generation */
     TOKEN_STATE_EMPTY,      /* a client state was there before */
-    TOKEN_STATE_STALE,      /* one from the past               */
+    TOKEN_STATE_STALE,      /* one from the past */
     TOKEN_STATE_GENERATION, /* a new one, but the generation did not grow */
-    TOKEN_STATE_KEYS,       /* a new one, but the keys did not change     */
+    TOKEN_STATE_KEYS,       /* a new one, but the keys did not change */
     TOKEN_GENERATION        /* lower than stored */
 };
 

@@ -22,9 +22,9 @@ struct admit *admit_new(const struct node *n);
 void admit_free(struct admit *a);
 
 rc admit_headers(struct request *rq, bool *out_late, struct err *e); /* mount.admit: io thread */
-rc admit_late(struct request *rq, struct err *e);                    /* a worker               */
-rc admit_body(struct request *rq, struct err *e);                    /* payload hash; any      */
-rc admit_renew(struct request *rq, struct err *e);                   /* sync_node.renew        */
+rc admit_late(struct request *rq, struct err *e);                    /* a worker */
+rc admit_body(struct request *rq, struct err *e);                    /* payload hash; any */
+rc admit_renew(struct request *rq, struct err *e);                   /* sync_node.renew */
 
 /* The window for Hawk's time stamps. In strict mode 60 s, unless another is set than the default of 52 weeks. */
 #define HAWK_WINDOW_LAX_S    INT64_C(31449600)

@@ -19,9 +19,9 @@
 
 struct verdict {
     int64_t uid, epoch;
-    char node[256];             /* the owner's own URL; differs from ours: 401                       */
+    char node[256];             /* the owner's own URL; differs from ours: 401 */
     bool marked;                /* whoever gave it can be asked again without the password, by: */
-    uint8_t mark[SHA256_BYTES]; /* theirs                                                            */
+    uint8_t mark[SHA256_BYTES]; /* theirs */
 };
 
 /* What asks. verify blocks; called by worker threads, thread-safe. RC_DENIED: unknown, wrong, disabled, alike.

@@ -19,11 +19,12 @@ struct route_table {
 
 extern const struct route_table status_routes; /* internal_status.c */
 extern const struct route_table upkeep_routes; /* internal_upkeep.c */
-extern const struct route_table move_routes;   /* moves.c           */
+extern const struct route_table move_routes;   /* moves.c */
 
 /* ---- parameters: what the patterns may name ---- */
 
-extern const struct param_kind node_internal_kinds[]; /* {uid}: a decimal number; {word}: small letters and "_" */
+/* {uid}: a decimal number; {word}: small letters and "_" */
+extern const struct param_kind node_internal_kinds[];
 extern const size_t node_internal_kinds_n;
 int64_t node_internal_uid(const struct request *rq); /* the first parameter, which must be {uid} */
 
@@ -32,8 +33,8 @@ int64_t node_internal_uid(const struct request *rq); /* the first parameter, whi
 struct node_internal;
 
 /* keys: internal.keys; NULL or empty: nobody is admitted. RC_BAD_INPUT as callers_new. */
-MUST_USE rc node_internal_open(const struct conf_list *keys, const struct clock *clock, struct node_internal **out,
-                          struct err *e);
+MUST_USE rc node_internal_open(const struct conf_list *keys, const struct clock *clock,
+                               struct node_internal **out, struct err *e);
 void node_internal_close(struct node_internal *x); /* NULL is fine */
 rc node_internal_admit(const struct node_internal *x, struct request *rq, struct err *e);
 const struct route_table *node_internal_all_routes(const struct node_internal *x);

@@ -13,7 +13,7 @@
 #include "node/store/move.h"
 
 #define MOVE_PAGE_BYTES ((size_t)1 << 20)  /* lines of a page; a single row may be longer than that */
-#define MOVE_PAGE_MAX   ((size_t)64 << 20) /* ceiling of what is taken                             */
+#define MOVE_PAGE_MAX   ((size_t)64 << 20) /* ceiling of what is taken */
 
 /* Ends the page. target: path and query of the call it belongs to, byte for byte. */
 void lines_end(struct buf *page, view target);

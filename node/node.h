@@ -12,31 +12,28 @@
 
 /* Keys of [node] and [auth]. */
 struct node_conf {
-    char *name; /* of this node in the directory: host[:port] of its URL; "": from url                   */
-    char *url;  /* own URL (tokens carry it); "": the public URL                                          */
-    struct conf_list aliases; /* further own URLs that tokens may carry                                  */
-    struct conf_list
-        token_secrets;     /* tokens.secrets                                                          */
-    bool token_derived;    /* tokens.derived: the list holds masters, ours is derived from node.url    */
-    int64_t token_grace_s; /* expired tokens may still read info/collections                          */
+    char *name;                     /* of this node in the directory: host[:port] of its URL; "": from url */
+    char *url;                      /* own URL (tokens carry it); "": the public URL */
+    struct conf_list aliases;       /* further own URLs that tokens may carry */
+    struct conf_list token_secrets; /* tokens.secrets */
+    bool token_derived;      /* tokens.derived: the list holds masters, ours is derived from node.url */
+    int64_t token_grace_s;   /* expired tokens may still read info/collections */
     int64_t token_arrived_s; /* how long after a move tokens of the owner before are taken; 0: never */
-    int64_t hawk_window_s; /* 31449600; strict: 60                                                    */
-    bool hawk_strict;      /* remember nonces                                                         */
-    struct conf_list directories, key; /* of a cluster; our key at them                                  */
-    int64_t pulse_ms;        /* between two questions for news                                          */
-    int64_t outage_s;        /* how old a verdict may be while no directory answers                      */
-    int64_t verdict_s;       /* how long a password's verdict is trusted                                 */
+    int64_t hawk_window_s;   /* 31449600; strict: 60 */
+    bool hawk_strict;        /* remember nonces */
+    struct conf_list directories, key; /* of a cluster; our key at them */
+    int64_t pulse_ms;                  /* between two questions for news */
+    int64_t outage_s;                  /* how old a verdict may be while no directory answers */
+    int64_t verdict_s;                 /* how long a password's verdict is trusted */
     char *confirm_heads;     /* strict, lenient: after a start, until a directory has confirmed a user */
-    bool open_configuration; /* info/configuration without a signature                                  */
-    int64_t backoff_s;       /* value of X-Weave-Backoff                                                */
-    int64_t backoff_percent,
-        refuse_percent; /* of the answers with back-off; of requests refused with 503       */
-    struct conf_list
-        refused_agents; /* prefixes of User-Agent answered with 503                                */
+    bool open_configuration; /* info/configuration without a signature */
+    int64_t backoff_s;       /* value of X-Weave-Backoff */
+    int64_t backoff_percent, refuse_percent; /* of the answers with back-off; of requests refused with 503 */
+    struct conf_list refused_agents;         /* prefixes of User-Agent answered with 503 */
     bool cors;
-    bool error_route; /* /__error__                                                              */
+    bool error_route; /* /__error__ */
     int64_t purge_every_s, purge_grace_s, purge_gone_s;
-    char *state; /* normal, backoff, backoff:NN, down, unhealthy, draining                  */
+    char *state; /* normal, backoff, backoff:NN, down, unhealthy, draining */
 };
 extern const struct conf_key node_conf_keys[];
 extern const size_t node_conf_keys_n;
@@ -58,18 +55,18 @@ struct node {
     struct token_verifier *verifier;
     struct secrets *secrets;
     struct nonces *nonces;       /* strict mode, else NULL */
-    struct url_parts public_url; /* what clients sign                                            */
-    const view *own_urls;        /* ours and the aliases: what tokens and verdicts may name      */
+    struct url_parts public_url; /* what clients sign */
+    const view *own_urls;        /* ours and the aliases: what tokens and verdicts may name */
     size_t n_own_urls;
-    view own_name;            /* in the directory: host[:port] of our URL, or node.name */
-    struct admit *admit;      /* the door's memory      */
-    struct sync_node sync;    /* what node/sync sees of us */
-    struct confirm *confirm;  /* who is still ours; NULL: all are */
+    view own_name;             /* in the directory: host[:port] of our URL, or node.name */
+    struct admit *admit;       /* the door's memory */
+    struct sync_node sync;     /* what node/sync sees of us */
+    struct confirm *confirm;   /* who is still ours; NULL: all are */
     struct exchange *exchange; /* for tokens of the owner before; NULL: none is taken */
     struct maintenance *maintenance;
     struct load *load;        /* how busy we are */
     struct sweep *sweep;      /* the thread that purges */
-    struct node_extra *extra; /* node.c's own           */
+    struct node_extra *extra; /* node.c's own */
 };
 
 /* A worker's own: rq->worker in node handlers. */
@@ -87,8 +84,8 @@ struct node_options {
     const struct authority_driver *authority; /* NULL: the directories of the settings; without them none */
     const struct clock *clock;
     const struct conf_list *internal_keys; /* who may use node_internal_mount; NULL: nobody */
-    const char *
-        internal_address; /* of that listener, for the admin: a URL or the path of a socket; NULL: not told */
+    /* of that listener, for the admin: a URL or the path of a socket; NULL: not told */
+    const char *internal_address;
 };
 
 /* Whether node_open could use these settings, as far as they alone decide that: for --check-config, opens nothing. RC_BAD_INPUT: says

@@ -12,8 +12,8 @@
 
 struct remote_conf {
     const struct conf_list *directories; /* http(s)://HOST:PORT, or the path of a unix socket */
-    const struct conf_list *key;         /* ours; the last one signs                          */
-    view name;                           /* ours                                              */
+    const struct conf_list *key;         /* ours; the last one signs */
+    view name;                           /* ours */
 };
 
 struct remote;

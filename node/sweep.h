@@ -9,7 +9,7 @@
 struct sweep_options {
     struct store *store;
     const struct clock *clock;
-    int64_t every_s; /* 0: never         */
+    int64_t every_s; /* 0: never */
     int64_t grace_s; /* of expired items */
     int64_t batch_life_s;
     int64_t gone_s; /* since a user left, until his data go */

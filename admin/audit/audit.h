@@ -32,11 +32,11 @@ MUST_USE rc audit_append(const char *path, int64_t time_ms, const char *host, co
 
 struct audit_verdict {
     int64_t records;
-    int64_t torn;                   /* lines that a crash left                          */
-    int64_t bad_line;               /* from 1; 0: the file is whole                     */
-    const char *why;                /* what is wrong with that line                     */
+    int64_t torn;                   /* lines that a crash left */
+    int64_t bad_line;               /* from 1; 0: the file is whole */
+    const char *why;                /* what is wrong with that line */
     char last[AUDIT_HASH_TEXT + 1]; /* hash of the last good record, "" if there is none */
-    bool found;                     /* audit_check: the wanted hash is there            */
+    bool found;                     /* audit_check: the wanted hash is there */
 };
 /* Reads a whole file. visit (may be NULL) gets every record that is good JSON, borrowed. wanted: a hash to look for, or NULL.
  * RC_BROKEN: it cannot be read. A chain that does not hold is no error of this function. */
@@ -49,7 +49,7 @@ MUST_USE rc audit_check(const char *path, const char *wanted, audit_visitor *vis
 struct audit_note {
     const char *user, *node, *to, *before, *after, *text; /* NULL: nothing to tell */
     const char *data_before, *data_after;                 /* NULL or "": not known */
-    int64_t uid;                                          /* 0: none               */
+    int64_t uid;                                          /* 0: none */
 };
 
 /* Before a command with `changes` runs; fills a->audit_id. Whoever cannot write does not act. */

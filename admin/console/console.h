@@ -10,9 +10,9 @@
 struct console_options {
     const struct console_conf *conf;
     const struct admin_conf *admin;
-    const char *public_url; /* without a slash at its end; the pages are below URL/admin        */
-    const char *program;    /* heddle-admin, for runs; NULL: beside this program                */
-    bool alone;             /* nobody else has pages at this address: "/" leads to the console  */
+    const char *public_url; /* without a slash at its end; the pages are below URL/admin */
+    const char *program;    /* heddle-admin, for runs; NULL: beside this program */
+    bool alone;             /* nobody else has pages at this address: "/" leads to the console */
     const struct clock *clock;
 };
 

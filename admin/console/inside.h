@@ -66,9 +66,9 @@ static inline bool may(const struct page *p, enum role least)
 typedef rc page_fn(struct page *p, struct err *e);
 
 enum console_flags {
-    CONSOLE_OPEN = 1,  /* also for who is not signed in                                            */
-    CONSOLE_LIVE = 2,  /* an answer to a script: no page, and it does not prolong the session      */
-    CONSOLE_MEDIA = 4, /* the same for all, and quick                                              */
+    CONSOLE_OPEN = 1,  /* also for who is not signed in */
+    CONSOLE_LIVE = 2,  /* an answer to a script: no page, and it does not prolong the session */
+    CONSOLE_MEDIA = 4, /* the same for all, and quick */
 };
 struct console_page {
     unsigned methods;

@@ -40,19 +40,18 @@ struct move_progress {
     int64_t uid, epoch;
     view name, from, to, move;
     unsigned passes;
-    uint64_t items_seen;   /* in the manifest of this pass    */
-    uint64_t items, bytes; /* carried in all                */
-    int64_t begun_us;      /* steady clock                  */
-    int64_t
-        frozen_us; /* how long the user was refused: from the freeze until both ends know of the flip; 0: not yet over */
+    uint64_t items_seen;   /* in the manifest of this pass */
+    uint64_t items, bytes; /* carried in all */
+    int64_t begun_us;      /* steady clock */
+    /* how long the user was refused: from the freeze until both ends know of the flip; 0: not yet over */
+    int64_t frozen_us;
     const char *note; /* what deserves a word ("the target has no seat left"), or "" */
 };
 
 /* Called from the moving thread. Slots may be NULL. */
 struct move_watch {
-    void (*progress)(void *arg,
-                     const struct move_progress *p); /* at each phase and each page                    */
-    bool (*cancelled)(void *arg);                    /* asked between pages until the freeze          */
+    void (*progress)(void *arg, const struct move_progress *p); /* at each phase and each page */
+    bool (*cancelled)(void *arg);                               /* asked between pages until the freeze */
     /* After each page of the warm passes, with what it weighed and how long the two nodes took for it; gives the µs to wait. */
     int64_t (*throttle_us)(void *arg, uint64_t bytes, int64_t source_us, int64_t target_us);
     /* Begin: just before the freeze; else: he may be asked for again, at the one end or the other. Each begin is followed by an end. For
@@ -62,12 +61,12 @@ struct move_watch {
 };
 
 struct move_options {
-    view who, to;         /* name, number or mail; the node's name                                      */
-    int64_t rate;         /* bytes a second in the warm passes; 0: as fast as it goes                    */
-    int64_t skew_ms;      /* clocks further apart: RC_CONFLICT                                           */
-    int64_t lease_s;      /* how long we may be silent before others may undo the move                   */
-    int64_t pause_s;      /* an upload that nobody has added to for so long does not hold us up          */
-    int64_t pause_most_s; /* … nor any for longer than this                                              */
+    view who, to;         /* name, number or mail; the node's name */
+    int64_t rate;         /* bytes a second in the warm passes; 0: as fast as it goes */
+    int64_t skew_ms;      /* clocks further apart: RC_CONFLICT */
+    int64_t lease_s;      /* how long we may be silent before others may undo the move */
+    int64_t pause_s;      /* an upload that nobody has added to for so long does not hold us up */
+    int64_t pause_most_s; /* … nor any for longer than this */
     const struct move_watch *watch;
 };
 #define MOVE_LEASE_S      60
@@ -86,17 +85,17 @@ struct carry {
     struct reach *r;
     view from, to, move;
     int64_t uid, epoch; /* of the source: the target has one more */
-    bool frozen;        /* the last pass: the page that ends it brings the sum    */
-    int64_t
-        base; /* a stamp up to which T is known to have everything, see store_manifest_base; -1: nothing is known */
-    unsigned page; /* counts on through the whole move                       */
+    bool frozen;        /* the last pass: the page that ends it brings the sum */
+    /* a stamp up to which T is known to have everything, see store_manifest_base; -1: nothing is known */
+    int64_t base;
+    unsigned page; /* counts on through the whole move */
     /* After each page; anything but RC_OK ends the pass. */
     rc (*breathe)(void *arg, uint64_t bytes, int64_t source_us, int64_t target_us, struct err *e);
     void *arg;
     uint64_t items_seen, rows, bytes; /* of this pass */
     int64_t clock;                    /* of S, as it began */
-    int64_t
-        next_base; /* after a pass: up to there T has what S had, and no row that came is older: so each is compared once more */
+    /* after a pass: up to there T has what S had, and no row that came is older: so each is compared once more */
+    int64_t next_base;
     char sum[192]; /* of a frozen user: for seal */
 };
 /* One pass. RC_CONFLICT: a page was not what was sent, or one end is in another state. */

@@ -14,12 +14,12 @@
 #include "admin/subject.h"
 
 enum settle_act {
-    SETTLE_NOTHING,  /* no intent, or somebody else was quicker                */
-    SETTLE_WAITS,    /* a move is running, or an erase is too young            */
-    SETTLE_UNDONE,   /* the move is undone: he lives where he lived            */
-    SETTLE_FINISHED, /* the move is finished: he lives where he moved to      */
-    SETTLE_ERASED,   /* data of an account that is no more                     */
-    SETTLE_WOULD,    /* a dry run would have done something here               */
+    SETTLE_NOTHING,  /* no intent, or somebody else was quicker */
+    SETTLE_WAITS,    /* a move is running, or an erase is too young */
+    SETTLE_UNDONE,   /* the move is undone: he lives where he lived */
+    SETTLE_FINISHED, /* the move is finished: he lives where he moved to */
+    SETTLE_ERASED,   /* data of an account that is no more */
+    SETTLE_WOULD,    /* a dry run would have done something here */
     SETTLE_FAILED    /* another round is needed: the text says what was in the way */
 };
 const char *settle_act_name(enum settle_act act);
@@ -29,18 +29,18 @@ struct settle_report {
     enum settle_act act;
     int64_t uid;
     view name;   /* VIEW_NONE: the account is gone */
-    view intent; /* as it was found; or "erase"    */
-    view node;   /* the other end                  */
+    view intent; /* as it was found; or "erase" */
+    view node;   /* the other end */
     const char *text;
 };
 typedef void settle_reporter(void *arg, const struct settle_report *r);
 
 struct settle_rules {
     bool dry_run;
-    bool at_once;    /* does not wait for leases: a mover that still runs loses         */
-    bool force;      /* erases on a node that is down count as done                     */
-    int64_t grace_s; /* how old an erase must be                                        */
-    size_t most;     /* erases in one round; 0: no limit                                */
+    bool at_once;    /* does not wait for leases: a mover that still runs loses */
+    bool force;      /* erases on a node that is down count as done */
+    int64_t grace_s; /* how old an erase must be */
+    size_t most;     /* erases in one round; 0: no limit */
     settle_reporter *report;
     void *arg;
 };

@@ -16,9 +16,9 @@ enum plan_by { PLAN_BY_USERS, PLAN_BY_BYTES, PLAN_BY_REQUESTS };
 
 struct plan_node {
     view name, pools; /* pools: words parted by blanks or commas; none: "default" */
-    int64_t weight;   /* its capacity: users at most, and its part of all        */
-    bool open;        /* decided to be, and answers: takes users                  */
-    bool fixed;       /* what lives there stays: closed, draining, or silent      */
+    int64_t weight;   /* its capacity: users at most, and its part of all */
+    bool open;        /* decided to be, and answers: takes users */
+    bool fixed;       /* what lives there stays: closed, draining, or silent */
     /* filled by the planner */
     int64_t users_before, users_after, bytes_before, bytes_after;
     double load_before, load_after, target; /* in units of `by` */

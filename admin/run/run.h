@@ -43,8 +43,8 @@ struct run_move {
     unsigned tries;
     int64_t not_before_us;
     char move[72];         /* id of the last attempt */
-    char why[240];         /* of the last failure    */
-    uint64_t items, bytes; /* carried          */
+    char why[240];         /* of the last failure */
+    uint64_t items, bytes; /* carried */
     int64_t frozen_us;
     int64_t held_us; /* what rate and brake made it wait, and its worker after it */
 };
@@ -54,15 +54,15 @@ struct run_move {
 struct journal {
     char id[RUN_ID_MAX];
     char *path, *control;
-    int fd;       /* -1: only read  */
+    int fd;       /* -1: only read */
     json_t *head; /* the first line */
     struct run_move *moves;
     size_t n_moves;
     enum run_state state; /* as the journal has it; RUN_STOPPED: unfinished, and nobody holds the lock */
     int64_t made_ms;
-    enum run_state written; /* the last one in the file       */
-    size_t read_bytes;      /* of the file, whole lines       */
-    pthread_mutex_t lock;   /* of appending                   */
+    enum run_state written; /* the last one in the file */
+    size_t read_bytes;      /* of the file, whole lines */
+    pthread_mutex_t lock;   /* of appending */
 };
 
 /* A fresh one, locked by us. plan and options are borrowed. */
@@ -95,7 +95,7 @@ json_t *journal_summary(const struct journal *j);
 struct ease;
 
 struct ease_options {
-    int64_t rate; /* bytes a second, of all moves together; 0: no limit            */
+    int64_t rate; /* bytes a second, of all moves together; 0: no limit */
     int64_t rise; /* thousandths of a per cent that a node's latency may rise; 0: do not hold back */
     const struct clock *clock;
 };
@@ -159,8 +159,7 @@ struct run_view {
 };
 
 struct run_watch {
-    void (*tick)(void *arg,
-                 const struct run_view *v); /* several times a second, from the calling thread    */
+    void (*tick)(void *arg, const struct run_view *v); /* several times a second, from the calling thread */
     void (*ended)(void *arg, const struct journal *j,
                   size_t move); /* a move ended; under the run's lock; any thread */
     /* Whether to finish what is under way and stop. NULL: SIGINT and SIGTERM of this process ask for that, while run_go runs. */

@@ -8,10 +8,10 @@
 struct run_screen {
     const struct admin *a;
     size_t drawn;       /* lines of the picture that stands in the terminal */
-    int64_t told_us;    /* when the last line was written                   */
-    int64_t rate_at_us; /* for the present rate: a look some seconds ago    */
+    int64_t told_us;    /* when the last line was written */
+    int64_t rate_at_us; /* for the present rate: a look some seconds ago */
     uint64_t rate_bytes;
-    double rate; /* bytes a second                                   */
+    double rate; /* bytes a second */
 };
 
 /* Slots of struct run_watch; arg is the screen. */

@@ -9,17 +9,17 @@
 
 struct survey {
     struct plan_input in;
-    struct plan_node *nodes;    /* in.nodes: entries in the order of names       */
-    struct plan_user *users;    /* in.users: in the order of uids                */
-    json_t *entries, *accounts; /* whose texts the views borrow               */
-    json_t *notes;              /* texts: what was left out, and why             */
-    bool *answers;              /* of each node                                  */
+    struct plan_node *nodes;    /* in.nodes: entries in the order of names */
+    struct plan_user *users;    /* in.users: in the order of uids */
+    json_t *entries, *accounts; /* whose texts the views borrow */
+    json_t *notes;              /* texts: what was left out, and why */
+    bool *answers;              /* of each node */
 };
 
 struct survey_wish {
-    bool heads;    /* bytes (and requests) of each user, from the nodes     */
-    bool requests; /* share a node's requests among those who sync          */
-    view must;     /* this node must answer; VIEW_NONE: none                */
+    bool heads;    /* bytes (and requests) of each user, from the nodes */
+    bool requests; /* share a node's requests among those who sync */
+    view must;     /* this node must answer; VIEW_NONE: none */
 };
 
 /* *out: zeroed. A node that does not answer is fixed and not open, and there is a note of it; RC_AWAY if it is the one that must. */

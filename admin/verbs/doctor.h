@@ -6,8 +6,8 @@
 #include "admin/subject.h"
 
 enum doctor_level {
-    DOCTOR_NOTE,    /* will mend itself, or was chosen    */
-    DOCTOR_WARNING, /* may become an error                */
+    DOCTOR_NOTE,    /* will mend itself, or was chosen */
+    DOCTOR_WARNING, /* may become an error */
     DOCTOR_ERROR    /* somebody is not served, or wrongly */
 };
 const char *doctor_level_name(enum doctor_level level);
@@ -15,16 +15,16 @@ const char *doctor_level_name(enum doctor_level level);
 /* Views live during the call. */
 struct doctor_finding {
     enum doctor_level level;
-    view node;        /* VIEW(""): of none                        */
-    int64_t uid;      /* 0: of nobody                             */
-    const char *text; /* what was found                          */
-    const char *cure; /* what to do, often a command             */
+    view node;        /* VIEW(""): of none */
+    int64_t uid;      /* 0: of nobody */
+    const char *text; /* what was found */
+    const char *cure; /* what to do, often a command */
 };
 typedef void doctor_reporter(void *arg, const struct doctor_finding *f);
 
 struct doctor_rules {
-    int64_t skew_ms;  /* clocks further apart are told         */
-    int64_t settle_s; /* a settle longer ago is told           */
+    int64_t skew_ms;  /* clocks further apart are told */
+    int64_t settle_s; /* a settle longer ago is told */
     bool mend;        /* puts right what can be put right; is told all the same */
     doctor_reporter *report;
     void *arg;

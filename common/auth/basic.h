@@ -6,7 +6,7 @@
 
 struct basic {
     view name;     /* as sent, [a-zA-Z0-9._-]+ checked, lower-cased */
-    view password; /* raw UTF-8, may hold anything but NUL          */
+    view password; /* raw UTF-8, may hold anything but NUL */
 };
 
 /* Scheme in any case; split at the first colon. false: anything wrong with it (no colon, not base64, not UTF-8,

@@ -53,7 +53,8 @@ bool hawk_diagnose(view key, const struct hawk_header *h, const struct hawk_requ
                    const struct hawk_guess *g, struct arena *a, view *out);
 
 /* Signs: the value of an Authorization header. hash: VIEW_NONE or what hawk_payload_hash made. */
-void hawk_sign(view id, view key, const struct hawk_request *r, int64_t ts, view nonce, view hash, struct buf *out);
+void hawk_sign(view id, view key, const struct hawk_request *r, int64_t ts, view nonce, view hash,
+               struct buf *out);
 
 /* Memory of (id, ts, nonce) for strict mode and for internal calls: bounded; when full the oldest are forgotten, so a
  * good request is never refused. Thread-safe. */

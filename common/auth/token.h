@@ -15,7 +15,7 @@ struct token {
     view node;     /* the node's own URL, no trailing slash */
     double expires;
     view fxa_uid, fxa_kid, hashed_fxa_uid, hashed_device_id; /* VIEW_NONE: absent */
-    view svc;                                                /* VIEW_NONE: sync   */
+    view svc;                                                /* VIEW_NONE: sync */
     view salt;
 };
 

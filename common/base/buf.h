@@ -7,8 +7,8 @@
 
 struct buf {
     char *p;
-    size_t n;   /* bytes in use     */
-    size_t cap; /* bytes allocated  */
+    size_t n;   /* bytes in use */
+    size_t cap; /* bytes allocated */
 };
 
 void buf_done(struct buf *b); /* frees; b is an empty buffer again */

@@ -9,12 +9,12 @@
 #include "common/base/view.h"
 
 enum conf_type {
-    CONF_TEXT,    /* char *, never NULL ("" if empty)                                           */
-    CONF_INT,     /* int64_t                                                                    */
-    CONF_BOOL,    /* bool: yes/no, true/false, on/off, 1/0                                      */
-    CONF_SIZE,    /* int64_t bytes: 512, 16k, 16KiB, 2m, 1g                                     */
-    CONF_SECONDS, /* int64_t seconds: 30, 30s, 5m, 2h, 1d                                       */
-    CONF_LIST     /* struct conf_list: parted by commas and by repeating the key; "@FILE": one a line, blank ones skipped */
+    CONF_TEXT,    /* char *, never NULL ("" if empty) */
+    CONF_INT,     /* int64_t */
+    CONF_BOOL,    /* bool: yes/no, true/false, on/off, 1/0 */
+    CONF_SIZE,    /* int64_t bytes: 512, 16k, 16KiB, 2m, 1g */
+    CONF_SECONDS, /* int64_t seconds: 30, 30s, 5m, 2h, 1d */
+    CONF_LIST /* struct conf_list: parted by commas and by repeating the key; "@FILE": one a line, blank ones skipped */
 };
 
 struct conf_list {
@@ -24,18 +24,18 @@ struct conf_list {
 
 enum conf_flags {
     CONF_SECRET = 1, /* --show-config prints "(set)" or "(not set)" */
-    CONF_RELOAD = 2  /* followed on SIGHUP                          */
+    CONF_RELOAD = 2  /* followed on SIGHUP */
 };
 
 struct conf_key {
-    const char *name;     /* "section.key"                           */
+    const char *name; /* "section.key" */
     enum conf_type type;
-    size_t offset;        /* of the field in the group's target      */
-    const char *fallback; /* text, parsed like a value               */
-    int64_t least, most;  /* for numbers; both 0: no bounds          */
+    size_t offset;        /* of the field in the group's target */
+    const char *fallback; /* text, parsed like a value */
+    int64_t least, most;  /* for numbers; both 0: no bounds */
     unsigned flags;
-    const char *unit;     /* "bytes", "s", "" …                      */
-    const char *help;     /* one sentence                            */
+    const char *unit; /* "bytes", "s", "" … */
+    const char *help; /* one sentence */
 };
 
 /* The keys of one component, and the structure they fill. */
@@ -67,7 +67,9 @@ MUST_USE rc conf_load(int argc, char **argv, const struct conf_group *groups, si
 MUST_USE rc conf_reload(struct conf *c, const struct conf_group *fresh, size_t n, struct err *e);
 
 void conf_free(struct conf *c);
-void conf_show(const struct conf *c, FILE *out); /* the values in force, as a file that can be loaded again; no secrets */
-void conf_manual(const struct conf_group *groups, size_t n, FILE *out);      /* key, type, default, help: Markdown    */
+/* the values in force, as a file that can be loaded again; no secrets */
+void conf_show(const struct conf *c, FILE *out);
+/* key, type, default, help: Markdown */
+void conf_manual(const struct conf_group *groups, size_t n, FILE *out);
 
 #endif

@@ -10,7 +10,7 @@
 #include "common/base/conf.h"
 
 #define CONF_FILE_MAX ((size_t)1 << 20) /* bytes of a configuration file or a list in a file */
-#define CONF_NAME_MAX 80                /* bytes of "section.key"                            */
+#define CONF_NAME_MAX 80                /* bytes of "section.key" */
 
 /* Texts and lists that were ever in force. Each exists once, so that reading the same files again a thousand times takes
  * no memory, and whoever still holds an old structure holds good pointers. */
@@ -34,11 +34,11 @@ MUST_USE rc conf_complain(const struct conf_where *at, struct err *e, const char
 
 /* What one key is set to. */
 struct conf_value {
-    unsigned source;        /* number of the source that set it; 0: the default             */
-    struct conf_list raw;   /* as written: one entry, or those of a list before "@FILE"     */
-    struct conf_list items; /* CONF_LIST                                                    */
-    char *text;             /* CONF_TEXT                                                    */
-    int64_t number;         /* all others                                                   */
+    unsigned source;        /* number of the source that set it; 0: the default */
+    struct conf_list raw;   /* as written: one entry, or those of a list before "@FILE" */
+    struct conf_list items; /* CONF_LIST */
+    char *text;             /* CONF_TEXT */
+    int64_t number;         /* all others */
 };
 
 /* Reads text as k's type. A list grows by it if v was set by the same source, else it begins anew. */

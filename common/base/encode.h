@@ -6,7 +6,7 @@
 #include "common/base/buf.h"
 #include "common/base/view.h"
 
-void hex_put(struct buf *b, view bytes); /* lower case */
+void hex_put(struct buf *b, view bytes);                /* lower case */
 bool hex_decode(view text, struct arena *a, view *out); /* either case */
 
 enum base64 { BASE64_STD, BASE64_URL, BASE64_URL_NOPAD }; /* RFC 4648 4; 5 with "="; 5 without */

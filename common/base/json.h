@@ -13,7 +13,7 @@
 
 enum json_read {
     JSON_READ_PLAIN = 0,
-    JSON_READ_NO_DUPLICATES = 1, /* two members of one name are an error; else the last wins         */
+    JSON_READ_NO_DUPLICATES = 1, /* two members of one name are an error; else the last wins */
     JSON_READ_WIDE_INTEGERS = 2  /* integers become reals, so that none is out of range (1e400 still is) */
 };
 
@@ -27,10 +27,10 @@ static inline view json_text(const json_t *s) /* a string's bytes; VIEW_NONE for
     return json_is_string(s) ? (view){ .p = json_string_value(s), .n = json_string_length(s) } : VIEW_NONE;
 }
 
-void json_put_string(struct buf *b,
-                     view text); /* quoted and escaped; U+2028 etc. are left alone; "\n" as \n */
-void json_put_members(struct buf *b,
-                      const json_t *object); /* a dump of it, braces included, compact; or of any value */
+/* quoted and escaped; U+2028 etc. are left alone; "\n" as \n */
+void json_put_string(struct buf *b, view text);
+/* a dump of it, braces included, compact; or of any value */
+void json_put_members(struct buf *b, const json_t *object);
 
 static inline void json_decref_scoped(json_t **j)
 {

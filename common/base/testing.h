@@ -35,7 +35,8 @@ struct test_group {
     }
 
 /* How many failed. setup and teardown are the group's; NULL is fine. */
-static inline int test_group_run(const struct test_group *g, CMFixtureFunction setup, CMFixtureFunction teardown)
+static inline int test_group_run(const struct test_group *g, CMFixtureFunction setup,
+                                 CMFixtureFunction teardown)
 {
     return _cmocka_run_group_tests(g->name, g->tests, g->n, setup, teardown);
 }

@@ -13,9 +13,9 @@ struct page {
     const struct site *site;
     const struct words *words;
     struct buf *b;
-    struct form form; /* of a POST, once it was read                              */
-    view session_id;  /* of who is signed in; VIEW_NONE: nobody is                */
-    view token;       /* of this page's forms, once one was made                  */
+    struct form form; /* of a POST, once it was read */
+    view session_id;  /* of who is signed in; VIEW_NONE: nobody is */
+    view token;       /* of this page's forms, once one was made */
     void *visit;
 };
 

@@ -11,19 +11,19 @@ struct page;
 struct seal;
 
 struct site {
-    const char *name;       /* as people read it                                                          */
-    const char *cookie;     /* "heddle": the session is in __Host-heddle, a visitor's form in …-form      */
-    view base;              /* path of the public URL and of the pages below it: "", "/sync", "/admin"    */
-    bool https;             /* of the public URL                                                          */
-    int64_t idle_s, life_s; /* of a session                                                           */
+    const char *name;       /* as people read it */
+    const char *cookie;     /* "heddle": the session is in __Host-heddle, a visitor's form in …-form */
+    view base;              /* path of the public URL and of the pages below it: "", "/sync", "/admin" */
+    bool https;             /* of the public URL */
+    int64_t idle_s, life_s; /* of a session */
     const struct seal *seal;
     struct ended *ended;
     struct languages languages;
     struct media *media;
-    void (*navigation)(struct page *p); /* puts what stands in the page's <nav>                       */
+    void (*navigation)(struct page *p); /* puts what stands in the page's <nav> */
     const char *style, *script;         /* more of both, files of /media; NULL: none */
-    bool calls;                         /* scripts may call the server              */
-    bool candid;                        /* a page that failed says why, in English  */
+    bool calls;                         /* scripts may call the server */
+    bool candid;                        /* a page that failed says why, in English */
 };
 
 #endif

@@ -11,8 +11,8 @@
 
 /* One language. */
 struct words {
-    char tag[16];               /* "de", "pt-br"        */
-    const char *label;          /* "Deutsch"            */
+    char tag[16];               /* "de", "pt-br" */
+    const char *label;          /* "Deutsch" */
     const void *first, *second; /* catalogues: the operator's own, ours; NULL: none */
 };
 

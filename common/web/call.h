@@ -10,27 +10,26 @@
 struct caller; /* one thread's */
 
 struct call {
-    const char *method;      /* "GET", "POST" …                                       */
-    const char *url;         /* absolute; or for a unix socket http://localhost/path  */
-    const char *unix_socket; /* path, or NULL                                    */
+    const char *method;      /* "GET", "POST" … */
+    const char *url;         /* absolute; or for a unix socket http://localhost/path */
+    const char *unix_socket; /* path, or NULL */
     const char *content_type;
     view body;
-    view hawk_id, hawk_key; /* sign it; id VIEW_NONE: not                        */
-    const char
-        *sign_url; /* what is signed where it differs from url (another way to the same service), or NULL */
-    const char *
-        next_header; /* the header that goes into answer.next; NULL: X-Heddle-Next                          */
-    view bearer;     /* or send this                                      */
-    view request_id; /* X-Request-Id                                      */
-    long timeout_ms; /* whole call                                        */
-    size_t answer_max; /* bytes; a longer answer is RC_BROKEN               */
+    view hawk_id, hawk_key; /* sign it; id VIEW_NONE: not */
+    /* what is signed where it differs from url (another way to the same service), or NULL */
+    const char *sign_url;
+    const char *next_header; /* the header that goes into answer.next; NULL: X-Heddle-Next */
+    view bearer;             /* or send this */
+    view request_id;         /* X-Request-Id */
+    long timeout_ms;         /* whole call */
+    size_t answer_max;       /* bytes; a longer answer is RC_BROKEN */
 };
 
 struct answer {
     long status;
     struct buf body;
-    char next
-        [800]; /* X-Heddle-Next (or next_header), or "" (an account's name, escaped, fits); a longer one is RC_BROKEN */
+    /* X-Heddle-Next (or next_header), or "" (an account's name, escaped, fits); a longer one is RC_BROKEN */
+    char next[800];
 };
 
 MUST_USE rc caller_new(const struct clock *clock, struct caller **out, struct err *e);

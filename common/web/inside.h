@@ -18,12 +18,12 @@
 struct MHD_Connection;
 struct MHD_Daemon;
 
-#define REPLY_SPILL_BYTES ((size_t)4 << 20)   /* a body above this goes to a file          */
-#define REPLY_WRITE_BYTES ((size_t)256 << 10) /* … and then in pieces of this              */
+#define REPLY_SPILL_BYTES ((size_t)4 << 20)   /* a body above this goes to a file */
+#define REPLY_WRITE_BYTES ((size_t)256 << 10) /* … and then in pieces of this */
 #define BODY_DROP_BYTES   ((size_t)64 << 10)  /* an unwanted body is read and dropped up to this */
 #define BODY_OVERRUN_BYTES                                                                                   \
     ((size_t)4 << 20) /* a chunked body too large: read on so far, to be able to say 413 */
-#define BODY_FIRST_BYTES ((size_t)64 << 10) /* the first piece of a body's buffer        */
+#define BODY_FIRST_BYTES ((size_t)64 << 10) /* the first piece of a body's buffer */
 #define QUERY_ARGS_MAX   256
 
 /* ---- reply.c ---- */
@@ -32,9 +32,9 @@ struct reply {
     int status;
     const char *type;
     struct buf body;
-    struct buf headers; /* name NUL value NUL …                            */
-    int spill_fd;       /* unlinked file, or -1                            */
-    uint64_t spilled;   /* bytes in it                                     */
+    struct buf headers; /* name NUL value NUL … */
+    int spill_fd;       /* unlinked file, or -1 */
+    uint64_t spilled;   /* bytes in it */
     stamp last_modified, timestamp;
     bool has_last_modified, has_timestamp, close;
     unsigned retry_after_s; /* 0: none */
@@ -89,13 +89,13 @@ struct web_request {
     struct buf body;
     size_t body_max;
     size_t body_counted; /* bytes of it in the server's account */
-    uint64_t received;   /* bytes of body that came             */
+    uint64_t received;   /* bytes of body that came */
 
     struct web_request *next; /* in the queue */
     struct worker *worker;    /* who runs it now */
     int64_t begun_us, queued_us, queue_us;
     int linger_fd; /* a dup of the connection, for watch_linger; or -1 */
-    bool dropping; /* the body is not wanted                           */
+    bool dropping; /* the body is not wanted */
     bool early;    /* the worker answered along with admit_late: the first call is still to be given back */
     bool logged, active;
 
@@ -147,7 +147,7 @@ void proxies_client(const struct proxies *p, const struct address *peer, const s
 struct listener {
     int fd;
     unsigned port;   /* 0: unix socket */
-    char *unix_path; /* NULL: TCP      */
+    char *unix_path; /* NULL: TCP */
     char text[300]; /* "127.0.0.1:8000", "[::1]:8000"; wildcards as loopback; "localhost" for a unix socket */
 };
 MUST_USE rc listener_open(const char *listen, bool reuse_port, struct listener *out, struct err *e);
@@ -215,9 +215,9 @@ struct web_conn {
     struct address address;
     char peer[64];
     bool trusted;
-    _Atomic int64_t deadline_us; /* of what is being received; 0: nothing is */
+    _Atomic int64_t deadline_us;   /* of what is being received; 0: nothing is */
     _Atomic int64_t idle_since_us; /* when its last answer was out, or it came; 0: a request is under way */
-    bool seen_left;              /* the watch's own: the client had left at its last tick */
+    bool seen_left;                /* the watch's own: the client had left at its last tick */
 };
 
 /* How long a connection may be silent when there are so many: `idle_us` up to half of `most`, then less and less, a second in the end. */
@@ -250,10 +250,10 @@ struct io {
     struct server *server;
     struct MHD_Daemon *daemon;
     int listen_fd;
-    void **states;            /* of the mounts, for warm                      */
-    int64_t *states_retry_us; /* when to try again after io_open failed; 0    */
-    bool quiesced, stopping;  /* under server.quiet_lock                      */
-    uint64_t requests;        /* counts: second half of request ids           */
+    void **states;            /* of the mounts, for warm */
+    int64_t *states_retry_us; /* when to try again after io_open failed; 0 */
+    bool quiesced, stopping;  /* under server.quiet_lock */
+    uint64_t requests;        /* counts: second half of request ids */
     char id_prefix[17];
 };
 
@@ -286,7 +286,7 @@ struct server {
     struct watch *watch;
 
     atomic_bool draining;  /* every reply is the last one of its connection */
-    atomic_bool quiescing; /* the io threads are to accept nobody any more  */
+    atomic_bool quiescing; /* the io threads are to accept nobody any more */
     bool drained;
     pthread_mutex_t quiet_lock; /* with quiet: active fell to 0 while draining */
     pthread_cond_t quiet;       /* … or an io thread has stopped listening */
@@ -304,7 +304,8 @@ bool warm_waited(const struct waits *before, const struct waits *after, int64_t 
 
 MUST_USE rc io_start(struct io *io, struct err *e);
 void io_quiesce(struct io *io); /* asks; io.quiesced tells when it is done */
-void io_take(struct io *io, int fd, const struct sockaddr *peer, socklen_t n); /* a connection that was accepted elsewhere */
+/* a connection that was accepted elsewhere */
+void io_take(struct io *io, int fd, const struct sockaddr *peer, socklen_t n);
 void io_stop(struct io *io);
 /* A worker is done with it: hands it back to its io thread. The last touch. */
 void io_resume(struct web_request *w);

@@ -10,8 +10,8 @@
 #include "common/web/request.h"
 
 #define INTERNAL_WINDOW_S  60  /* how far a caller's clock may be from ours */
-#define INTERNAL_KEY_LEAST 16  /* bytes; shorter ones are typing errors     */
-#define INTERNAL_NAME_MAX  255 /* bytes                                     */
+#define INTERNAL_KEY_LEAST 16  /* bytes; shorter ones are typing errors */
+#define INTERNAL_NAME_MAX  255 /* bytes */
 
 /* Key of [internal] beside those of the listener. */
 struct internal_conf {

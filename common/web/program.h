@@ -16,8 +16,8 @@
 
 /* Keys of [log]; program_main adds them to each program's own. */
 struct log_conf {
-    char *level;  /* debug, info, warn, error                                               */
-    char *format; /* auto, json, plain                                                      */
+    char *level;  /* debug, info, warn, error */
+    char *format; /* auto, json, plain */
     char *file;   /* "": stderr. Opened for appending, and opened anew on SIGHUP (logrotate) */
 };
 extern const struct conf_key log_conf_keys[];
@@ -34,13 +34,13 @@ struct program_group {
 #define PROGRAM_GROUPS_MAX 16
 
 struct program {
-    const char *name;      /* "heddle-node"                                                   */
-    const char *purpose;   /* one sentence for --help                                         */
-    const char *arguments; /* "COMMAND [ARGUMENT …]" for --help; NULL: takes none             */
-    const struct program_group *groups; /* without [log]                                      */
+    const char *name;                   /* "heddle-node" */
+    const char *purpose;                /* one sentence for --help */
+    const char *arguments;              /* "COMMAND [ARGUMENT …]" for --help; NULL: takes none */
+    const struct program_group *groups; /* without [log] */
     size_t n_groups;
     bool small; /* memory counts for more than speed: what is freed goes back to the system */
-    void *arg;  /* handed to the functions below                                               */
+    void *arg;  /* handed to the functions below */
 
     /* Relations between keys, without touching the outside: also what --check-config runs. May be NULL.
      * RC_BAD_INPUT: err.text is a sentence for the person at the terminal. */

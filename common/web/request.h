@@ -23,29 +23,30 @@ struct request {
     const struct clock *clock;
     enum method method;
     view method_text;
-    view target;       /* path and query, byte for byte: Hawk signs this                       */
-    view path, query;  /* the two halves of target, still encoded; query.p == NULL: no '?'     */
-    view body;         /* whole; empty before it has arrived                                   */
-    view content_type; /* lower case, without parameters; VIEW_NONE: no header                 */
-    view params[ROUTE_PARAMS_MAX]; /* decoded, in the order of the pattern                     */
+    view target;                   /* path and query, byte for byte: Hawk signs this */
+    view path, query;              /* the two halves of target, still encoded; query.p == NULL: no '?' */
+    view body;                     /* whole; empty before it has arrived */
+    view content_type;             /* lower case, without parameters; VIEW_NONE: no header */
+    view params[ROUTE_PARAMS_MAX]; /* decoded, in the order of the pattern */
     size_t n_params;
     const struct query_arg *args;
     size_t n_args;
-    bool args_broken; /* a percent escape in the query did not decode                          */
+    bool args_broken; /* a percent escape in the query did not decode */
     const struct route *route;
     const struct mount *mount;
-    void *app;    /* the mount's: struct node *, struct directory *                             */
-    void *worker; /* what the mount's worker_open made for this thread (io_open in warm)        */
+    void *app;    /* the mount's: struct node *, struct directory * */
+    void *worker; /* what the mount's worker_open made for this thread (io_open in warm) */
     struct who who;
-    stamp started; /* server time at the start of the request, rounded down                     */
-    view id;       /* X-Request-Id: the client's if it is [A-Za-z0-9._-]{1,64} and he is a trusted proxy or an internal
-                      caller, else ours                                                         */
-    view peer;     /* address of the client, without port; from X-Forwarded-For behind trusted proxies */
+    stamp started; /* server time at the start of the request, rounded down */
+    /* X-Request-Id: the client's if it is [A-Za-z0-9._-]{1,64} and he is a trusted proxy or an internal
+     * caller, else ours */
+    view id;
+    view peer; /* address of the client, without port; from X-Forwarded-For behind trusted proxies */
     struct reply *reply;
-    const char *log_reason; /* constant text for the log line: why a credential was refused …   */
-    int64_t store_us;       /* time spent in the store, for the log line                        */
-    void *scratch;          /* the mount's own: what admit keeps for the handler                */
-    struct web_request *web; /* the server's own                                                */
+    const char *log_reason;  /* constant text for the log line: why a credential was refused … */
+    int64_t store_us;        /* time spent in the store, for the log line */
+    void *scratch;           /* the mount's own: what admit keeps for the handler */
+    struct web_request *web; /* the server's own */
 };
 
 /* A request header by name (any case); VIEW_NONE if absent. With several of one name: the first. */

@@ -12,40 +12,32 @@
 
 struct request;
 
-enum method {
-    GET = 1,
-    HEAD = 2,
-    POST = 4,
-    PUT = 8,
-    DELETE = 16,
-    OPTIONS = 32,
-    METHOD_OTHER = 64
-};
+enum method { GET = 1, HEAD = 2, POST = 4, PUT = 8, DELETE = 16, OPTIONS = 32, METHOD_OTHER = 64 };
 
 /* Who may: what the mount's admit has to find. */
 enum auth {
     AUTH_NONE,
-    AUTH_HAWK,       /* a token and its signature                          */
+    AUTH_HAWK,       /* a token and its signature */
     AUTH_HAWK_GRACE, /* the same; a token expired a short while ago passes */
-    AUTH_BASIC,      /* name and password                                  */
-    AUTH_INTERNAL,   /* one of our own programs, Hawk with its own key     */
-    AUTH_SELF        /* the handler looks itself (bearer tokens, codes)    */
+    AUTH_BASIC,      /* name and password */
+    AUTH_INTERNAL,   /* one of our own programs, Hawk with its own key */
+    AUTH_SELF        /* the handler looks itself (bearer tokens, codes) */
 };
 
 /* Which tongue errors and common headers speak; see reply.c. */
 enum dialect {
-    DIALECT_SYNC_15,  /* X-Weave-Timestamp; error body: a JSON integer; 401 with WWW-Authenticate: Hawk  */
-    DIALECT_SYNC_11,  /* the same, Basic realm="Sync"; over quota is 400                                 */
-    DIALECT_USER,     /* as 1.1                                                                          */
-    DIALECT_TOKEN,    /* X-Timestamp; {"status":…,"errors":[…]}                                          */
-    DIALECT_INTERNAL, /* {"rc":…,"text":…}                                                               */
-    DIALECT_PLAIN     /* operations and pages: no time header; a short text                              */
+    DIALECT_SYNC_15,  /* X-Weave-Timestamp; error body: a JSON integer; 401 with WWW-Authenticate: Hawk */
+    DIALECT_SYNC_11,  /* the same, Basic realm="Sync"; over quota is 400 */
+    DIALECT_USER,     /* as 1.1 */
+    DIALECT_TOKEN,    /* X-Timestamp; {"status":…,"errors":[…]} */
+    DIALECT_INTERNAL, /* {"rc":…,"text":…} */
+    DIALECT_PLAIN     /* operations and pages: no time header; a short text */
 };
 
 enum route_flags {
-    ROUTE_QUICK = 1,      /* does no I/O: runs on the io thread                                    */
-    ROUTE_SLASHES = 2,    /* slashes at the end are ignored (Sync 1.1, User API)                   */
-    ROUTE_INTERNAL = 4    /* only on the internal listener                                         */
+    ROUTE_QUICK = 1,   /* does no I/O: runs on the io thread */
+    ROUTE_SLASHES = 2, /* slashes at the end are ignored (Sync 1.1, User API) */
+    ROUTE_INTERNAL = 4 /* only on the internal listener */
 };
 
 /* A handler fills rq->reply and gives RC_OK, or fails. */
@@ -55,16 +47,17 @@ typedef rc handler_fn(struct request *rq, struct err *e);
 typedef bool warm_fn(struct request *rq);
 
 struct route {
-    unsigned methods;   /* GET | HEAD …                                                          */
-    const char *path;   /* "/1.5/{uid}/storage/{coll}"; "{name}" is a kind of the table           */
+    unsigned methods; /* GET | HEAD … */
+    const char *path; /* "/1.5/{uid}/storage/{coll}"; "{name}" is a kind of the table */
     handler_fn *handler;
     enum auth auth;
-    size_t body_max;    /* bytes; 0: none wanted (a body is read and dropped up to 64 KiB); BODY_BY_APP: ask the mount */
+    /* bytes; 0: none wanted (a body is read and dropped up to 64 KiB); BODY_BY_APP: ask the mount */
+    size_t body_max;
     enum dialect dialect;
     unsigned flags;
-    warm_fn *warm;      /* or NULL                                                               */
-    const char *callers; /* AUTH_INTERNAL: who is admitted, "admin", "node", "admin node"         */
-    int op;             /* the app's own word for what it does, for handlers that serve several routes */
+    warm_fn *warm;       /* or NULL */
+    const char *callers; /* AUTH_INTERNAL: who is admitted, "admin", "node", "admin node" */
+    int op;              /* the app's own word for what it does, for handlers that serve several routes */
 };
 
 #define BODY_BY_APP SIZE_MAX
@@ -78,7 +71,7 @@ struct param_kind {
 /* One application's routes at one listener. All functions but admit_late and the handlers must not block. */
 struct mount {
     const char *name;    /* "sync", "directory": label in logs and metrics */
-    const char *service; /* "sync": tag of loads in the pulse              */
+    const char *service; /* "sync": tag of loads in the pulse */
     const struct route *routes;
     size_t n_routes;
     const struct param_kind *kinds;
@@ -114,8 +107,8 @@ enum route_result { ROUTE_FOUND, ROUTE_NO_PATH, ROUTE_NO_METHOD };
  * ROUTE_FOUND fills out_route, out_mount, params. ROUTE_NO_METHOD fills out_allow (methods) and out_route, out_mount
  * (any of the path's, for its dialect). ROUTE_NO_PATH leaves both.
  * base: "/prefix" of the public URL, tried with and without; VIEW_NONE: none. */
-enum route_result route_find(const struct mount *mounts, size_t n_mounts, bool internal, view base, enum method m,
-                             view path, struct arena *a, const struct route **out_route,
+enum route_result route_find(const struct mount *mounts, size_t n_mounts, bool internal, view base,
+                             enum method m, view path, struct arena *a, const struct route **out_route,
                              const struct mount **out_mount, view params[ROUTE_PARAMS_MAX], size_t *out_n,
                              unsigned *out_allow);
 

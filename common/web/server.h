@@ -22,23 +22,23 @@
 
 /* Keys of [public]; the same structure with other defaults serves [internal]. */
 struct server_conf {
-    char *listen;        /* HOST:PORT, [V6]:PORT, or a path beginning with '/' (unix socket)         */
-    char *url;           /* public URL, no slash at its end; "": made of listen                       */
+    char *listen; /* HOST:PORT, [V6]:PORT, or a path beginning with '/' (unix socket) */
+    char *url;    /* public URL, no slash at its end; "": made of listen */
     int64_t io_threads;
     int64_t workers;
-    int64_t queue;            /* requests waiting for a worker                                        */
-    int64_t queue_wait_s;     /* a request that has waited longer gets 503                            */
-    int64_t connections;      /* at most                                                              */
-    int64_t connection_bytes; /* libmicrohttpd's pool for each                                        */
+    int64_t queue;             /* requests waiting for a worker */
+    int64_t queue_wait_s;      /* a request that has waited longer gets 503 */
+    int64_t connections;       /* at most */
+    int64_t connection_bytes;  /* libmicrohttpd's pool for each */
     int64_t connections_bytes; /* of all connections together, idle ones too; 0: no ceiling of its own */
-    int64_t idle_s;           /* keep-alive, while there is plenty of both                            */
-    int64_t body_bytes;       /* all bodies in memory together                                        */
-    int64_t arena_bytes;      /* one request's ceiling, without its body                              */
-    int64_t drain_s;          /* time for running requests at shutdown                                */
-    char *tls_cert, *tls_key; /* PEM files; "" for none                                               */
-    char *spool_dir;          /* for large answers; "": TMPDIR or /tmp                                */
-    struct conf_list trusted_proxies; /* addresses or CIDR whose X-Forwarded-For we believe           */
-    bool reuse_port;          /* several processes on one port                                        */
+    int64_t idle_s;            /* keep-alive, while there is plenty of both */
+    int64_t body_bytes;        /* all bodies in memory together */
+    int64_t arena_bytes;       /* one request's ceiling, without its body */
+    int64_t drain_s;           /* time for running requests at shutdown */
+    char *tls_cert, *tls_key;  /* PEM files; "" for none */
+    char *spool_dir;           /* for large answers; "": TMPDIR or /tmp */
+    struct conf_list trusted_proxies; /* addresses or CIDR whose X-Forwarded-For we believe */
+    bool reuse_port;                  /* several processes on one port */
 };
 extern const struct conf_key server_conf_public[], server_conf_internal[];
 extern const size_t server_conf_public_n, server_conf_internal_n;
@@ -47,8 +47,8 @@ struct server;
 
 /* Starts listening. mounts and conf are borrowed until server_close. internal: this is the internal listener, which also
  * has /metrics. RC_BAD_INPUT: a wrong address, certificate or key (err.text says which); RC_BUSY: the port is taken. */
-MUST_USE rc server_open(const struct server_conf *c, bool internal, const struct mount *mounts, size_t n_mounts,
-                        const struct clock *clock, struct server **out, struct err *e);
+MUST_USE rc server_open(const struct server_conf *c, bool internal, const struct mount *mounts,
+                        size_t n_mounts, const struct clock *clock, struct server **out, struct err *e);
 
 /* What can be said of the settings without opening a listener: the form of the address, the proxies, and that certificate and key are
  * there and belong together. RC_BAD_INPUT. */

@@ -47,7 +47,7 @@ struct client {
 
 struct said {
     int status;      /* 0: the connection ended before a whole reply came */
-    char head[4096]; /* status line and headers                            */
+    char head[4096]; /* status line and headers */
     char *body;
     size_t body_n;
 };

@@ -17,10 +17,10 @@
 #include "common/base/scope.h"
 #include "directory/backend/password.h"
 
-#define ACCOUNT_NAME_MAX   255 /* bytes                                                                    */
-#define ACCOUNT_OLD_STATES 20  /* client states remembered for the check "stale value"                     */
-#define ACCOUNT_CHANGES    32  /* in one account_cas                                                       */
-#define UID_MAX            INT64_C(9999999999) /* ten digits: it stands in URLs                            */
+#define ACCOUNT_NAME_MAX   255                 /* bytes */
+#define ACCOUNT_OLD_STATES 20                  /* client states remembered for the check "stale value" */
+#define ACCOUNT_CHANGES    32                  /* in one account_cas */
+#define UID_MAX            INT64_C(9999999999) /* ten digits: it stands in URLs */
 #define GENERATION_RETIRED INT64_MAX /* of an account that was deleted where it came from: not live */
 
 struct account {
@@ -28,11 +28,11 @@ struct account {
     int64_t uid;
     view mail;
     bool enabled, has_password;
-    bool
-        password_elsewhere; /* people keep it in a tree that is not ours: it cannot be changed here (LDAP, guest layout) */
+    /* people keep it in a tree that is not ours: it cannot be changed here (LDAP, guest layout) */
+    bool password_elsewhere;
     int64_t disabled_ms; /* when, if the account was disabled through us; 0: not, or behind our back */
     view node;           /* the owner's name: host[:port] of its own URL; VIEW_NONE: not placed */
-    view placed;         /* "<ms> <why>"; VIEW_NONE: never yet                                   */
+    view placed;         /* "<ms> <why>"; VIEW_NONE: never yet */
     int64_t created_ms, password_since_ms;
     int64_t epoch;
     view intent;
@@ -51,7 +51,7 @@ struct account_new {
     view name;
     int64_t uid;
     view mail, password; /* password: plain text; VIEW_NONE: none (1.5) */
-    view node, placed;   /* VIEW_NONE: not placed yet                   */
+    view node, placed;   /* VIEW_NONE: not placed yet */
     int64_t created_ms, epoch;
     view client_state;
     int64_t generation, keys_changed;
@@ -72,7 +72,7 @@ enum account_attr {
     ATTR_RESET,
     ATTR_DISABLED,  /* ms */
     ATTR_OLD_STATE, /* many values: (absent, x) adds x, (x, absent) takes x away */
-    ATTR_ERASE,     /* likewise                                                  */
+    ATTR_ERASE,     /* likewise */
     ATTR_N
 };
 const char *account_attr_name(enum account_attr a); /* "uidNumber", "syncNode" … */
@@ -110,15 +110,15 @@ struct node_entry {
 
 /* A code that lets somebody make an account. Of the code itself a keyed hash is kept, whose key the backend does not know. */
 #define INVITE_ID_MAX   8
-#define INVITE_TEXT_MAX 200 /* bytes of hash, note and by, each                                             */
+#define INVITE_TEXT_MAX 200 /* bytes of hash, note and by, each */
 #define INVITE_USES_MAX 10000
 struct invite {
-    view id;            /* its first part, which names it: a-z and 0-9                                      */
-    view hash;          /* plain ASCII                                                                      */
-    view note, by;      /* by: who made it                                                                  */
-    int64_t uses, left; /* for so many registrations it was made, for so many it is still good              */
+    view id;            /* its first part, which names it: a-z and 0-9 */
+    view hash;          /* plain ASCII */
+    view note, by;      /* by: who made it */
+    int64_t uses, left; /* for so many registrations it was made, for so many it is still good */
     int64_t made_ms, end_ms;
-    const view *takers; /* registrations under way: "<uid> <ms>"; each has taken one of `uses`              */
+    const view *takers; /* registrations under way: "<uid> <ms>"; each has taken one of `uses` */
     size_t n_takers;
 };
 /* A registration takes one use (left -> left - 1, comes in), and is then over (left stays, goes) or failed (left + 1, goes). */
@@ -132,7 +132,7 @@ struct invite_change {
 struct account_filter {
     view node;
     bool with_intent, with_erase, all;
-    int64_t disabled_since_ms; /* disabled then or later, and still; above 0             */
+    int64_t disabled_since_ms; /* disabled then or later, and still; above 0 */
     view begins;               /* name or mail address (in any case of letters) begins so */
     view after;
 };
@@ -143,8 +143,8 @@ typedef bool invite_visitor(void *arg, const struct invite *x);      /* false st
 
 struct ldap_conf;
 struct backend_conf {
-    const char *path;             /* SQLite: the file                         */
-    const struct ldap_conf *ldap; /* LDAP: must live as long as the backend   */
+    const char *path;             /* SQLite: the file */
+    const struct ldap_conf *ldap; /* LDAP: must live as long as the backend */
     struct password_cost cost;
     const struct clock *clock;
     int64_t remember_s; /* for account_remembered; 0: nobody is */
@@ -263,8 +263,8 @@ MUST_USE rc erases_each(struct backend_session *s, erase_visitor *visit, void *a
 /* What deleted accounts left behind, in the order of their uids, from behind after_uid (0: all). The visitor must not use the session. */
 MUST_USE rc leftovers_each(struct backend_session *s, int64_t after_uid, erase_visitor *visit, void *arg,
                            struct err *e);
-MUST_USE rc erase_done(struct backend_session *s, int64_t uid,
-                       struct err *e); /* of a deleted account; RC_NOT_FOUND */
+/* of a deleted account; RC_NOT_FOUND */
+MUST_USE rc erase_done(struct backend_session *s, int64_t uid, struct err *e);
 
 MUST_USE rc node_get(struct backend_session *s, view name, struct arena *a, struct node_entry *out,
                      struct err *e);
@@ -310,8 +310,8 @@ bool node_remembered(struct backend *b, view name, struct arena *a, struct node_
 /* Something that happened once, and is remembered until a moment by all who share the backend: a session that was ended by hand, a puzzle
  * that was solved. name: a-z, 0-9 and "-", at most MARK_NAME_MAX bytes. */
 #define MARK_NAME_MAX 64
-MUST_USE rc mark_put(struct backend_session *s, view name, int64_t end_ms,
-                     struct err *e); /* RC_CONFLICT: it is there */
+/* RC_CONFLICT: it is there */
+MUST_USE rc mark_put(struct backend_session *s, view name, int64_t end_ms, struct err *e);
 /* As it is decided; while that place is away, as a copy has it. */
 MUST_USE rc mark_there(struct backend_session *s, view name, bool *out, struct err *e);
 /* Forgets marks that ended before; some thousand at a time. */

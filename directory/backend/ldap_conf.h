@@ -6,9 +6,9 @@
 
 struct ldap_conf {
     struct conf_list provider;      /* URIs that take writes, in the order in which they are tried */
-    struct conf_list replicas;      /* URIs for reading; none: the provider is read               */
-    char *base;                     /* DN that Heddle's tree begins at                            */
-    char *bind_dn;                  /* "": as the process's own user, over ldapi (SASL EXTERNAL)  */
+    struct conf_list replicas;      /* URIs for reading; none: the provider is read */
+    char *base;                     /* DN that Heddle's tree begins at */
+    char *bind_dn;                  /* "": as the process's own user, over ldapi (SASL EXTERNAL) */
     struct conf_list bind_password; /* newest last */
     bool start_tls;
     char *tls_ca, *tls_cert, *tls_key;

@@ -41,16 +41,12 @@ void ldap_servers_init(struct ldap_servers *s, const struct conf_list *uris, con
 
 struct ldap_conn {
     struct ldap_servers *servers;
-    bool
-        for_passwords; /* not bound as the service                                                              */
-    bool
-        prefers_first; /* the first server is the one; others only while it is away                             */
-    LDAP *ld;  /* NULL: closed                                                                          */
-    size_t at; /* the server in use, or to try first                                                    */
-    int64_t
-        connected_us; /* steady clock                                                                          */
-    struct arena
-        scratch; /* of the entry being read                                                               */
+    bool for_passwords;   /* not bound as the service */
+    bool prefers_first;   /* the first server is the one; others only while it is away */
+    LDAP *ld;             /* NULL: closed */
+    size_t at;            /* the server in use, or to try first */
+    int64_t connected_us; /* steady clock */
+    struct arena scratch; /* of the entry being read */
 };
 void ldap_servers_add(struct ldap_servers *s, const struct conf_list *uris);
 void ldap_conn_init(struct ldap_conn *c, struct ldap_servers *s, bool for_passwords, size_t first);

@@ -17,10 +17,9 @@
 
 struct ldap_init_options {
     bool check_only;   /* lay nothing. (Rights are checked by making entries and taking them away again.) */
-    const char *as_dn; /* who lays the tree; NULL: ldap.bind_dn; "": our Unix user, over ldapi            */
-    struct conf_list
-        as_password; /* his                                                                            */
-    FILE *out;       /* one sentence a line; NULL: nobody reads                                         */
+    const char *as_dn; /* who lays the tree; NULL: ldap.bind_dn; "": our Unix user, over ldapi */
+    struct conf_list as_password; /* his */
+    FILE *out;                    /* one sentence a line; NULL: nobody reads */
 };
 /* RC_BAD_INPUT: something is wrong or missing; each such thing was told, err.text sums up. */
 MUST_USE rc ldap_tree_init(const struct backend_conf *c, const struct ldap_init_options *o, struct err *e);

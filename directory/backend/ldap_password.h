@@ -7,8 +7,8 @@
 
 enum password_scheme { SCHEME_ARGON2, SCHEME_CRYPT, SCHEME_SSHA512, SCHEME_SSHA };
 
-bool password_scheme_parse(const char *text,
-                           enum password_scheme *out);      /* "argon2", "crypt", "ssha512", "ssha" */
+/* "argon2", "crypt", "ssha512", "ssha" */
+bool password_scheme_parse(const char *text, enum password_scheme *out);
 const char *password_scheme_prefix(enum password_scheme s); /* "{ARGON2}" … */
 /* Appends to out. RC_AWAY: no memory for it. */
 MUST_USE rc password_scheme_hash(enum password_scheme s, view password, const struct password_cost *c,

@@ -37,8 +37,8 @@ struct ldap_backend {
     struct ldap_servers provider, replicas, logins, people; /* logins: for checking passwords */
     struct arena names;                                     /* of the DNs below */
     view users, nodes, erase, counters, invites, marks;
-    struct ldap_walks *walks;     /* ldap_walk.c: those that were stopped                            */
-    int64_t opened_us;            /* steady clock                                              */
+    struct ldap_walks *walks;     /* ldap_walk.c: those that were stopped */
+    int64_t opened_us;            /* steady clock */
     pthread_mutex_t started_lock; /* of started: what the provider had after our start; n 0: not known yet */
     struct ldap_csns started;
     _Atomic size_t sessions; /* ever opened: spreads them over the replicas */
@@ -81,8 +81,8 @@ bool ldap_csns_reached(const struct ldap_csns *have, const struct ldap_csns *wan
 
 enum ldap_freshness {
     LDAP_READ_ANY,    /* a replica, if one is as new as we are and `name` was not changed lately */
-    LDAP_READ_NEWEST, /* the provider; a replica while it is away                     */
-    LDAP_READ_TRUTH   /* the provider                                                 */
+    LDAP_READ_NEWEST, /* the provider; a replica while it is away */
+    LDAP_READ_TRUTH   /* the provider */
 };
 
 struct ldap_reading {

@@ -87,8 +87,8 @@ rc db_fail(sqlite3 *db, struct err *e, const char *doing);
 
 /* The statement, reset and without bindings. */
 rc db_statement(struct sqlite_session *s, enum statement which, sqlite3_stmt **out, struct err *e);
-void db_text(sqlite3_stmt *st, int at,
-             view v); /* VIEW_NONE binds NULL; borrowed until the statement is reset */
+/* VIEW_NONE binds NULL; borrowed until the statement is reset */
+void db_text(sqlite3_stmt *st, int at, view v);
 void db_number(sqlite3_stmt *st, int at, int64_t n);
 void db_number_or_null(sqlite3_stmt *st, int at, int64_t n); /* 0 binds NULL */
 /* One step: RC_OK with *out_row. Resets the statement when it is done. */
@@ -96,7 +96,7 @@ rc db_step(struct sqlite_session *s, sqlite3_stmt *st, bool *out_row, struct err
 /* Runs a statement that answers nothing. */
 rc db_run(struct sqlite_session *s, sqlite3_stmt *st, struct err *e);
 view db_column(sqlite3_stmt *st, int at, struct arena *a); /* copied; VIEW_NONE for NULL */
-view db_column_lent(sqlite3_stmt *st, int at);             /* lives until the next step  */
+view db_column_lent(sqlite3_stmt *st, int at);             /* lives until the next step */
 
 static inline void db_reset_scoped(sqlite3_stmt **st) /* SCOPED(db_reset) sqlite3_stmt *st = NULL; */
 {

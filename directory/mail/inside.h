@@ -27,9 +27,9 @@ MUST_USE rc spool_newest(const char *dir, struct arena *a, struct mail_seen *out
 
 enum smtp_result {
     SMTP_SENT,
-    SMTP_LATER, /* this mail cannot be taken now                     */
-    SMTP_NEVER, /* this mail will never be taken                     */
-    SMTP_DOWN   /* no mail can: no connection, no TLS, no login      */
+    SMTP_LATER, /* this mail cannot be taken now */
+    SMTP_NEVER, /* this mail will never be taken */
+    SMTP_DOWN   /* no mail can: no connection, no TLS, no login */
 };
 struct smtp;
 MUST_USE rc smtp_open(const struct mail_conf *c, struct smtp **out, struct err *e);

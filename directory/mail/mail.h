@@ -14,26 +14,26 @@
 
 /* Keys of [mail]. */
 struct mail_conf {
-    char *driver;        /* "spool", "smtp"                                        */
-    char *dir;           /* "": the folder that mailer_open is told                */
-    char *from;          /* "Name <a@b>", or "a@b"; "": what mailer_open is told   */
-    char *server;        /* HOST:PORT of the relay                                 */
-    char *tls;           /* "starttls", "tls", "none"                              */
-    char *ca_file;       /* PEM; "": the system's                                  */
-    char *user;          /* "": no authentication                                  */
-    char *password_file; /* one line                                               */
-    int64_t timeout_s;   /* of one delivery                                        */
-    int64_t give_up_s;   /* a mail older than this goes to failed/                 */
-    int64_t kept;        /* finished and failed mails kept, each; the oldest go    */
-    int64_t queue;       /* mails waiting at most                                  */
+    char *driver;        /* "spool", "smtp" */
+    char *dir;           /* "": the folder that mailer_open is told */
+    char *from;          /* "Name <a@b>", or "a@b"; "": what mailer_open is told */
+    char *server;        /* HOST:PORT of the relay */
+    char *tls;           /* "starttls", "tls", "none" */
+    char *ca_file;       /* PEM; "": the system's */
+    char *user;          /* "": no authentication */
+    char *password_file; /* one line */
+    int64_t timeout_s;   /* of one delivery */
+    int64_t give_up_s;   /* a mail older than this goes to failed/ */
+    int64_t kept;        /* finished and failed mails kept, each; the oldest go */
+    int64_t queue;       /* mails waiting at most */
 };
 extern const struct conf_key mail_conf_keys[];
 extern const size_t mail_conf_keys_n;
 
 /* All UTF-8. */
 struct mail {
-    view to;         /* an address without a name                 */
-    view subject;    /* one line                                  */
+    view to;         /* an address without a name */
+    view subject;    /* one line */
     view text, html; /* the two forms of the same; lines end in \n */
 };
 
@@ -54,7 +54,7 @@ MUST_USE rc mailer_send(struct mailer *m, const struct mail *mail, struct err *e
 struct mail_seen {
     int64_t made_ms;
     view from, to, date, subject, text; /* text: 16 KiB at most */
-    bool cut;                           /* … and there is more  */
+    bool cut;                           /* … and there is more */
 };
 /* The newest. RC_NOT_FOUND: there is none, or another driver; RC_BROKEN: a file that we did not write. Any thread. */
 MUST_USE rc mailer_newest(const struct mailer *m, struct arena *a, struct mail_seen *out, struct err *e);

@@ -23,10 +23,10 @@ static inline struct visit *visit(const struct page *p)
 typedef rc page_fn(struct page *p, struct err *e);
 
 enum page_flags {
-    PAGE_SIGNED_IN = 1, /* others are sent to the sign-in page                        */
-    PAGE_TOKEN = 2,     /* a POST must bring the form's token                         */
-    PAGE_SESSION = 4,   /* look whether somebody is signed in                         */
-    PAGE_PUBLIC = 8     /* may be kept by the browser: nothing of anybody is on it    */
+    PAGE_SIGNED_IN = 1, /* others are sent to the sign-in page */
+    PAGE_TOKEN = 2,     /* a POST must bring the form's token */
+    PAGE_SESSION = 4,   /* look whether somebody is signed in */
+    PAGE_PUBLIC = 8     /* may be kept by the browser: nothing of anybody is on it */
 };
 MUST_USE rc page_run(struct request *rq, page_fn *show, unsigned flags, struct err *e);
 

@@ -7,14 +7,14 @@
 
 /* Keys of [screens], [reset], [captcha]. */
 struct screens_conf {
-    char *name;               /* of this server, as people read it                 */
-    char *folder;             /* own logo, style, texts; ""                        */
-    struct conf_list secrets; /* of sessions and codes; empty: tokens.secrets      */
-    int64_t idle_s, life_s;   /* of a session                                      */
+    char *name;               /* of this server, as people read it */
+    char *folder;             /* own logo, style, texts; "" */
+    struct conf_list secrets; /* of sessions and codes; empty: tokens.secrets */
+    int64_t idle_s, life_s;   /* of a session */
     int64_t reset_life_s;
-    int64_t resets_per_hour;    /* mails to one account                              */
-    int64_t resets_per_address; /* in an hour, from one address; 0: no limit         */
-    char *captcha;              /* "off", "work"                                     */
+    int64_t resets_per_hour;    /* mails to one account */
+    int64_t resets_per_address; /* in an hour, from one address; 0: no limit */
+    char *captcha;              /* "off", "work" */
     int64_t captcha_bits;
 };
 extern const struct conf_key screens_conf_keys[];

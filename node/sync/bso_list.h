@@ -14,7 +14,7 @@ struct bso_list {
     struct item_patch *patches; /* of distinct ids; in the arena */
     size_t n;
     uint64_t payload_bytes; /* of all good records, a repeated id counted each time */
-    struct buf success;     /* "id","id"              */
+    struct buf success;     /* "id","id" */
     struct buf failed;      /* "id":"why","id":"why"; 1.1: lists of reasons */
     bool single;            /* 1.1: the body was one object, not a list */
     json_t **roots; /* keep views of patches alive, those that do not point into the body or the arena */

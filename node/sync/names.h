@@ -14,9 +14,9 @@ bool item_id_ok(view id);
 /* 1.1: the same without '/'. */
 bool item_id_legacy_ok(view id);
 
-bool uid_ok(view segment);            /* [0-9]{1,10}                                     */
-bool user_name_ok(view segment);      /* [a-zA-Z0-9._-]+                                 */
-bool legacy_version_ok(view segment); /* "1.1", "1.0", "1"                               */
+bool uid_ok(view segment);            /* [0-9]{1,10} */
+bool user_name_ok(view segment);      /* [a-zA-Z0-9._-]+ */
+bool legacy_version_ok(view segment); /* "1.1", "1.0", "1" */
 bool item_segment_ok(view segment);   /* 1.5: an id that can stand in a path; not '/', "." or ".." */
 bool any_segment_ok(view segment);    /* 1.1: the handler tells what is wrong with an id */
 

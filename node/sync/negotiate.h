@@ -6,9 +6,9 @@
 #include "common/base/view.h"
 
 enum format {
-    FORMAT_NONE,     /* nothing that we have  */
-    FORMAT_JSON,     /* application/json      */
-    FORMAT_NEWLINES, /* application/newlines  */
+    FORMAT_NONE,     /* nothing that we have */
+    FORMAT_JSON,     /* application/json */
+    FORMAT_NEWLINES, /* application/newlines */
     FORMAT_WHOISI    /* application/whoisi: 4 bytes of length before each record (1.1) */
 };
 

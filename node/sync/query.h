@@ -27,7 +27,7 @@ MUST_USE rc query_ids_read(const struct request *rq, struct item_query *out, str
 
 /* Batch parameters of a POST. Protocol: Storage API 1.5, "Batch upload". */
 enum batch_step {
-    BATCH_NONE, /* a plain POST, also `batch=true&commit=true`           */
+    BATCH_NONE, /* a plain POST, also `batch=true&commit=true` */
     BATCH_START,
     BATCH_APPEND,
     BATCH_COMMIT

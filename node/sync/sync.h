@@ -13,8 +13,8 @@
 struct sync_limits {
     int64_t max_request_bytes, max_record_payload_bytes, max_post_records, max_post_bytes;
     int64_t max_total_records, max_total_bytes;
-    struct conf_list
-        collections; /* "coll:max_record_payload_bytes:max_post_bytes:max_request_bytes"; 0: the global value */
+    /* "coll:max_record_payload_bytes:max_post_bytes:max_request_bytes"; 0: the global value */
+    struct conf_list collections;
     bool batches;
     int64_t batch_life_s;
     int64_t quota_bytes; /* 0: off */
@@ -76,7 +76,8 @@ MUST_USE rc sync_renew(struct request *rq, struct err *e);
 /* Fence and lock. uid and epoch from rq->who. rq->store_us counts the time until the end of the transaction. */
 MUST_USE rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e);
 /* The same for one that will put items with so many payload bytes into a collection: cheaper where this process's memory has the head. */
-MUST_USE rc sync_begin_put(struct request *rq, view coll, uint64_t adding_bytes, struct sync_txn *out, struct err *e);
+MUST_USE rc sync_begin_put(struct request *rq, view coll, uint64_t adding_bytes, struct sync_txn *out,
+                           struct err *e);
 /* Tells the cache of the new head after the commit and before the answer. */
 MUST_USE rc sync_commit(struct sync_txn *t, struct err *e);
 void sync_abort(struct sync_txn *t); /* does nothing after a commit; for SCOPED */

@@ -9,12 +9,12 @@
 #include "common/base/stamp.h"
 
 enum floor_kind {
-    FLOOR_INFO,      /* the stamps of all collections  */
-    FLOOR_FIND,      /* records with modified > newer  */
-    FLOOR_GET,       /* one record                     */
-    FLOOR_POST,      /* records, in one transaction    */
-    FLOOR_PUT,       /* one record                     */
-    FLOOR_DROP_COLL, /* all records of a collection    */
+    FLOOR_INFO,      /* the stamps of all collections */
+    FLOOR_FIND,      /* records with modified > newer */
+    FLOOR_GET,       /* one record */
+    FLOOR_POST,      /* records, in one transaction */
+    FLOOR_PUT,       /* one record */
+    FLOOR_DROP_COLL, /* all records of a collection */
     FLOOR_DROP_ALL,
     FLOOR_NOTHING /* not served */
 };

@@ -23,9 +23,9 @@ struct loop_result {
     double seconds; /* that were measured */
     uint64_t answered, bytes_in, bytes_out, status[STATUS_MAX];
     uint64_t broken;     /* connections lost in the middle of a request, or answers that are no HTTP */
-    uint64_t unanswered; /* under way at the end, and not answered in time    */
+    uint64_t unanswered; /* under way at the end, and not answered in time */
     uint64_t not_sent;   /* open loop: due, and no connection was free for it */
-    bool complete;       /* all that there was to ask was asked and answered   */
+    bool complete;       /* all that there was to ask was asked and answered */
     struct times *times;
     struct times *refused; /* those answered 503, from when they were sent */
 };

@@ -21,7 +21,7 @@ struct user {
 
 struct users_conf {
     const char *node_url, *secret; /* what tokens are made for, and signed with */
-    const char *password;          /* NULL: Hawk; else Basic as load<uid>       */
+    const char *password;          /* NULL: Hawk; else Basic as load<uid> */
     int64_t first_uid;
     size_t n;
 };

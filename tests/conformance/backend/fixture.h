@@ -20,7 +20,7 @@ struct fixture {
 };
 
 extern const struct backend_driver *fixture_driver;
-extern bool fixture_guest; /* LDAP: people are in a tree of their own                                     */
+extern bool fixture_guest; /* LDAP: people are in a tree of their own */
 extern bool
     fixture_restart; /* LDAP: the server is killed and started when everything is open, before each test */
 
@@ -29,7 +29,7 @@ int fixture_teardown(void **state);
 
 /* What most tests begin with. */
 struct account_new fixture_user(const char *name, int64_t uid);   /* 1.1: mail and password, not placed */
-struct account_new fixture_synced(const char *name, int64_t uid); /* 1.5: on node1, client state aaaa   */
+struct account_new fixture_synced(const char *name, int64_t uid); /* 1.5: on node1, client state aaaa */
 /* In the guest layout somebody with a password is added to the tree of people, and his entry of ours has none. */
 rc fixture_try_add(struct fixture *f, const struct account_new *n, struct err *e);
 void fixture_add(struct fixture *f, const struct account_new *n);

@@ -10,8 +10,8 @@
 #define USER INT64_C(4711)
 
 extern const char *driver_name, *redis_socket;
-extern redisContext *control; /* NULL without Redis      */
-extern char scope[64];        /* another for each test   */
+extern redisContext *control; /* NULL without Redis */
+extern char scope[64];        /* another for each test */
 
 /* One cache, as one process has it. */
 struct world {
