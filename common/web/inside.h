@@ -253,6 +253,7 @@ struct io {
     void **states;            /* of the mounts, for warm */
     int64_t *states_retry_us; /* when to try again after io_open failed; 0 */
     bool quiesced, stopping;  /* under server.quiet_lock */
+    bool awake;               /* its thread has set itself up */
     uint64_t requests;        /* counts: second half of request ids */
     char id_prefix[17];
 };

@@ -539,12 +539,26 @@ static void quiesce_here(struct io *io)
     pthread_mutex_unlock(&s->quiet_lock);
 }
 
+/* Sixteen busy workers leave an io thread an eighteenth of a core, as the kernel shares it, and whoever is to be refused waits for that. */
+static void be_favoured(const struct server *s)
+{
+    int nice = (int)s->conf->io_nice;
+
+    if (nice != 0 && setpriority(PRIO_PROCESS, (id_t)gettid(), nice) != 0)
+        LOG(LOG_INFO, "an io thread is no nearer to the processor than others", LOG_I("io_nice", nice),
+            LOG_S("why", strerror(errno)));
+}
+
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **ctx,
                           enum MHD_ConnectionNotificationCode what)
 {
     struct io *io = cls;
     struct server *s = io->server;
 
+    if (!io->awake) {
+        io->awake = true;
+        be_favoured(s);
+    }
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         struct web_conn *c = mem_need(calloc(1, sizeof *c));
 

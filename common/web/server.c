@@ -36,6 +36,9 @@ atomic_int web_queue_depth[2], web_connections[2];
     KEY(s, listen, CONF_TEXT, at, 0, 0, "", "HOST:PORT, [V6]:PORT, or the path of a unix socket."),                            \
         KEY(s, url, CONF_TEXT, "", 0, 0, "", url_help),                                                                        \
         KEY(s, io_threads, CONF_INT, io, 0, 64, "", "Threads that read and write sockets; 0: one a core."),                    \
+        KEY(s, io_nice, CONF_INT, "-5", -20, 19, "",                                                                           \
+            "Niceness of these threads: below 0 those who knock are answered, or refused, however busy the workers are. That " \
+            "needs LimitNICE= or CAP_SYS_NICE; where it is not allowed it stays as it is, and the log says so."),              \
         KEY(s, workers, CONF_INT, work, 0, 1024, "", "Threads that run handlers; 0: eight a core."),                           \
         KEY(s, queue, CONF_INT, depth, 1, 1000000, "",                                                                         \
             "Requests that may wait for a worker; more get 503."),                                                             \

@@ -25,6 +25,7 @@ struct server_conf {
     char *listen; /* HOST:PORT, [V6]:PORT, or a path beginning with '/' (unix socket) */
     char *url;    /* public URL, no slash at its end; "": made of listen */
     int64_t io_threads;
+    int64_t io_nice; /* of these; 0: as the process is */
     int64_t workers;
     int64_t queue;             /* requests waiting for a worker */
     int64_t queue_wait_s;      /* a request that has waited longer gets 503 */

@@ -1,6 +1,8 @@
 /* Connections: half closed, broken off, dripping, silent, too many. */
 #include "common/web/testing_app.h"
 
+#include <dirent.h>
+
 static void who_sent_all_and_closed_his_half_is_answered(void **state)
 {
     (void)state;
@@ -90,6 +92,41 @@ static void more_connections_than_allowed_wait_outside(void **state)
         client_done(&c[i]);
 }
 
+/* How many threads of that name have that niceness. */
+static int threads_with(const char *name, long nice)
+{
+    int n = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    assert_non_null(tasks);
+    for (struct dirent *d; (d = readdir(tasks));) {
+        char path[300], line[1024] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", d->d_name);
+        FILE *f = fopen(path, "re");
+        if (!f)
+            continue; /* "..", or it has ended */
+        (void)!fread(line, 1, sizeof line - 1, f);
+        fclose(f);
+        char *at = strrchr(line, ')'); /* niceness is the 17th field after the name */
+        for (int field = 0; at && field < 17; field++)
+            at = strchr(at + 1, ' ');
+        n += at && strstr(line, name) && strtol(at, NULL, 10) == nice;
+    }
+    closedir(tasks);
+    return n;
+}
+
+static void io_threads_are_as_nice_as_they_are_told(void **state)
+{
+    (void)state;
+    conf.io_threads = 1;
+    conf.io_nice = 3; /* whoever we are, that is allowed */
+    start();
+    assert_int_equal(threads_with("MHD-single", 3), 0);
+    expect_once(GET_("/quick"), 200, "ok");
+    assert_int_equal(threads_with("MHD-single", 3), 1);
+    assert_int_equal(threads_with("", 3), 1);
+}
+
 static void patience_with_silent_connections_ends_as_they_fill_their_room(void **state)
 {
     (void)state;
@@ -157,6 +194,7 @@ int main(void)
         TEST(a_client_that_leaves_while_its_request_runs_hurts_nobody),
         TEST(a_request_that_drips_in_is_ended),
         TEST(more_connections_than_allowed_wait_outside),
+        TEST(io_threads_are_as_nice_as_they_are_told),
         TEST(patience_with_silent_connections_ends_as_they_fill_their_room),
         TEST(the_memory_of_connections_bounds_their_number),
         TEST(silent_connections_make_room_for_others),
