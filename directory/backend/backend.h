@@ -5,7 +5,8 @@
  * A `struct backend` belongs to the process, any thread may open sessions of it; a session belongs to one thread at a time.
  * Views in results live in the arena that was given. Absent text is VIEW_NONE, an absent number 0; empty texts and zeros are
  * never stored but left out, as LDAP would have it.
- * rc of all: RC_AWAY, RC_BUSY: the backend does not answer, later it may; RC_UNSURE: a write may have happened; RC_BROKEN;
+ * rc of all: RC_AWAY: the backend does not answer, later it may; RC_BUSY: it does, but others were faster each time;
+ * RC_UNSURE: a write may have happened; RC_BROKEN;
  * RC_BAD_INPUT: a text that the backend cannot keep (LDAP: not UTF-8; an address that is not ASCII).
  * RC_FORBIDDEN: passwords are kept elsewhere and only read here (LDAP, guest layout). */
 #ifndef HEDDLE_BACKEND_H

@@ -81,16 +81,20 @@ static const char *const statement_text[ST_N] = {
         "DELETE FROM marks WHERE name IN (SELECT name FROM marks WHERE ends < ?1 ORDER BY ends LIMIT 5000)",
 };
 
+/* A file that another process keeps locked for all of BUSY_MS does not answer. It is not RC_BUSY, of which callers read that nodes are full. */
+static bool is_away(int code)
+{
+    return code == SQLITE_BUSY || code == SQLITE_LOCKED || code == SQLITE_IOERR || code == SQLITE_FULL ||
+           code == SQLITE_CANTOPEN || code == SQLITE_READONLY || code == SQLITE_NOMEM ||
+           code == SQLITE_PROTOCOL;
+}
+
 rc db_fail(sqlite3 *db, struct err *e, const char *doing)
 {
     int code = db ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
     const char *text = db ? sqlite3_errmsg(db) : "out of memory";
-    rc r = code == SQLITE_BUSY || code == SQLITE_LOCKED ? RC_BUSY
-           : code == SQLITE_IOERR || code == SQLITE_FULL || code == SQLITE_CANTOPEN ||
-                   code == SQLITE_READONLY || code == SQLITE_NOMEM || code == SQLITE_PROTOCOL
-               ? RC_AWAY
-               : RC_BROKEN;
-    return fail(e, r, RESP_GENERIC, "directory's SQLite, %s: %s", doing, text);
+    return fail(e, is_away(code) ? RC_AWAY : RC_BROKEN, RESP_GENERIC, "directory's SQLite, %s: %s", doing,
+                text);
 }
 
 /* ---- opening ---- */
@@ -287,10 +291,8 @@ rc db_commit(struct db_txn *t, struct err *e)
 {
     struct sqlite_session *s = t->s;
     rc r = run_named(s, ST_COMMIT, e);
-    if (r == RC_BUSY)
-        return r; /* still open: the scope rolls it back */
     if (r != RC_OK && !sqlite3_get_autocommit(s->db))
-        return r;
+        return r; /* still open: the scope rolls it back */
     t->s = NULL;
     pthread_mutex_unlock(&s->backend->writing);
     if (r != RC_OK) /* SQLite gave it up by itself, perhaps after it had been written */
