@@ -26,6 +26,8 @@
 #define LARGE_BYTES ((size_t)65536)
 #endif
 
+#define TEXT_BRIEF 256 /* bytes */
+
 #define ALIGN _Alignof(max_align_t)
 
 struct arena_block {
@@ -158,16 +160,20 @@ char *arena_cstr(struct arena *a, view v)
 
 view arena_text(struct arena *a, const char *fmt, ...)
 {
+    char brief[TEXT_BRIEF]; /* most are: one pass does */
     va_list args, again;
     char *p;
     int n;
 
     va_start(args, fmt);
     va_copy(again, args);
-    n = vsnprintf(NULL, 0, fmt, args);
+    n = vsnprintf(brief, sizeof brief, fmt, args);
     assert(n >= 0);
     p = arena_alloc(a, (size_t)n + 1);
-    vsnprintf(p, (size_t)n + 1, fmt, again);
+    if ((size_t)n < sizeof brief)
+        memcpy(p, brief, (size_t)n + 1);
+    else
+        vsnprintf(p, (size_t)n + 1, fmt, again);
     va_end(again);
     va_end(args);
     return (view){ .p = p, .n = (size_t)n };

@@ -22,7 +22,7 @@
 #include "common/base/encode.h"
 #include "common/base/mem.h"
 
-enum { ARENA_BYTES = 65536, LIFE_S = 3600 };
+enum { ARENA_BYTES = 65536, LIFE_S = 3600, ANSWER_BYTES = 512 };
 
 static struct {
     struct floor_ldap ldap;
@@ -131,11 +131,13 @@ static void put_token(struct buf *b, LDAPMessage *found, view sub)
                              .hashed_fxa_uid = hashed(sub),
                              .hashed_device_id = hashed(kid) };
     token_mint(app.secrets, &t, a, &id, key);
+    buf_reserve(b, id.n + ANSWER_BYTES);
+    buf_add(b, VIEW("{\"id\":\""));
+    buf_add(b, id);
     buf_addf(b,
-             "{\"id\":\"%.*s\",\"key\":\"%.*s\",\"uid\":%" PRIu64 ",\"api_endpoint\":\"%.*s/1.5/%" PRIu64
+             "\",\"key\":\"%.*s\",\"uid\":%" PRIu64 ",\"api_endpoint\":\"%.*s/1.5/%" PRIu64
              "\",\"duration\":%d,\"hashalg\":\"sha256\",\"hashed_fxa_uid\":\"%.*s\",\"node_type\":\"mysql\"}",
-             VIEW_ARG(id), TOKEN_KEY_TEXT, key, uid, VIEW_ARG(app.node), uid, LIFE_S,
-             VIEW_ARG(t.hashed_fxa_uid));
+             TOKEN_KEY_TEXT, key, uid, VIEW_ARG(app.node), uid, LIFE_S, VIEW_ARG(t.hashed_fxa_uid));
 }
 
 static LDAPMessage *search(view name)
