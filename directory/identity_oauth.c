@@ -24,7 +24,8 @@ struct oauth {
 
 /* A token cut into its parts; only its form is known to be good. */
 struct jwt {
-    view kid, alg, typ; /* VIEW_NONE: absent */
+    struct signed_text proof;
+    view alg, typ; /* VIEW_NONE: absent */
     json_t *claims;
 };
 
@@ -131,9 +132,11 @@ static bool jwt_cut(view token, struct arena *a, struct jwt *out)
         memchr(rest.p, '.', rest.n) || !base64_decode(BASE64_URL_NOPAD, rest, a, &signature) ||
         !json_part(head, a, &header))
         return false;
-    *out = (struct jwt){ .alg = header_text(header, "alg", a),
-                         .typ = header_text(header, "typ", a),
-                         .kid = header_text(header, "kid", a) };
+    *out = (struct jwt){ .proof = { .text = { .p = token.p, .n = head.n + 1 + body.n },
+                                    .signature = signature,
+                                    .kid = header_text(header, "kid", a) },
+                         .alg = header_text(header, "alg", a),
+                         .typ = header_text(header, "typ", a) };
     if (json_object_get(header, "crit")) /* extensions that must be understood: we understand none */
         out->alg = VIEW_NONE;
     json_decref(header);
@@ -325,7 +328,7 @@ static rc verify_jwt(struct oauth *o, const struct oauth_http *http, view token,
     if (!is_access_token(t->typ))
         return DENY("a token of another type");
     uint64_t edition = jwks_edition(o->keys);
-    rc r = jwks_prove(o->keys, http, token, t->kid, e);
+    rc r = jwks_prove(o->keys, http, &t->proof, e);
     if (r == RC_DENIED && e)
         e->words = &denied;
     if (r != RC_OK)
@@ -371,7 +374,7 @@ rc oauth_event(struct oauth *o, const struct oauth_http *http, view token, view 
     if (token.n == 0 || token.n > TOKEN_BYTES_MAX || !jwt_cut(token, a, &t))
         return DENY("no JWT");
     claims = t.claims;
-    if (!view_eq(t.alg, VIEW("RS256")) || jwks_prove(o->keys, http, token, t.kid, NULL) != RC_OK)
+    if (!view_eq(t.alg, VIEW("RS256")) || jwks_prove(o->keys, http, &t.proof, NULL) != RC_OK)
         return DENY("no key of ours made the event's signature");
     if (audience.n == 0 || !audience_is(json_object_get(claims, "aud"), audience))
         return DENY("an event for somebody else");

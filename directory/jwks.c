@@ -4,25 +4,24 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include <cjose/cjose.h>
-
 #include "common/base/buf.h"
+#include "common/base/encode.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 #include "common/base/scope.h"
+#include "directory/rs256.h"
 
 enum {
     KEYS_MAX = 32,
     KID_MAX = 256,
     SET_BYTES_MAX = 256 * 1024,
-    MODULUS_LEAST = 342, /* base64url characters of 2048 bits */
     REFRESH_S = 3600,
     UNKNOWN_KID_S = 60,
     NO_KEYS_S = 1 /* between two tries while there is nothing to check with */
 };
 
 struct key {
-    cjose_jwk_t *jwk;
+    struct rs256 *rsa;
     char *kid; /* "": none */
 };
 
@@ -52,7 +51,7 @@ static void set_free(struct key_set *s)
     if (!s)
         return;
     for (size_t i = 0; i < s->n; i++) {
-        cjose_jwk_release(s->keys[i].jwk);
+        rs256_free(s->keys[i].rsa);
         free(s->keys[i].kid);
     }
     free(s);
@@ -60,28 +59,35 @@ static void set_free(struct key_set *s)
 
 DEFINE_SCOPED(struct key_set *, set_free);
 
-/* RSA, for signatures, of at least 2048 bits: everything else in a set is for others. */
+/* RSA, for signatures: everything else in a set is for others. */
 static bool is_usable(const json_t *key)
 {
     view use = json_text(json_object_get(key, "use")), alg = json_text(json_object_get(key, "alg"));
     return view_eq(json_text(json_object_get(key, "kty")), VIEW("RSA")) &&
            (!use.p || view_eq(use, VIEW("sig"))) && (!alg.p || view_eq(alg, VIEW("RS256"))) &&
-           json_text(json_object_get(key, "n")).n >= MODULUS_LEAST &&
            json_text(json_object_get(key, "kid")).n <= KID_MAX;
+}
+
+static struct rs256 *rsa_of(const json_t *key)
+{
+    SCOPED(arena_done) struct arena a;
+    view n, e;
+    arena_init(&a, SET_BYTES_MAX);
+    if (!base64_decode(BASE64_URL_NOPAD, json_text(json_object_get(key, "n")), &a, &n) ||
+        !base64_decode(BASE64_URL_NOPAD, json_text(json_object_get(key, "e")), &a, &e))
+        return NULL;
+    return rs256_new(n, e);
 }
 
 static void set_add(struct key_set *s, const json_t *key)
 {
-    cjose_err why;
     if (s->n == KEYS_MAX || !is_usable(key))
         return;
-    char *text = json_dumps(key, JSON_COMPACT);
-    cjose_jwk_t *jwk = text ? cjose_jwk_import(text, strlen(text), &why) : NULL;
-    free(text);
-    if (!jwk)
+    struct rs256 *rsa = rsa_of(key);
+    if (!rsa)
         return;
     view kid = json_text(json_object_get(key, "kid"));
-    s->keys[s->n++] = (struct key){ .jwk = jwk, .kid = mem_need(strndup(kid.p ? kid.p : "", kid.n)) };
+    s->keys[s->n++] = (struct key){ .rsa = rsa, .kid = mem_need(strndup(kid.p ? kid.p : "", kid.n)) };
 }
 
 static rc set_read(view text, struct key_set **out, struct err *e)
@@ -221,53 +227,49 @@ static void freshen(struct jwks *k, const struct oauth_http *http)
 
 /* ---- proving ---- */
 
-static bool proves(const struct key *key, view compact)
+static bool is_named(const struct key *key, view kid)
 {
-    cjose_err why;
-    cjose_jws_t *jws = cjose_jws_import(compact.p, compact.n, &why);
-    bool good = jws && cjose_jws_verify(jws, key->jwk, &why);
-    cjose_jws_release(jws);
-    return good;
+    return kid.n > 0 && view_eq(kid, view_of(key->kid));
 }
 
 /* *out_known: one of the keys has this kid. */
-static bool set_proves(const struct key_set *s, view compact, view kid, bool *out_known)
+static bool set_proves(const struct key_set *s, const struct signed_text *t, bool *out_known)
 {
     *out_known = false;
     for (size_t i = 0; i < s->n; i++)
-        if (kid.n > 0 && view_eq(kid, view_of(s->keys[i].kid))) {
+        if (is_named(&s->keys[i], t->kid)) {
             *out_known = true;
-            if (proves(&s->keys[i], compact))
+            if (rs256_proves(s->keys[i].rsa, t->text, t->signature))
                 return true;
         }
     for (size_t i = 0; i < s->n; i++)
-        if (!(kid.n > 0 && view_eq(kid, view_of(s->keys[i].kid))) && proves(&s->keys[i], compact))
+        if (!is_named(&s->keys[i], t->kid) && rs256_proves(s->keys[i].rsa, t->text, t->signature))
             return true;
     return false;
 }
 
-static rc try_keys(struct jwks *k, view compact, view kid, bool *out_known)
+static rc try_keys(struct jwks *k, const struct signed_text *t, bool *out_known)
 {
     rc r = RC_AWAY;
     *out_known = false;
     pthread_rwlock_rdlock(&k->lock);
     if (k->set)
-        r = set_proves(k->set, compact, kid, out_known) ? RC_OK : RC_DENIED;
+        r = set_proves(k->set, t, out_known) ? RC_OK : RC_DENIED;
     pthread_rwlock_unlock(&k->lock);
     return r;
 }
 
-rc jwks_prove(struct jwks *k, const struct oauth_http *http, view compact, view kid, struct err *e)
+rc jwks_prove(struct jwks *k, const struct oauth_http *http, const struct signed_text *t, struct err *e)
 {
     bool known;
     if (!k->file && !k->url)
         return fail(e, RC_NOT_FOUND, RESP_GENERIC, "no JWK set is configured");
     if (k->url)
         freshen(k, http);
-    rc r = try_keys(k, compact, kid, &known);
-    if (r == RC_DENIED && k->url && kid.n > 0 && !known) {
+    rc r = try_keys(k, t, &known);
+    if (r == RC_DENIED && k->url && t->kid.n > 0 && !known) {
         fetch(k, http, UNKNOWN_KID_S, true);
-        r = try_keys(k, compact, kid, &known);
+        r = try_keys(k, t, &known);
     }
     if (r == RC_AWAY)
         return fail(e, r, RESP_GENERIC, "no keys at hand to check access tokens with");

@@ -20,8 +20,16 @@ MUST_USE rc jwks_reload(struct jwks *k, struct err *e);
 /* Changes whenever the keys at hand do. */
 uint64_t jwks_edition(const struct jwks *k);
 
-/* Does one of the keys prove this compact JWS (RS256)? The key named by kid is tried first. RC_DENIED: none does.
+/* A compact JWS (RFC 7515 3.1) taken apart. */
+struct signed_text {
+    view text;      /* what was signed: header and payload with the dot between them */
+    view signature; /* its bytes                                                     */
+    view kid;       /* names the key; VIEW_NONE: it is not told                      */
+};
+
+/* Does one of the keys prove it (RS256)? The key named by kid is tried first. RC_DENIED: none does.
  * RC_AWAY: no keys at hand. RC_NOT_FOUND: there is neither file nor URL. */
-MUST_USE rc jwks_prove(struct jwks *k, const struct oauth_http *http, view compact, view kid, struct err *e);
+MUST_USE rc jwks_prove(struct jwks *k, const struct oauth_http *http, const struct signed_text *t,
+                       struct err *e);
 
 #endif

@@ -265,6 +265,14 @@ static void the_second_key_is_tried_after_the_first(void **state)
         verify(b, test_jwt(&b->a, key2, "{\"alg\":\"RS256\",\"typ\":\"at+jwt\"}", claims(b, ""))), RC_OK);
 }
 
+/* key1 with another e. */
+static const char *with_exponent(struct bench *b, const char *e)
+{
+    return arena_text(&b->a, "{\"kty\":\"RSA\",\"kid\":\"k1\",\"n\":\"%.*s\"%s}",
+                      VIEW_ARG(jwk_number(&b->a, key1, OSSL_PKEY_PARAM_RSA_N)), e)
+        .p;
+}
+
 static void keys_for_other_uses_are_not_taken(void **state)
 {
     struct bench *b = *state;
@@ -280,6 +288,12 @@ static void keys_for_other_uses_are_not_taken(void **state)
         "[]",
         "",
         "{\"keys\":[{\"kty\":\"RSA\"}]}",
+        set_of(b, with_exponent(b, ""), NULL),
+        set_of(b, with_exponent(b, ",\"e\":\"\""), NULL),
+        set_of(b, with_exponent(b, ",\"e\":65537"), NULL),
+        set_of(b, with_exponent(b, ",\"e\":\"AQ+B\""), NULL),
+        set_of(b, with_exponent(b, ",\"e\":\"AQ\""), NULL), /* 1: everybody could sign */
+        set_of(b, with_exponent(b, ",\"e\":\"Ag\""), NULL),
     };
     open_with_file(b, set_of(b, test_jwk(&b->a, key1, "k1", ""), NULL));
     for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {

@@ -1,5 +1,4 @@
-/* For tests of tokens: RSA keys made on the spot, JWTs signed with OpenSSL (not with the library that checks them), and a web
- * that answers what the test says. */
+/* For tests of tokens: RSA keys made on the spot, JWTs signed with them, and a web that answers what the test says. */
 #ifndef HEDDLE_DIRECTORY_TESTING_H
 #define HEDDLE_DIRECTORY_TESTING_H
 

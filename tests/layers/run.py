@@ -23,7 +23,7 @@ ROOMS = {
     'nodelib':  ('node',              ['sync'],                   []),
     'backend':  ('directory/backend', ['auth'],                   ['ldap', 'sqlite', 'argon2', 'crypt']),
     'mail':     ('directory/mail',    ['base'],                   ['curl']),
-    'dirlib':   ('directory',         ['backend', 'mail', 'page'], ['cjose', 'idn2', 'qrencode']),
+    'dirlib':   ('directory',         ['backend', 'mail', 'page'], ['idn2', 'qrencode']),
     'adminlib': ('admin',             ['page'],                   []),
 }
 PROGRAMS = {
@@ -40,21 +40,21 @@ EVERYWHERE = ('schema/',)          # one generated table, declared in schema/emb
 LIBRARY_OF_HEADER = {
     'jansson.h': 'jansson', 'ini.h': 'inih', 'openssl/': 'openssl', 'microhttpd.h': 'microhttpd', 'curl/': 'curl',
     'mysql': 'mysql', 'mariadb/': 'mysql', 'errmsg.h': 'mysql', 'sqlite3.h': 'sqlite', 'hiredis/': 'hiredis',
-    'ldap.h': 'ldap', 'lber.h': 'ldap', 'argon2.h': 'argon2', 'cjose/': 'cjose', 'idn2.h': 'idn2', 'qrencode.h': 'qrencode', 'cmocka.h': 'cmocka',
+    'ldap.h': 'ldap', 'lber.h': 'ldap', 'argon2.h': 'argon2', 'idn2.h': 'idn2', 'qrencode.h': 'qrencode', 'cmocka.h': 'cmocka',
 }
 # What stands in link lines: library
 LIBRARY_OF_LINK = {
     'PkgConfig::JANSSON': 'jansson', 'PkgConfig::INIH': 'inih', 'PkgConfig::OPENSSL': 'openssl',
     'PkgConfig::LIBMICROHTTPD': 'microhttpd', 'PkgConfig::LIBCURL': 'curl', 'PkgConfig::MARIADB': 'mysql',
     'PkgConfig::SQLITE3': 'sqlite', 'PkgConfig::HIREDIS': 'hiredis', 'PkgConfig::LIBARGON2': 'argon2',
-    'PkgConfig::CJOSE': 'cjose', 'PkgConfig::LIBIDN2': 'idn2', 'PkgConfig::LIBQRENCODE': 'qrencode', 'Threads::Threads': 'threads', 'm': 'm', 'ldap': 'ldap',
+    'PkgConfig::LIBIDN2': 'idn2', 'PkgConfig::LIBQRENCODE': 'qrencode', 'Threads::Threads': 'threads', 'm': 'm', 'ldap': 'ldap',
     'lber': 'ldap', 'PkgConfig::LDAP': 'ldap', 'crypt': 'crypt', 'cmocka': 'cmocka',
 }
 # Libraries whose values travel through our headers: whoever may use the room may use them.
 OPEN_LIBRARIES = {'jansson', 'openssl'}
 # What a program must never reach, however long the way.
 NEVER = {
-    'heddle-node': {'ldap', 'argon2', 'cjose', 'backend', 'dirlib'},
+    'heddle-node': {'ldap', 'argon2', 'backend', 'dirlib'},
     'heddle-directory': {'mysql', 'hiredis', 'store', 'nodelib'},
     'heddle-admin': {'mysql', 'sqlite', 'ldap', 'hiredis', 'store', 'backend', 'nodelib', 'dirlib'},
 }
