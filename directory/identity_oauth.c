@@ -4,6 +4,7 @@
 #include "common/base/encode.h"
 #include "common/base/mem.h"
 #include "common/base/recall.h"
+#include "directory/flat_json.h"
 #include "directory/jwks.h"
 
 enum {
@@ -22,11 +23,25 @@ struct oauth {
     struct recall *proven; /* NULL: none are remembered */
 };
 
+/* The header or the claims of a token: an object. */
+struct part {
+    json_t *tree; /* NULL: */
+    struct flat_json flat;
+};
+
 /* A token cut into its parts; only its form is known to be good. */
 struct jwt {
     struct signed_text proof;
     view alg, typ; /* VIEW_NONE: absent */
-    json_t *claims;
+    struct part claims;
+};
+
+/* What a member of an object says. */
+struct value {
+    enum { ABSENT, TEXT, INTEGER, REAL, OTHER } kind;
+    view text; /* VIEW_NONE unless it is one */
+    int64_t integer;
+    double real; /* of an integer, too */
 };
 
 static const struct err_words denied = { 401, "invalid-credentials", "body", "", "Unauthorized" };
@@ -102,45 +117,72 @@ view oauth_server_url(const struct oauth *o, struct arena *a)
 
 /* ---- the form of a JWT ---- */
 
-static bool json_part(view text, struct arena *a, json_t **out)
+static struct value value_of_json(const json_t *v)
 {
-    view raw;
-    json_t *got;
-    if (!base64_decode(BASE64_URL_NOPAD, text, a, &raw) ||
-        json_read(raw, JSON_DEPTH_MAX, JSON_READ_NO_DUPLICATES, &got, NULL) != RC_OK)
-        return false;
-    if (!json_is_object(got)) {
-        json_decref(got);
-        return false;
-    }
-    *out = got;
-    return true;
+    if (!v)
+        return (struct value){ .kind = ABSENT };
+    if (json_is_string(v))
+        return (struct value){ .kind = TEXT, .text = json_text(v) };
+    if (json_is_integer(v))
+        return (
+            struct value){ .kind = INTEGER, .integer = json_integer_value(v), .real = json_number_value(v) };
+    return (struct value){ .kind = json_is_real(v) ? REAL : OTHER, .real = json_number_value(v) };
 }
 
-static view header_text(const json_t *header, const char *name, struct arena *a)
+static struct value value_of(const struct part *p, const char *name)
 {
-    view v = json_text(json_object_get(header, name));
+    if (p->tree)
+        return value_of_json(json_object_get(p->tree, name));
+    const struct flat_member *m = flat_json_get(&p->flat, view_of(name));
+    if (!m)
+        return (struct value){ .kind = ABSENT };
+    if (m->text.p)
+        return (struct value){ .kind = TEXT, .text = m->text };
+    return (struct value){ .kind = INTEGER, .integer = m->number, .real = (double)m->number };
+}
+
+/* as_tree: whoever reads it wants the JSON library's. A flat part is lent by the arena. */
+static bool part_read(view text, bool as_tree, struct arena *a, struct part *out)
+{
+    view raw;
+    out->tree = NULL;
+    if (!base64_decode(BASE64_URL_NOPAD, text, a, &raw))
+        return false;
+    if (!as_tree && flat_json_read(raw, &out->flat))
+        return true;
+    if (json_read(raw, JSON_DEPTH_MAX, JSON_READ_NO_DUPLICATES, &out->tree, NULL) != RC_OK)
+        return false;
+    if (json_is_object(out->tree))
+        return true;
+    json_decref(out->tree);
+    out->tree = NULL;
+    return false;
+}
+
+static view header_text(const struct part *header, const char *name, struct arena *a)
+{
+    view v = value_of(header, name).text;
     return v.p && v.n <= KID_BYTES_MAX ? arena_copy(a, v) : VIEW_NONE;
 }
 
-/* false: this is no JWT (a remote verifier may know it). claims are the caller's to free. */
-static bool jwt_cut(view token, struct arena *a, struct jwt *out)
+/* false: this is no JWT (a remote verifier may know it). out->claims.tree is the caller's to free. */
+static bool jwt_cut(view token, bool as_tree, struct arena *a, struct jwt *out)
 {
     view rest = token, head, body, signature;
-    json_t *header;
+    struct part header;
     if (!view_cut(&rest, '.', &head) || !view_cut(&rest, '.', &body) || !rest.p ||
         memchr(rest.p, '.', rest.n) || !base64_decode(BASE64_URL_NOPAD, rest, a, &signature) ||
-        !json_part(head, a, &header))
+        !part_read(head, false, a, &header))
         return false;
-    *out = (struct jwt){ .proof = { .text = { .p = token.p, .n = head.n + 1 + body.n },
-                                    .signature = signature,
-                                    .kid = header_text(header, "kid", a) },
-                         .alg = header_text(header, "alg", a),
-                         .typ = header_text(header, "typ", a) };
-    if (json_object_get(header, "crit")) /* extensions that must be understood: we understand none */
+    out->proof = (struct signed_text){ .text = { .p = token.p, .n = head.n + 1 + body.n },
+                                       .signature = signature,
+                                       .kid = header_text(&header, "kid", a) };
+    out->alg = header_text(&header, "alg", a);
+    out->typ = header_text(&header, "typ", a);
+    if (value_of(&header, "crit").kind != ABSENT) /* extensions that must be understood: we understand none */
         out->alg = VIEW_NONE;
-    json_decref(header);
-    return json_part(body, a, &out->claims);
+    json_decref(header.tree);
+    return part_read(body, as_tree, a, &out->claims);
 }
 
 /* "at+jwt", with or without "application/" before it, in any case. */
@@ -179,34 +221,35 @@ static bool scope_in_array(const json_t *list, view wanted)
     return false;
 }
 
-static void generation_read(const json_t *claim, struct oauth_user *out)
+static void generation_read(struct value claim, struct oauth_user *out)
 {
-    if (!claim)
+    if (claim.kind == ABSENT)
         return;
-    if (json_is_integer(claim) && json_integer_value(claim) >= 0)
-        out->generation = json_integer_value(claim);
+    if (claim.kind == INTEGER && claim.integer >= 0)
+        out->generation = claim.integer;
     else
         out->generation_bad = true;
 }
 
-static rc claims_read(const struct oauth *o, const json_t *claims, struct arena *a, struct oauth_user *out,
-                      struct err *e)
+static rc claims_read(const struct oauth *o, const struct part *claims, struct arena *a,
+                      struct oauth_user *out, double *out_expires_s, struct err *e)
 {
-    const json_t *exp = json_object_get(claims, "exp");
-    view sub = json_text(json_object_get(claims, "sub"));
+    struct value exp = value_of(claims, "exp");
+    view sub = value_of(claims, "sub").text;
     double now_s = (double)clock_now_us(o->conf.clock) / 1e6;
-    if (!json_is_number(exp) || json_number_value(exp) <= now_s)
+    if ((exp.kind != INTEGER && exp.kind != REAL) || exp.real <= now_s)
         return DENY("the access token has expired, or tells no time");
     if (!sub_ok(sub))
         return DENY("the access token names nobody");
-    if (!scope_in_text(json_text(json_object_get(claims, "scope")), view_of(o->conf.scope)))
+    if (!scope_in_text(value_of(claims, "scope").text, view_of(o->conf.scope)))
         return DENY("the access token has not the scope");
-    if (given(o->conf.issuer) && !view_eq(json_text(json_object_get(claims, "iss")), view_of(o->conf.issuer)))
+    if (given(o->conf.issuer) && !view_eq(value_of(claims, "iss").text, view_of(o->conf.issuer)))
         return DENY("the access token is from another issuer");
-    view client = json_text(json_object_get(claims, "client_id"));
+    view client = value_of(claims, "client_id").text;
     *out = (struct oauth_user){ .sub = arena_copy(a, sub),
                                 .client_id = client.p ? arena_copy(a, client) : VIEW_NONE };
-    generation_read(json_object_get(claims, "fxa-generation"), out);
+    generation_read(value_of(claims, "fxa-generation"), out);
+    *out_expires_s = exp.real;
     return RC_OK;
 }
 
@@ -227,7 +270,7 @@ static rc remote_read(const struct oauth *o, view body, struct arena *a, struct 
     view client = json_text(json_object_get(root, "client_id"));
     *out = (struct oauth_user){ .sub = arena_copy(a, user),
                                 .client_id = client.p ? arena_copy(a, client) : VIEW_NONE };
-    generation_read(json_object_get(root, "generation"), out);
+    generation_read(value_of_json(json_object_get(root, "generation")), out);
     return RC_OK;
 }
 
@@ -333,27 +376,29 @@ static rc verify_jwt(struct oauth *o, const struct oauth_http *http, view token,
         e->words = &denied;
     if (r != RC_OK)
         return r;
-    TRY(claims_read(o, t->claims, a, out, e));
+    double expires_s;
+    TRY(claims_read(o, &t->claims, a, out, &expires_s, e));
     if (o->proven)
-        remember(o, token, edition, json_number_value(json_object_get(t->claims, "exp")), out);
+        remember(o, token, edition, expires_s, out);
     return RC_OK;
 }
 
 rc oauth_verify(struct oauth *o, const struct oauth_http *http, view token, struct arena *a,
                 struct oauth_user *out, struct err *e)
 {
-    struct jwt t = { 0 };
+    struct jwt t;
     rc r;
     if (token.n == 0 || token.n > TOKEN_BYTES_MAX)
         return DENY("an access token of %zu bytes", token.n);
     if (oauth_remembered(o, token, a, out))
         return RC_OK;
-    bool is_jwt = jwt_cut(token, a, &t);
+    t.claims.tree = NULL;
+    bool is_jwt = jwt_cut(token, false, a, &t);
     if (is_jwt)
         r = verify_jwt(o, http, token, &t, a, out, e);
     else
         r = o->verify_url ? RC_NOT_FOUND : DENY("the access token is no JWT");
-    json_decref(t.claims);
+    json_decref(t.claims.tree);
     if ((r == RC_AWAY || r == RC_NOT_FOUND) && o->verify_url)
         return remote(o, http, token, a, out, e);
     if (r == RC_AWAY || r == RC_NOT_FOUND)
@@ -369,11 +414,11 @@ static bool audience_is(const json_t *aud, view wanted)
 rc oauth_event(struct oauth *o, const struct oauth_http *http, view token, view audience, struct arena *a,
                json_t **out, struct err *e)
 {
-    struct jwt t = { 0 };
+    struct jwt t;
     SCOPED(json_decref) json_t *claims = NULL;
-    if (token.n == 0 || token.n > TOKEN_BYTES_MAX || !jwt_cut(token, a, &t))
+    if (token.n == 0 || token.n > TOKEN_BYTES_MAX || !jwt_cut(token, true, a, &t))
         return DENY("no JWT");
-    claims = t.claims;
+    claims = t.claims.tree;
     if (!view_eq(t.alg, VIEW("RS256")) || jwks_prove(o->keys, http, &t.proof, NULL) != RC_OK)
         return DENY("no key of ours made the event's signature");
     if (audience.n == 0 || !audience_is(json_object_get(claims, "aud"), audience))
