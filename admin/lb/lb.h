@@ -159,6 +159,10 @@ enum { LB_LOCK_MS = 300000 }; /* somebody else's reading of all accounts, check 
 MUST_USE rc lb_lock(const struct lb_conf *c, int *out_fd, struct err *e);
 /* The same with another file of lb.folder, and another limit. */
 MUST_USE rc lb_lock_file(const struct lb_conf *c, const char *name, int limit_ms, int *out_fd, struct err *e);
+/* For who may reload: waits besides until nobody is held (for lb.hold at most), and lets nobody be held until it is closed. */
+MUST_USE rc lb_lock_calm(const struct lb_conf *c, int *out_fd, struct err *e);
+/* The file of the held, without those whose time is over. Wants lb_lock. */
+MUST_USE rc lb_held_put(const struct lb_conf *c, struct lb_batch *batch, struct err *e);
 /* out: the file's text; RC_NOT_FOUND: there is none; RC_BROKEN: or it is longer than `most`. */
 MUST_USE rc lb_read_file(const char *path, size_t most, struct buf *out, struct err *e);
 
@@ -193,7 +197,7 @@ struct lb_change {
 struct lb_driver {
     const char *name;
     const char *config; /* file in lb.folder */
-    /* Who calls replace, reload, or change where the balancer is not live, holds lb_lock. */
+    /* Who calls replace, reload, or change where the balancer is not live, has lb_lock; for reload lb_lock_calm. */
     /* Rows at run time; nginx: its files are written already, and it is told to read them. */
     rc (*change)(const struct admin_conf *c, const struct lb_change *changes, size_t n, struct err *e);
     /* Maps as a whole, all at once: slots, users, states, back-off, hosts. */
@@ -206,27 +210,31 @@ struct lb_driver {
     bool live; /* rows change without reading files */
 };
 extern const struct lb_driver lb_haproxy, lb_nginx;
+/* Requests of a user that were not held, and are not answered yet. */
+MUST_USE rc lb_haproxy_under_way(const struct lb_conf *c, view key, long *out, struct err *e);
 const struct lb_driver *lb_driver_of(const struct lb_conf *c);
 
 /* ---- changes (lb_push.c) ---- */
 
 /* Everything, in a running balancer: files first, then a reload if the configuration changed, then its maps. RC_AWAY: none runs; the files
- * are written, it will start with them. Wants lb_lock, from before the model is read: so what others change meanwhile comes after it. */
+ * are written, it will start with them. Wants lb_lock_calm, from before the model is read: so what others change meanwhile comes after it. */
 MUST_USE rc lb_push_all(const struct admin_conf *c, const struct lb_model *m, struct err *e);
 /* One account's row: in the balancer first, then in its files. m needs nodes and slots alone. */
 MUST_USE rc lb_push_account(const struct admin_conf *c, const struct lb_model *m, const struct lb_account *a,
                             struct err *e);
 
-/* ---- for a mover ---- */
+/* ---- for a mover (lb_hold.c) ---- */
 
-/* Before the freeze: from now on requests of this user wait in the balancer, and those under way have ended when this returns (or
- * wait_ms is over: RC_BUSY, he is held nevertheless). Nothing happens where lb.folder is not set or the balancer cannot hold.
- * The hold ends by itself after lb.hold; call lb_release in any case. */
+/* Before the freeze: from now on requests of this user wait in the balancer, each for lb.hold at most, and those under way have ended when
+ * this returns (or wait_ms is over: RC_BUSY, he is held nevertheless). Nothing happens where lb.folder is not set or the balancer cannot
+ * hold. RC_BUSY as well: somebody writes or reloads for too long, and he is not held. Call lb_release in any case; a hold that nobody
+ * ends is over after wait_ms and three times lb.hold. */
 MUST_USE rc lb_hold(const struct admin_conf *c, int64_t uid, view name, unsigned wait_ms, struct err *e);
 /* After the flip or the undoing: his route as the directory has it now, then he may go on. */
 MUST_USE rc lb_release(const struct admin_conf *c, struct ask *ask, int64_t uid, view name, struct err *e);
 
-/* Both, for a move's watch: what fails is logged, and the move goes on; its user then sees 503 and Retry-After as without a balancer. */
+/* Both, for a move's watch: what fails is logged, and the move goes on; its user then sees 503 and Retry-After as without a balancer. For his
+ * requests under way half of lb.hold is waited: the other half is for the move. */
 void lb_cut_over(const struct admin_conf *c, struct ask *ask, int64_t uid, view name, bool begin);
 
 /* ---- what a request is (lb_classify.c) ---- */

@@ -151,11 +151,12 @@ static void hear_all(struct follower *f, bool again)
  * back what is changed meanwhile. And a move that gave its user's row to the balancer by itself did so after the directory knew: who hears
  * the news once more while nobody else writes puts no older row over it. */
 typedef rc step(struct follower *f, struct err *e);
+typedef rc locker(const struct lb_conf *c, int *out_fd, struct err *e);
 
-static rc alone(struct follower *f, step *what, struct err *e)
+static rc alone(struct follower *f, locker *lock_it, step *what, struct err *e)
 {
     int lock;
-    TRY(lb_lock(&f->conf->lb, &lock, e));
+    TRY(lock_it(&f->conf->lb, &lock, e));
     hear_all(f, true);
     rc r = what(f, e);
     close(lock);
@@ -197,9 +198,9 @@ static rc apply(struct follower *f, struct err *e)
 {
     const struct lb_driver *d = lb_driver_of(&f->conf->lb);
     if (d->live && f->n_changes > 0)
-        TRY(alone(f, change_rows, e));
+        TRY(alone(f, lb_lock, change_rows, e));
     if (f->unwritten && clock_mono_us(clock_system()) - f->written_us >= FILES_US)
-        TRY(alone(f, write_maps, e));
+        TRY(alone(f, lb_lock, write_maps, e));
     return RC_OK;
 }
 
@@ -220,7 +221,7 @@ static rc read_all(struct follower *f, struct err *e)
     f->model = fresh;
     f->lost = f->unwritten = false;
     f->read_us = f->nodes_us = f->written_us = clock_mono_us(clock_system());
-    TRY(alone(f, push, e));
+    TRY(alone(f, lb_lock_calm, push, e));
     LOG(LOG_INFO, "the balancer is as the directory says", LOG_I("nodes", (int64_t)f->model.n),
         LOG_I("accounts", (int64_t)f->model.accounts),
         LOG_I("rows",
@@ -250,7 +251,7 @@ static rc look_at_nodes(struct follower *f, struct err *e)
     } else if (r == RC_OK && !same_states(&fresh, &f->model)) {
         for (size_t i = 0; i < fresh.n; i++)
             f->model.nodes[i].state = arena_copy(&f->model.arena, fresh.nodes[i].state);
-        r = alone(f, push, e);
+        r = alone(f, lb_lock_calm, push, e);
     }
     lb_model_done(&fresh);
     return r;

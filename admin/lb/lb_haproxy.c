@@ -1,8 +1,10 @@
 /* HAProxy's runtime API on its unix socket: one connection for each batch of commands. Protocol: HAProxy management guide, "Unix Socket
  * commands" (set map, add map, del map, prepare map, commit map, show map, show table). */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -12,14 +14,13 @@
 #include "admin/lb/lb.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
-#include "common/base/log.h"
 
 enum {
     ANSWER_SECONDS = 30,
     PIECE_BYTES = 12000,
     POLL_MS = 5,
     RELOAD_MS = 60000,
-    CUT_OVER_MS = 3000,
+    OLD_MS = 3000,
     CONFIG_MAX = 4 << 20
 };
 
@@ -242,14 +243,26 @@ static rc digest(const struct admin_conf *c, enum lb_map map, struct lb_digest *
     return RC_OK;
 }
 
+/* "key=… conn_cur=N": requests of his that have passed the hold. */
+rc lb_haproxy_under_way(const struct lb_conf *c, view key, long *out, struct err *e)
+{
+    SCOPED(buf_done) struct buf line = { 0 };
+    SCOPED(buf_done) struct buf answer = { 0 };
+    buf_addf(&line, "show table count_user key %.*s\n", VIEW_ARG(key));
+    TRY(ask(c, buf_view(&line), &answer, e));
+    if (!number_behind(buf_text(&answer), "conn_cur=", out))
+        *out = 0;
+    return RC_OK;
+}
+
 /* ---- reload ---- */
 
 /* What HAProxy has read: the text behind "description: " in "show info"; none is "". */
-static rc running_generation(const struct lb_conf *c, struct buf *out, struct err *e)
+static rc running_generation(const struct lb_conf *c, struct buf *out, long *out_pid, struct err *e)
 {
     SCOPED(buf_done) struct buf answer = { 0 };
     TRY(ask(c, VIEW("show info\n"), &answer, e));
-    if (!strstr(buf_text(&answer), "\nPid: "))
+    if (!number_behind(buf_text(&answer), "\nPid: ", out_pid))
         return unexpected("\"show info\"", &answer, e);
     const char *at = strstr(buf_text(&answer), "\ndescription: ");
     if (at) {
@@ -277,29 +290,14 @@ static void pause_ms(long ms)
     nanosleep(&t, NULL);
 }
 
-/* SIGUSR2 to the master: it starts a new worker with the new files, which takes over the sockets; one that it refuses leaves the old
- * worker at work. For a moment both answer, so the process id would not tell. */
-static rc reload(const struct admin_conf *c, struct err *e)
+static rc await_generation(const struct lb_conf *c, view wanted, struct err *e)
 {
-    SCOPED(buf_done) struct buf config = { 0 };
-    SCOPED(buf_done) struct buf log = { 0 };
-    SCOPED(buf_done) struct buf wanted = { 0 };
-    SCOPED(buf_done) struct buf before = { 0 };
-    pid_t master;
-    buf_addf(&config, "%s/haproxy.cfg", c->lb.folder);
-    buf_addf(&log, "%s/check.log", c->lb.folder);
-    TRY(lb_pid(&c->lb, "haproxy", &master, e));
-    TRY(running_generation(&c->lb, &before, e));
-    TRY(written_generation(buf_text(&config), &wanted, e));
-    const char *const check[] = { "haproxy", "-c", "-q", "-f", buf_text(&config), NULL };
-    TRY(lb_run(check, buf_text(&log), LB_CHECK_MS, e));
-    if (kill(master, SIGUSR2) != 0)
-        return fail(e, RC_AWAY, RESP_GENERIC, "HAProxy's process %ld: %s", (long)master, strerror(errno));
     const int64_t end_us = clock_mono_us(clock_system()) + RELOAD_MS * 1000LL;
     while (clock_mono_us(clock_system()) < end_us) {
         SCOPED(buf_done) struct buf now = { 0 };
         struct err away = ERR_NONE;
-        if (running_generation(&c->lb, &now, &away) == RC_OK && view_eq(buf_view(&now), buf_view(&wanted)))
+        long pid;
+        if (running_generation(c, &now, &pid, &away) == RC_OK && view_eq(buf_view(&now), wanted))
             return RC_OK;
         pause_ms(POLL_MS);
     }
@@ -310,6 +308,44 @@ static rc reload(const struct admin_conf *c, struct err *e)
         RELOAD_MS / 1000);
 }
 
+/* fd: of a process, closed here; -1: it had ended before, or cannot be seen. */
+static void await_end(int fd, int limit_ms)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    if (fd < 0)
+        return;
+    poll(&p, 1, limit_ms);
+    close(fd);
+}
+
+/* SIGUSR2 to the master: it starts a new worker with the new files, which takes over the sockets; one that it refuses leaves the old
+ * worker at work. For a moment both answer, so the process id would not tell. What the old worker has begun it ends, and hears of no hold
+ * any more; so it is waited for, but not for long: an upload may take minutes. */
+static rc reload(const struct admin_conf *c, struct err *e)
+{
+    SCOPED(buf_done) struct buf config = { 0 };
+    SCOPED(buf_done) struct buf log = { 0 };
+    SCOPED(buf_done) struct buf wanted = { 0 };
+    SCOPED(buf_done) struct buf before = { 0 };
+    pid_t master;
+    long worker = 0;
+    buf_addf(&config, "%s/haproxy.cfg", c->lb.folder);
+    buf_addf(&log, "%s/check.log", c->lb.folder);
+    TRY(lb_pid(&c->lb, "haproxy", &master, e));
+    TRY(running_generation(&c->lb, &before, &worker, e));
+    TRY(written_generation(buf_text(&config), &wanted, e));
+    const char *const check[] = { "haproxy", "-c", "-q", "-f", buf_text(&config), NULL };
+    TRY(lb_run(check, buf_text(&log), LB_CHECK_MS, e));
+    int old = pidfd_open((pid_t)worker, 0);
+    rc r = RC_OK;
+    if (kill(master, SIGUSR2) != 0)
+        r = fail(e, RC_AWAY, RESP_GENERIC, "HAProxy's process %ld: %s", (long)master, strerror(errno));
+    if (r == RC_OK)
+        r = await_generation(&c->lb, buf_view(&wanted), e);
+    await_end(old, r == RC_OK ? OLD_MS : 0);
+    return r;
+}
+
 const struct lb_driver lb_haproxy = { .name = "haproxy",
                                       .config = "haproxy.cfg",
                                       .change = change,
@@ -317,83 +353,3 @@ const struct lb_driver lb_haproxy = { .name = "haproxy",
                                       .reload = reload,
                                       .digest = digest,
                                       .live = true };
-
-/* ---- holding ---- */
-
-static bool can_hold(const struct admin_conf *c)
-{
-    return c->lb.folder && c->lb.folder[0] && lb_driver_of(&c->lb) == &lb_haproxy;
-}
-
-static void put_key(struct buf *b, int64_t uid, view name)
-{
-    bool fxa = memchr(name.p, '@', name.n);
-    if (fxa)
-        buf_addf(b, "15:%lld", (long long)uid);
-    else
-        buf_addf(b, "11:%.*s", VIEW_ARG(name));
-}
-
-/* "key=… conn_cur=N": requests of his that have passed the hold. */
-static rc count_under_way(const struct lb_conf *c, view key, long *out, struct err *e)
-{
-    SCOPED(buf_done) struct buf line = { 0 };
-    SCOPED(buf_done) struct buf answer = { 0 };
-    buf_addf(&line, "show table count_user key %.*s\n", VIEW_ARG(key));
-    TRY(ask(c, buf_view(&line), &answer, e));
-    const char *at = strstr(buf_text(&answer), "conn_cur=");
-    *out = at ? strtol(at + strlen("conn_cur="), NULL, 10) : 0;
-    return RC_OK;
-}
-
-rc lb_hold(const struct admin_conf *c, int64_t uid, view name, unsigned wait_ms, struct err *e)
-{
-    SCOPED(buf_done) struct buf key = { 0 };
-    if (!can_hold(c))
-        return RC_OK;
-    put_key(&key, uid, name);
-    TRY(set_row(&c->lb, &(struct lb_change){ .map = LB_HELD, .key = buf_view(&key), .value = VIEW("1") }, e));
-    int64_t end_us = clock_mono_us(clock_system()) + (int64_t)wait_ms * 1000;
-    for (;;) {
-        long under_way;
-        TRY(count_under_way(&c->lb, buf_view(&key), &under_way, e));
-        if (under_way == 0)
-            return RC_OK;
-        if (clock_mono_us(clock_system()) > end_us)
-            return fail(e, RC_BUSY, RESP_GENERIC, "%ld requests of the user are still under way", under_way);
-        pause_ms(POLL_MS);
-    }
-}
-
-rc lb_release(const struct admin_conf *c, struct ask *ask, int64_t uid, view name, struct err *e)
-{
-    SCOPED(buf_done) struct buf key = { 0 };
-    struct lb_model m = { .n = 0 };
-    struct lb_account a;
-    if (!c->lb.folder || !c->lb.folder[0])
-        return RC_OK;
-    rc r = lb_model_nodes(c, ask, &m, e);
-    if (r == RC_OK)
-        r = lb_account_get(ask, &m, name, "name", &a, e);
-    if (r == RC_OK)
-        r = lb_push_account(c, &m, &a, e);
-    lb_model_done(&m);
-    if (!can_hold(c))
-        return r;
-    put_key(&key, uid, name);
-    struct err other = ERR_NONE;
-    rc released =
-        set_row(&c->lb, &(struct lb_change){ .map = LB_HELD, .key = buf_view(&key), .value = VIEW_NONE },
-                r == RC_OK ? e : &other);
-    return r == RC_OK ? released : r;
-}
-
-void lb_cut_over(const struct admin_conf *c, struct ask *ask, int64_t uid, view name, bool begin)
-{
-    struct err e = ERR_NONE;
-    rc r = begin ? lb_hold(c, uid, name, CUT_OVER_MS, &e) : lb_release(c, ask, uid, name, &e);
-    if (r != RC_OK)
-        LOG(LOG_WARN,
-            begin ? "the balancer does not hold the user" : "the balancer has no route of the user yet",
-            LOG_I("uid", uid), LOG_S("why", e.text));
-}

@@ -206,7 +206,7 @@ void lb_map_rows(const struct admin_conf *c, const struct lb_model *m, enum lb_m
     case LB_DOWN:
         word_rows(lb_down, visit, arg);
         break;
-    case LB_HELD: /* nobody, at first */
+    case LB_HELD: /* not of the model: lb_hold.c */
     case LB_MAPS:
         break;
     }

@@ -649,7 +649,8 @@ static rc put_all(const struct admin_conf *c, const struct lb_model *m, struct l
                   bool *out_changed, struct err *e)
 {
     TRY(put_maps(c, m, batch, e));
-    TRY(write_maps(c, m, LB_HOSTS + 1, LB_MAPS, batch, e));
+    TRY(write_maps(c, m, LB_HOSTS + 1, LB_HELD, batch, e));
+    TRY(lb_held_put(&c->lb, batch, e));
     size_t maps = batch->n;
     TRY(put_configuration(c, m, batch, e));
     *out_changed = batch->n > maps;

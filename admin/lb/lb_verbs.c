@@ -105,7 +105,7 @@ static rc do_push(struct admin *a, struct ask *ask, struct lb_model *m, struct e
     int lock;
     if (a->argc > 0)
         return push_one(a, ask, m, e);
-    TRY(lb_lock(&a->conf->lb, &lock, e));
+    TRY(lb_lock_calm(&a->conf->lb, &lock, e));
     rc r = read_all(a->conf, ask, m, e);
     if (r == RC_OK)
         r = lb_push_all(a->conf, m, e);
@@ -266,7 +266,8 @@ const struct command lb_commands[] = {
       .most = 1,
       .help = "let a user's requests wait in HAProxy, and those under way end",
       .about =
-          "For a cut-over by hand; a move does it by itself. He waits lb.hold at most, then his requests go on.",
+          "For a cut-over by hand; a move does it by itself. Each of his requests waits lb.hold at most, then it goes on. Meanwhile "
+          "\"lb push\" waits. A hold that nobody releases is over after --wait and three times lb.hold.",
       .options = hold_options,
       .examples = { "heddle-admin lb hold anna" },
       .changes = true,

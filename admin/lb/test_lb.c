@@ -1,9 +1,11 @@
 #include "admin/lb/lb.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "admin/lb/lb_conf.h"
+#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/base/testing.h"
 
@@ -123,9 +125,21 @@ static void a_batch_writes_what_differs_and_leaves_the_rest(void **state)
     rmdir(folder);
 }
 
+/* lb.folder of a test, with what it may have in it. */
+static void remove_folder(const char *folder)
+{
+    static const char *const names[] = { "lock", "turn", "maps/held.map", "maps" };
+    char path[64];
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        remove(path);
+    }
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void whoever_waits_too_long_for_another_writer_is_told_so(void **state)
 {
-    char folder[] = "/tmp/heddle-lock-XXXXXX", path[64];
+    char folder[] = "/tmp/heddle-lock-XXXXXX";
     struct lb_conf c = { .folder = folder };
     struct err e = ERR_NONE;
     int first = -1, second = -1;
@@ -139,9 +153,59 @@ static void whoever_waits_too_long_for_another_writer_is_told_so(void **state)
     close(first); /* which gives it back */
     assert_int_equal(lb_lock_file(&c, "lock", 20, &second, &e), RC_OK);
     close(second);
-    snprintf(path, sizeof(path), "%s/lock", folder);
-    unlink(path);
-    rmdir(folder);
+    remove_folder(folder);
+}
+
+static void put_held(const char *folder, const char *rows)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "%s/maps", folder);
+    mkdir(path, 0700);
+    snprintf(path, sizeof(path), "%s/maps/held.map", folder);
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    fputs(rows, f);
+    fclose(f);
+}
+
+static void who_is_held_stays_in_the_files_until_his_second_comes(void **state)
+{
+    char folder[] = "/tmp/heddle-held-XXXXXX", path[64];
+    struct lb_conf c = { .folder = folder };
+    struct lb_batch b = { .n = 0 };
+    SCOPED(buf_done) struct buf text = { 0 };
+    struct err e = ERR_NONE;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    put_held(folder, "15:1 1000\n15:2 99999999999\n11:anna\n11:berta x\n\n11:carla 99999999998\n");
+    assert_int_equal(lb_held_put(&c, &b, &e), RC_OK);
+    assert_int_equal(lb_batch_commit(&b, &e), RC_OK);
+    lb_batch_done(&b);
+    snprintf(path, sizeof(path), "%s/maps/held.map", folder);
+    assert_int_equal(lb_read_file(path, 1000, &text, &e), RC_OK);
+    assert_string_equal(buf_text(&text), "15:2 99999999999\n11:carla 99999999998\n");
+    remove_folder(folder);
+}
+
+static void who_would_reload_waits_for_the_held_and_not_for_ever(void **state)
+{
+    char folder[] = "/tmp/heddle-calm-XXXXXX";
+    struct lb_conf c = { .folder = folder, .hold_s = 1 };
+    struct err e = ERR_NONE;
+    int lock = -1, other = -1;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(lb_lock_calm(&c, &lock, &e), RC_OK); /* no file: nobody */
+    assert_int_equal(lb_lock_file(&c, "lock", 20, &other, &e), RC_BUSY);
+    assert_int_equal(lb_lock_file(&c, "turn", 20, &other, &e), RC_OK);
+    close(other);
+    close(lock);
+    put_held(folder, "15:2 99999999999\n");
+    int64_t begun_us = clock_mono_us(clock_system());
+    assert_int_equal(lb_lock_calm(&c, &lock, &e), RC_OK);
+    assert_true(clock_mono_us(clock_system()) - begun_us >= 1000000);
+    close(lock);
+    remove_folder(folder);
 }
 
 static void a_pid_file_counts_only_while_its_process_has_that_name(void **state)
@@ -332,6 +396,8 @@ int main(void)
         cmocka_unit_test(users_are_spread_over_the_shards_and_found),
         cmocka_unit_test(a_batch_writes_what_differs_and_leaves_the_rest),
         cmocka_unit_test(whoever_waits_too_long_for_another_writer_is_told_so),
+        cmocka_unit_test(who_is_held_stays_in_the_files_until_his_second_comes),
+        cmocka_unit_test(who_would_reload_waits_for_the_held_and_not_for_ever),
         cmocka_unit_test(a_pid_file_counts_only_while_its_process_has_that_name),
         cmocka_unit_test(a_program_that_does_not_end_is_ended),
         cmocka_unit_test(what_a_configuration_is_known_by_stands_in_its_global_section),

@@ -1,6 +1,7 @@
 """A cluster behind one public name: nodes and directories of lib/cluster.py, a balancer rendered by heddle-admin in front, and clients that
 know nothing but the door."""
 import os
+import re
 import signal
 import subprocess
 import time
@@ -160,6 +161,13 @@ class Front(Cluster):
         head, *lines = self.balancer.runtime("show stat").lstrip("# ").splitlines()
         rows = [dict(zip(head.split(","), line.split(","))) for line in lines]
         return {r["svname"]: r for r in rows if r.get("pxname") == f"node_{node.node_name.replace(':', '_')}"}
+
+    def process(self):
+        """The process of HAProxy that answers now; None: for a moment none does."""
+        try:
+            return re.search(r"^Pid: (\d+)$", self.balancer.runtime("show info"), re.MULTILINE)[1]
+        except (OSError, TypeError):
+            return None
 
     def server(self, node):
         return self.stat(node)["node"]
