@@ -243,12 +243,13 @@ static rc digest(const struct admin_conf *c, enum lb_map map, struct lb_digest *
     return RC_OK;
 }
 
-/* "key=… conn_cur=N": requests of his that have passed the hold. */
+/* "key=… conn_cur=N". "show fd" lets all threads come to rest before it answers: between the rule that asks who is held and the one that
+ * counts none of them does, so who was let pass by the one has been counted by the other. */
 rc lb_haproxy_under_way(const struct lb_conf *c, view key, long *out, struct err *e)
 {
     SCOPED(buf_done) struct buf line = { 0 };
     SCOPED(buf_done) struct buf answer = { 0 };
-    buf_addf(&line, "show table count_user key %.*s\n", VIEW_ARG(key));
+    buf_addf(&line, "show fd 0;show table count_user key %.*s\n", VIEW_ARG(key));
     TRY(ask(c, buf_view(&line), &answer, e));
     if (!number_behind(buf_text(&answer), "conn_cur=", out))
         *out = 0;
