@@ -291,6 +291,40 @@ static void pause_ms(long ms)
     nanosleep(&t, NULL);
 }
 
+/* Servers that are well, as commands that say so, a line each. "show servers state" has a row for each: backend and server are its second and
+ * fourth word, the sixth is 1 or 2 for one that is well. */
+static rc who_is_well(const struct lb_conf *c, struct buf *out, struct err *e)
+{
+    SCOPED(buf_done) struct buf answer = { 0 };
+    view rest, row, word[6];
+    TRY(ask(c, VIEW("show servers state\n"), &answer, e));
+    rest = buf_view(&answer);
+    while (view_cut(&rest, '\n', &row)) {
+        size_t n = 0;
+        while (n < 6 && view_cut(&row, ' ', &word[n]))
+            n++;
+        if (n == 6 && (view_eq(word[5], VIEW("1")) || view_eq(word[5], VIEW("2"))))
+            buf_addf(out, "set server %.*s/%.*s health up\n", VIEW_ARG(word[1]), VIEW_ARG(word[3]));
+    }
+    return RC_OK;
+}
+
+/* A process that begins takes a server out at the first check that fails. Of those that were well before it is told so: then it takes two, as
+ * ever. A server that it does not have any more it does not find. */
+static rc tell_who_is_well(const struct lb_conf *c, view commands, struct err *e)
+{
+    view line;
+    while (view_cut(&commands, '\n', &line)) {
+        SCOPED(buf_done) struct buf command = { 0 };
+        SCOPED(buf_done) struct buf answer = { 0 };
+        if (line.n == 0)
+            continue;
+        buf_addf(&command, "%.*s\n", VIEW_ARG(line));
+        TRY(ask(c, buf_view(&command), &answer, e));
+    }
+    return RC_OK;
+}
+
 static rc await_generation(const struct lb_conf *c, view wanted, struct err *e)
 {
     const int64_t end_us = clock_mono_us(clock_system()) + RELOAD_MS * 1000LL;
@@ -328,6 +362,7 @@ static rc reload(const struct admin_conf *c, struct err *e)
     SCOPED(buf_done) struct buf log = { 0 };
     SCOPED(buf_done) struct buf wanted = { 0 };
     SCOPED(buf_done) struct buf before = { 0 };
+    SCOPED(buf_done) struct buf well = { 0 };
     pid_t master;
     long worker = 0;
     buf_addf(&config, "%s/haproxy.cfg", c->lb.folder);
@@ -337,12 +372,15 @@ static rc reload(const struct admin_conf *c, struct err *e)
     TRY(written_generation(buf_text(&config), &wanted, e));
     const char *const check[] = { "haproxy", "-c", "-q", "-f", buf_text(&config), NULL };
     TRY(lb_run(check, buf_text(&log), LB_CHECK_MS, e));
+    TRY(who_is_well(&c->lb, &well, e));
     int old = pidfd_open((pid_t)worker, 0);
     rc r = RC_OK;
     if (kill(master, SIGUSR2) != 0)
         r = fail(e, RC_AWAY, RESP_GENERIC, "HAProxy's process %ld: %s", (long)master, strerror(errno));
     if (r == RC_OK)
         r = await_generation(&c->lb, buf_view(&wanted), e);
+    if (r == RC_OK)
+        r = tell_who_is_well(&c->lb, buf_view(&well), e);
     await_end(old, r == RC_OK ? OLD_MS : 0);
     return r;
 }

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,8 +35,7 @@ def folder():
 
 def _end(front, failed):
     if failed:
-        front.keep_logs(f"lb-{front.kind}")
-        front.balancer.keep_log(f"lb-{front.kind}")
+        front.keep_logs(f"lb-{front.folder.name}")
     bad = front.stop()
     front.close_taps()
     assert not bad, "\n".join(bad)
@@ -68,10 +68,13 @@ def followed(kind, folder, request):
 
 
 @pytest.fixture
-def lively(followed):
+def lively(followed, request):
     """Two nodes behind a balancer that follows the directory. Shared by tests that move users, give nodes another state and kill them: what
     they leave behind is mended here."""
+    failed, began = request.session.testsfailed, time.time()
     yield followed
+    if request.session.testsfailed != failed:
+        print(followed.refused(began))
     for node in followed.nodes:
         if not node.running:
             node.start()
@@ -108,4 +111,6 @@ def own_front(kind, folder, request):
     before = request.session.testsfailed
     yield make
     for one in made:
+        if request.session.testsfailed != before:
+            print(one.refused())
         _end(one, request.session.testsfailed != before)

@@ -1,5 +1,6 @@
 """A cluster behind one public name: nodes and directories of lib/cluster.py, a balancer rendered by heddle-admin in front, and clients that
 know nothing but the door."""
+import json
 import os
 import re
 import signal
@@ -214,6 +215,17 @@ class Front(Cluster):
         self.follower = Follower(self.folder / "follow", self.lb_words()).start()
         wait_until(lambda: "as the directory says" in self.follower.log_text(), "the follower has read everything", 120)
         return self.follower
+
+    def keep_logs(self, label):
+        super().keep_logs(label)
+        for process in [self.balancer] + [self.follower] * bool(self.follower):
+            process.keep_log(label)
+
+    def refused(self, since=0):
+        """What the balancer's log tells of requests since then that did not go well, as text for who reads that a test failed: how long each was
+        in a queue and on its way, and how it ended (of HAProxy "end": its termination state)."""
+        bad = [x for x in self.balancer.lines() if x["time"] >= since and x["status"] not in (200, 404)]
+        return "\n".join([f"{len(bad)} requests that did not go well, in the balancer's log:", *(json.dumps(x) for x in bad[:20])])
 
     def stop(self):
         if self.follower:

@@ -49,4 +49,4 @@ class Traffic:
         wait_until(lambda: self.done >= least, f"{least} answers", 300)
 
     def check(self):
-        assert not self.bad, self.bad[:5]
+        assert not self.bad, "\n".join([f"{len(self.bad)} of {self.done}:", *self.bad[:5]])

@@ -1,10 +1,11 @@
 """A real haproxy or nginx on what `heddle-admin lb render` wrote, and `lb follow` beside it."""
 import json
+import shutil
 import signal
 import socket
 
 from .heddle import build_folder
-from .processes import Process
+from .processes import OUT, Process
 from .wire import Connection
 
 
@@ -54,6 +55,12 @@ class Balancer(Process):
             if line.startswith("{"):
                 out.append(json.loads(line))
         return out
+
+    def keep_log(self, label):
+        """nginx's lines of requests as well: its log is what it says of itself."""
+        super().keep_log(label)
+        if (path := self.folder / "access.log").exists():
+            shutil.copyfile(path, OUT / f"{label}-{self.name}-access.log")
 
     def workers(self):
         """Processes that serve, without those that only end what they began."""
