@@ -177,6 +177,7 @@ class Front(Cluster):
         """A verb that moves users, with the balancer's settings: it holds who is in cut-over."""
         code, out, err = run(*self.lb_words(), *words, program="heddle-admin", timeout_s=ENDS_S)
         assert code == 0, f"{words}: {code}\n{out}{err}"
+        print(f"{words}: {out}{err}")  # why it did not hold him, say; shown where the test fails
         return out
 
     def check_files(self):

@@ -72,6 +72,10 @@ class Prober:
                 s = None
             time.sleep(0.0005)
 
+    def await_answers(self, more):
+        least = len(self.times) + more
+        wait_until(lambda: len(self.times) >= least, f"{more} answers more", 120)
+
     def __enter__(self):
         self.thread.start()
         return self
@@ -105,11 +109,11 @@ def design(kind, rows):
         used = memory_mb(family(front.balancer.pid))
         out = {"rows": rows, "start_s": round(started, 2), "memory_mb": round(used)}
         with Prober(front.door.port, 9999999999) as quiet:
-            time.sleep(2)
+            quiet.await_answers(3000)
         out["p50_ms"] = round(statistics.median(quiet.times), 3)
         changes, took, slowest = 20, [], []
         with Prober(front.door.port, 9999999999) as busy:
-            time.sleep(0.2)
+            busy.await_answers(100)
             for i in range(changes if kind == "haproxy" else 3):
                 busy.times.clear()
                 began = time.perf_counter()
@@ -122,8 +126,8 @@ def design(kind, rows):
                     os.kill(front.balancer.pid, signal.SIGHUP)
                     wait_until(lambda: over(front.folder / "lb" / "nginx.sock", "/generation") == f"{i}x", "reloaded", 120)
                 took.append((time.perf_counter() - began) * 1000)
-                time.sleep(0.02)
-                slowest += [max(busy.times)] if busy.times else []  # clear() beside append: may be none yet
+                busy.await_answers(20)
+                slowest.append(max(busy.times))
         if kind == "haproxy":
             out["whole_s"], out["slowest_in_whole_ms"] = replace_all(front, files)
         out["change_ms"] = round(statistics.median(took), 2)
@@ -138,7 +142,7 @@ def design(kind, rows):
 def replace_all(front, files):
     """Every row anew, beside those in force, and all put in force by one line, as `lb push` does: how long, and the slowest request."""
     with Prober(front.door.port, 9999999999) as busy:
-        time.sleep(0.2)
+        busy.await_answers(100)
         busy.times.clear()
         began, commits = time.perf_counter(), []
         for path, lines in files.items():

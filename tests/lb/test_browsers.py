@@ -74,11 +74,13 @@ def test_a_browser_that_syncs_while_it_is_moved_in_held_mode_notices_nothing(liv
         for _ in range(2):  # there, and back: the token of before is two owners old then
             target = next(n for n in lively.nodes if n is not lively.owner(who))
             moving, syncs = pool.submit(lively.mover, "user", "move", str(who), "--to", target.node_name), 0
-            while not moving.done() or syncs < 2:
-                fill(a, 5 + syncs)
-                a.sync()
-                syncs += 1
-            moving.result()
+            try:
+                while not moving.done() or syncs < 2:
+                    fill(a, 5 + syncs)
+                    a.sync()
+                    syncs += 1
+            finally:  # what the mover says of it, whoever failed first
+                moving.result()
             assert lively.owner(who) is target
             a.credentials = None  # a user who moves twice within the life of a token meets one 401
     mine = [x for x in lively.balancer.lines() if x["user"] == (f"11:{who}" if browser is PaleMoon else f"15:{who}")]
