@@ -57,10 +57,11 @@ class Balancer(Process):
         return out
 
     def keep_log(self, label):
-        """nginx's lines of requests as well: its log is what it says of itself."""
+        """nginx's files as well: the process itself says nothing."""
         super().keep_log(label)
-        if (path := self.folder / "access.log").exists():
-            shutil.copyfile(path, OUT / f"{label}-{self.name}-access.log")
+        for name in ("access.log", "nginx-error.log"):
+            if (path := self.folder / name).exists():
+                shutil.copyfile(path, OUT / f"{label}-{name}")
 
     def workers(self):
         """Processes that serve, without those that only end what they began."""
