@@ -7,29 +7,16 @@
 #define ITEM_KEY     "uid = ?1 AND coll = ?2 AND id = ?3"
 
 /* A field after a write over an existing row: named in the write, or of an expired row (then as of a new one), or kept. */
-#define MERGED(col, fields, bit, NEW, fallback)                                                              \
-    "CASE WHEN " fields " & " bit                                                                            \
+#define MERGED(col, bit, NEW, fallback)                                                                      \
+    " " #col " = CASE WHEN ?10 & " bit                                                                       \
     " THEN " NEW(col) " WHEN items.expires <= " NEW(modified) " THEN " fallback " ELSE items." #col " END"
 
 /* `expires` stands last: MySQL assigns from left to right, and all others look at the old value of it. */
-#define MERGE(fields, NEW)                                                                                   \
-    " payload = " MERGED(payload, fields, "1", NEW,                                                          \
-                         "x''") ","                                                                          \
-                                " sortindex = " MERGED(                                                      \
-                                    sortindex, fields, "2", NEW,                                             \
-                                    "NULL") ","                                                              \
-                                            " parentid = " MERGED(                                           \
-                                                parentid, fields, "8", NEW,                                  \
-                                                "NULL") ","                                                  \
-                                                        " predecessorid = " MERGED(                          \
-                                                            predecessorid, fields, "16", NEW,                \
-                                                            "NULL") ","                                      \
-                                                                    " modified = " MERGED(                   \
-                                                                        modified, fields, "32", NEW,         \
-                                                                        NEW(modified)) ","                   \
-                                                                                       " expires = " MERGED( \
-                                                                                           expires, fields,  \
-                                                                                           "4", NEW, "NULL")
+#define MERGE(NEW)                                                                                           \
+    MERGED(payload, "1", NEW, "x''")                                                                         \
+    "," MERGED(sortindex, "2", NEW, "NULL") "," MERGED(parentid, "8", NEW, "NULL") "," MERGED(               \
+        predecessorid, "16", NEW, "NULL") "," MERGED(modified, "32", NEW,                                    \
+                                                     NEW(modified)) "," MERGED(expires, "4", NEW, "NULL")
 
 #define NEW_SQLITE(col) "excluded." #col
 #define NEW_MYSQL(col)  "VALUES(" #col ")"
@@ -38,26 +25,10 @@
     "INSERT INTO items (uid, coll, id, modified, expires, sortindex, parentid, predecessorid, payload)"      \
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
 
-/* Every item of a batch gets T, so bit 32 is always on. */
-#define COMMIT                                                                                               \
-    "INSERT INTO items (uid, coll, id, modified, expires, sortindex, parentid, predecessorid, payload)"      \
-    " SELECT b.uid, ?3, b.id, ?4, ?4 + b.ttl * 1000, b.sortindex, b.parentid, b.predecessorid, b.payload"    \
-    " FROM batch_items b WHERE b.uid = ?1 AND b.batch = ?2"
-/* SQLite's upsert does not see the row it came from, only the values. */
-#define FIELDS_SQLITE                                                                                        \
-    "((SELECT c.fields FROM batch_items c WHERE c.uid = ?1 AND c.batch = ?2 AND c.id = excluded.id) | 32)"
-
-#define BATCH_PUT                                                                                            \
-    "INSERT INTO batch_items (uid, batch, id, fields, ttl, sortindex, parentid, predecessorid, payload)"     \
-    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
-#define LATER(col, bit, NEW)                                                                                 \
-    " " #col " = CASE WHEN " NEW(fields) " & " bit " THEN " NEW(col) " ELSE batch_items." #col " END,"
-#define BATCH_MERGE(NEW)                                                                                     \
-    LATER(payload, "1", NEW)                                                                                 \
-    LATER(sortindex, "2", NEW)                                                                               \
-    LATER(ttl, "4", NEW)                                                                                     \
-    LATER(parentid, "8", NEW)                                                                                \
-    LATER(predecessorid, "16", NEW) " fields = batch_items.fields | " NEW(fields)
+/* A run of records lies under the number of those before it, as text of ten digits. */
+#define BATCH_PUT(number)                                                                                    \
+    "INSERT INTO batch_items (uid, batch, id, fields, payload)"                                              \
+    " SELECT uid, id, " number ", 0, ?4 FROM batches WHERE uid = ?1 AND id = ?2"
 
 static const char *const statements[SQL_N][2] = {
     [SQL_HEAD_GET] = { "SELECT " HEAD_COLUMNS " FROM heads WHERE uid = ?1" },
@@ -84,8 +55,8 @@ static const char *const statements[SQL_N][2] = {
                         " WHERE h.uid = ?1" },
     [SQL_ITEM_GET] = { "SELECT " ITEM_COLUMNS " FROM items WHERE " ITEM_KEY " AND " ALIVE("?4") },
     [SQL_ITEM_TIME] = { "SELECT modified FROM items WHERE " ITEM_KEY },
-    [SQL_ITEM_PUT] = { PUT " ON CONFLICT (uid, coll, id) DO UPDATE SET" MERGE("?10", NEW_SQLITE),
-                       PUT " ON DUPLICATE KEY UPDATE" MERGE("?10", NEW_MYSQL) },
+    [SQL_ITEM_PUT] = { PUT " ON CONFLICT (uid, coll, id) DO UPDATE SET" MERGE(NEW_SQLITE),
+                       PUT " ON DUPLICATE KEY UPDATE" MERGE(NEW_MYSQL) },
     [SQL_ITEM_DELETE] = { "DELETE FROM items WHERE " ITEM_KEY " AND " ALIVE("?4") },
     [SQL_ITEM_DROP] = { "DELETE FROM items WHERE " ITEM_KEY },
     [SQL_ITEMS_WALK] = { "SELECT id, modified, expires, sortindex, parentid, predecessorid,"
@@ -104,12 +75,10 @@ static const char *const statements[SQL_N][2] = {
                         " AND created > ?4" },
     [SQL_BATCH_COUNT] = { "UPDATE batches SET items = items + ?3, bytes = bytes + ?4, touched = ?5"
                           " WHERE uid = ?1 AND id = ?2" },
-    [SQL_BATCH_PUT] = { BATCH_PUT " ON CONFLICT (uid, batch, id) DO UPDATE SET" BATCH_MERGE(NEW_SQLITE),
-                        BATCH_PUT " ON DUPLICATE KEY UPDATE" BATCH_MERGE(NEW_MYSQL) },
-    [SQL_BATCH_COMMIT] = { COMMIT
-                           " ON CONFLICT (uid, coll, id) DO UPDATE SET" MERGE(FIELDS_SQLITE, NEW_SQLITE),
-                           COMMIT " ON DUPLICATE KEY UPDATE" MERGE("(b.fields | 32)", NEW_MYSQL) },
-    [SQL_BATCH_STILLBORN] = { "SELECT COUNT(*) FROM batch_items WHERE uid = ?1 AND batch = ?2 AND ttl = 0" },
+    [SQL_BATCH_PUT] = { BATCH_PUT("CAST(printf('%010d', items + ?3) AS BLOB)"),
+                        BATCH_PUT("LPAD(items + ?3, 10, '0')") },
+    [SQL_BATCH_RUN] = { "SELECT payload FROM batch_items WHERE uid = ?1 AND batch = ?2 AND id = ?3" },
+    [SQL_BATCH_SETTLE] = { "UPDATE items SET expires = ?3 WHERE uid = ?1 AND coll = ?2 AND modified = ?3 AND expires = ?4" },
     [SQL_BATCH_PENDING] = { "SELECT SUM(bytes) FROM batches WHERE uid = ?1 AND created > ?2" },
     [SQL_BATCH_TOUCHED] = { "SELECT MAX(touched) FROM batches WHERE uid = ?1 AND created > ?2" },
     [SQL_BATCH_DROP] = { "DELETE FROM batches WHERE uid = ?1 AND id = ?2" },

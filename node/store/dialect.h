@@ -5,8 +5,7 @@
 
 enum dialect { DIALECT_SQLITE, DIALECT_MYSQL };
 
-/* Which fields a write names: the bits of ?10 in SQL_ITEM_PUT and of batch_items.fields. A named field without a value is
- * cleared. */
+/* Which fields a write names: the bits of ?10 in SQL_ITEM_PUT and of a run's records. A named field without a value is cleared. */
 enum field_bit {
     FIELD_PAYLOAD = 1,
     FIELD_SORTINDEX = 2,
@@ -69,9 +68,9 @@ enum sql_id {
     SQL_BATCH_OPEN,       /* uid, id, coll, now                                                      */
     SQL_BATCH_GET,        /* uid, id, coll, created after: items, bytes                              */
     SQL_BATCH_COUNT,      /* uid, id, items more, bytes more, now                                    */
-    SQL_BATCH_PUT,        /* uid, batch, id, fields, ttl, sortindex, parentid, predecessorid, payload */
-    SQL_BATCH_COMMIT,     /* uid, batch, coll's number, T                                            */
-    SQL_BATCH_STILLBORN,  /* uid, batch: how many have a ttl of 0                                    */
+    SQL_BATCH_PUT,        /* uid, batch, records of the same append before these, run: nothing where there is no batch */
+    SQL_BATCH_RUN,        /* uid, batch, number of records before: run                               */
+    SQL_BATCH_SETTLE,     /* uid, coll, T, expires: items of T that expire then expire at T          */
     SQL_BATCH_PENDING,    /* uid, created after: bytes                                               */
     SQL_BATCH_TOUCHED,    /* uid, created after: when one was touched last                           */
     SQL_BATCH_DROP,       /* uid, id                                                                 */

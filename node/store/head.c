@@ -1,8 +1,10 @@
 #include "node/store/head.h"
 
+#include "node/store/varint.h"
+
 /* Collections:  version, next number, then for each: number, [length and name], stamp.
  * A head for the cache: version, uid, epoch, state, since, clock, modified, used, quota + 1, then the collections.
- * Numbers are varints (seven bits a byte, low ones first), stamps in hundredths of a second. */
+ * Numbers are varints, stamps in hundredths of a second. */
 
 #define COLLS_VERSION 1
 #define HEAD_VERSION  0x48
@@ -26,29 +28,6 @@ uint32_t coll_known_number(view name)
             return known[i].number;
     }
     return 0;
-}
-
-static void put_varint(struct buf *b, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7)
-        buf_addc(b, (char)(0x80 | (v & 0x7f)));
-    buf_addc(b, (char)v);
-}
-
-static bool take_varint(view *v, uint64_t *out)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 63 && v->n > 0; shift += 7) {
-        unsigned char byte = (unsigned char)v->p[0];
-        v->p++;
-        v->n--;
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            *out = value;
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool take_i64(view *v, int64_t *out)

@@ -128,13 +128,12 @@ void item_from_row(struct stmt *st, unsigned first, struct item *out);
 void item_from_listing(struct stmt *st, const struct item_query *q, struct item *out);
 void item_keep(struct arena *a, const struct item *row, struct item *out); /* copies what the row lends */
 
-/* ---- patches ---- */
+/* ---- batches ---- */
 
-/* Binds what a patch sets, for SQL_ITEM_PUT and SQL_BATCH_PUT; their parameters differ in their numbers. */
-struct patch_params {
-    unsigned fields, sortindex, parentid, predecessorid, payload;
-};
-void patch_bind(struct stmt *st, const struct patch_params *at, const struct item_patch *p);
-int64_t patches_bytes(const struct item_patch *patches, size_t n); /* of the payloads they set */
+/* store_items_put for some of a batch: each gets T whatever it sets, and later ones add to earlier ones, whatever ttl these have.
+ * *stillborn becomes true where one has a ttl of 0: then tx_batch_settle comes last. */
+MUST_USE rc tx_batch_put(struct store_txn *tx, view coll, const struct item_patch *patches, size_t n, bool *stillborn,
+                         struct err *e);
+MUST_USE rc tx_batch_settle(struct store_txn *tx, view coll, struct err *e);
 
 #endif

@@ -20,7 +20,8 @@
 
 #define COLL_NAME_MAX 32
 #define ITEM_ID_MAX   64
-#define BATCH_ID_TEXT 22 /* base64url of 16 random bytes */
+#define BATCH_ID_BYTES 18 /* random ones                                                       */
+#define BATCH_ID_TEXT  24 /* … in base64url. Not 22: see batch.c on programs of before         */
 
 /* ---- life ---- */
 

@@ -2,20 +2,25 @@
 #include <assert.h>
 
 #include "common/base/buf.h"
+#include "node/store/patches.h"
 #include "node/store/query.h"
 
 #define DELETE_ROWS 1000 /* looked up and deleted in one go      */
 #define DELETE_IDS  1024 /* of a longer list, looked up in one go */
 
-/* ---- patches ---- */
+/* ---- putting ---- */
 
-static int64_t fields_of(const struct item_patch *p)
-{
-    return (p->payload_op != PATCH_LEAVE ? FIELD_PAYLOAD : 0) |
-           (p->sortindex_op != PATCH_LEAVE ? FIELD_SORTINDEX : 0) |
-           (p->ttl_op != PATCH_LEAVE ? FIELD_TTL : 0) | (p->parentid_op != PATCH_LEAVE ? FIELD_PARENTID : 0) |
-           (p->predecessorid_op != PATCH_LEAVE ? FIELD_PREDECESSORID : 0) | (p->touches ? FIELD_TOUCHES : 0);
-}
+/* An item that a batch puts with a ttl of 0 lives so long beyond T until the whole batch is in. Else what comes later in the same batch
+ * would find it expired, and begin anew instead of adding to it. No other item expires then: a ttl has whole seconds. */
+#define GRACE_MS 1
+
+struct put_job {
+    struct store_txn *tx;
+    const struct item_patch *patches;
+    uint32_t coll;
+    bool batch;     /* each item gets T, also one that is not touched otherwise */
+    bool stillborn; /* one was put with a ttl of 0 by a batch                   */
+};
 
 static view if_set(enum patch_op op, view v)
 {
@@ -24,50 +29,46 @@ static view if_set(enum patch_op op, view v)
     return v.p ? v : VIEW("");
 }
 
-void patch_bind(struct stmt *st, const struct patch_params *at, const struct item_patch *p)
+static void bind_expiry(struct stmt *st, const struct item_patch *p, struct put_job *job)
 {
-    bind_int(st, at->fields, fields_of(p));
-    if (p->sortindex_op == PATCH_SET)
-        bind_int(st, at->sortindex, p->sortindex);
+    bool stillborn = job->batch && p->ttl_op == PATCH_SET && p->ttl_s == 0;
+    if (p->ttl_op == PATCH_SET)
+        bind_int(st, 5, stamp_ms(job->tx->t) + p->ttl_s * 1000 + (stillborn ? GRACE_MS : 0));
     else
-        bind_null(st, at->sortindex);
-    bind_bytes(st, at->parentid, if_set(p->parentid_op, p->parentid));
-    bind_bytes(st, at->predecessorid, if_set(p->predecessorid_op, p->predecessorid));
-    view payload = if_set(p->payload_op, p->payload);
-    bind_bytes(st, at->payload, payload.p ? payload : VIEW(""));
+        bind_null(st, 5);
+    job->stillborn = job->stillborn || stillborn;
 }
-
-int64_t patches_bytes(const struct item_patch *patches, size_t n)
-{
-    int64_t bytes = 0;
-    for (size_t i = 0; i < n; i++)
-        bytes += patches[i].payload_op == PATCH_SET ? (int64_t)patches[i].payload.n : 0;
-    return bytes;
-}
-
-struct put_job {
-    const struct store_txn *tx;
-    const struct item_patch *patches;
-    uint32_t coll;
-};
 
 static void bind_put(struct stmt *st, size_t row, void *arg)
 {
-    static const struct patch_params at = {
-        .fields = 10, .sortindex = 6, .parentid = 7, .predecessorid = 8, .payload = 9
-    };
-    const struct put_job *job = arg;
+    struct put_job *job = arg;
     const struct item_patch *p = &job->patches[row];
-    int64_t t_ms = stamp_ms(job->tx->t);
+    view payload = if_set(p->payload_op, p->payload);
     bind_int(st, 1, job->tx->head->uid);
     bind_int(st, 2, job->coll);
     bind_bytes(st, 3, p->id);
-    bind_int(st, 4, t_ms);
-    if (p->ttl_op == PATCH_SET)
-        bind_int(st, 5, t_ms + p->ttl_s * 1000);
+    bind_int(st, 4, stamp_ms(job->tx->t));
+    bind_expiry(st, p, job);
+    if (p->sortindex_op == PATCH_SET)
+        bind_int(st, 6, p->sortindex);
     else
-        bind_null(st, 5);
-    patch_bind(st, &at, p);
+        bind_null(st, 6);
+    bind_bytes(st, 7, if_set(p->parentid_op, p->parentid));
+    bind_bytes(st, 8, if_set(p->predecessorid_op, p->predecessorid));
+    bind_bytes(st, 9, payload.p ? payload : VIEW(""));
+    bind_int(st, 10, patch_fields(p) | (job->batch ? FIELD_TOUCHES : 0));
+}
+
+static rc put(struct put_job *job, view coll, size_t n, struct err *e)
+{
+    struct stmt *st = NULL;
+    TRY(tx_touch(job->tx, coll, &job->coll, e));
+    if (n == 0)
+        return RC_OK;
+    TRY(tx_stmt(job->tx, SQL_ITEM_PUT, &st, e));
+    TRY(stmt_bulk(st, n, bind_put, job, NULL, e));
+    tx_used_more(job->tx, patches_bytes(job->patches, n));
+    return RC_OK;
 }
 
 /* The time of an item after a write that need not have touched it. */
@@ -89,18 +90,34 @@ rc store_items_put(struct store_txn *tx, view coll, const struct item_patch *pat
 {
     assert(!out_modified || n == 1);
     struct put_job job = { .tx = tx, .patches = patches };
-    struct stmt *st = NULL;
-    TRY(tx_touch(tx, coll, &job.coll, e));
-    if (n == 0)
-        return RC_OK;
-    TRY(tx_stmt(tx, SQL_ITEM_PUT, &st, e));
-    TRY(stmt_bulk(st, n, bind_put, &job, NULL, e));
-    tx_used_more(tx, patches_bytes(patches, n));
+    TRY(put(&job, coll, n, e));
     if (out_modified && !patches[0].touches)
         return item_time(tx, job.coll, patches[0].id, out_modified, e);
     if (out_modified)
         *out_modified = tx->t;
     return RC_OK;
+}
+
+rc tx_batch_put(struct store_txn *tx, view coll, const struct item_patch *patches, size_t n, bool *stillborn,
+                struct err *e)
+{
+    struct put_job job = { .tx = tx, .patches = patches, .batch = true };
+    TRY(put(&job, coll, n, e));
+    *stillborn = *stillborn || job.stillborn;
+    return RC_OK;
+}
+
+rc tx_batch_settle(struct store_txn *tx, view coll, struct err *e)
+{
+    const struct head_coll *c = head_coll_find(tx->head, coll);
+    struct stmt *st = NULL;
+    assert(c);
+    TRY(tx_stmt(tx, SQL_BATCH_SETTLE, &st, e));
+    bind_int(st, 1, tx->head->uid);
+    bind_int(st, 2, c->number);
+    bind_int(st, 3, stamp_ms(tx->t));
+    bind_int(st, 4, stamp_ms(tx->t) + GRACE_MS);
+    return stmt_run(st, NULL, e);
 }
 
 /* ---- deleting ---- */

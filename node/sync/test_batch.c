@@ -7,7 +7,7 @@ static const char *batch_id(struct bench *b, char out[64])
 {
     const char *at = strstr(buf_text(&b->body), "\"batch\":\"");
 
-    snprintf(out, 64, "%.22s", at ? at + 9 : "");
+    snprintf(out, 64, "%.24s", at ? at + 9 : "");
     return out;
 }
 
@@ -75,7 +75,7 @@ static void a_batch_shows_nothing_before_its_commit_and_all_after(void **state)
     expect(b, "POST", COL "?batch=true", NULL, "[{\"id\":\"a\",\"payload\":\"1\"},{\"id\":\"x\",\"ttl\":-1}]",
            202, NULL);
     expect_header(b, "X-Last-Modified", "1767225600.31");
-    assert_int_equal(strlen(batch_id(b, id)), 22);
+    assert_int_equal(strlen(batch_id(b, id)), BATCH_ID_TEXT);
     snprintf(answer, sizeof answer,
              "{\"batch\":\"%s\",\"success\":[\"a\"],\"failed\":{\"x\":\"invalid ttl\"}}", id);
     assert_string_equal(buf_text(&b->body), answer);

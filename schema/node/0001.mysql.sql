@@ -43,6 +43,8 @@ CREATE TABLE IF NOT EXISTS batches (
     KEY batches_created (created)
 ) ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=binary;
 
+-- A row is a run of records, packed by node/store/patches.c: id is how many records of the batch come before it, in ten digits, payload
+-- the run. The columns in between held single records in programs of before, and hold nothing.
 CREATE TABLE IF NOT EXISTS batch_items (
     uid           BIGINT         NOT NULL,
     batch         VARBINARY(32)  NOT NULL,

@@ -50,6 +50,8 @@ CREATE TABLE batches (
 CREATE UNIQUE INDEX batches_key ON batches (uid, id);
 CREATE INDEX batches_created ON batches (created);
 
+-- A row is a run of records, packed by node/store/patches.c: id is how many records of the batch come before it, in ten digits, payload
+-- the run. The columns in between held single records in programs of before, and hold nothing.
 CREATE TABLE batch_items (
     uid           INTEGER NOT NULL,
     batch         BLOB NOT NULL,

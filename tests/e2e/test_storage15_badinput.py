@@ -319,7 +319,7 @@ def test_a_size_header_that_is_no_number(kept, header, value):
     assert r.body == str(code).encode() or (code == 17 and r.body == b"1"), repr(r)
 
 
-@pytest.mark.parametrize("query", ["batch=sammich", "batch=" + "A" * 22, "commit=true", "batch=true&commit=yes", "batch=a%00b", "batch=%FF"])
+@pytest.mark.parametrize("query", ["batch=sammich", "batch=" + "A" * 24, "commit=true", "batch=true&commit=yes", "batch=a%00b", "batch=%FF"])
 def test_a_batch_that_is_not_known(kept, query):
     kept[0].post(f"/storage/keep?{query}", records(1), expect=400, code=0)
 

@@ -76,7 +76,7 @@ def test_088_the_commits_item_wins_over_the_batchs(user):
 
 def test_089_an_unknown_batch_is_refused(user):
     for query in ("batch=sammich", "batch=sammich&commit=true", "commit=true", "batch=0", "batch=12345",
-                  "batch=" + quote("MTc2NzIyNTYwMTQwMA=="), "batch=" + "A" * 22, "batch=%00", "batch=" + "A" * 5000):
+                  "batch=" + quote("MTc2NzIyNTYwMTQwMA=="), "batch=" + "A" * 24, "batch=" + "A" * 22, "batch=%00", "batch=" + "A" * 5000):
         user.post(f"/storage/xx?{query}", records(1), expect=400, code=0)
     assert user.info() == {}
 
@@ -333,7 +333,7 @@ def test_110_batches_switched_off(own_stack):
     user.upload("xx", records(1, prefix="c"), "commit=true", expect=200)
     user.upload("xx", records(1, prefix="d"), "batch=true&commit=true", expect=200)
     assert len(user.ids("xx")) == 4
-    user.post("/storage/xx?batch=" + "A" * 22, records(1, prefix="e"), expect=400, code=0)
+    user.post("/storage/xx?batch=" + "A" * 24, records(1, prefix="e"), expect=400, code=0)
     user.post("/storage/xx?batch=sammich&commit=true", records(1, prefix="e"), expect=400, code=0)
     assert len(user.ids("xx")) == 4
 

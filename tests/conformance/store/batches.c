@@ -1,4 +1,6 @@
 /* Batches: invisible until the commit, then all at once. */
+#include "node/store/internal.h"
+#include "node/store/patches.h"
 #include "tests/conformance/store/fixture.h"
 
 static rc totals_of(int64_t uid, const char *coll, const char *id, struct batch_totals *out)
@@ -145,7 +147,7 @@ static void a_batch_belongs_to_its_user_and_collection(void **state)
     GIVES(RC_NOT_FOUND, totals_of(fx.uid, "history", id, &totals));
     GIVES(RC_NOT_FOUND, totals_of(fx.uid + 4000000, "forms", id, &totals));
     GIVES(RC_NOT_FOUND, totals_of(fx.uid, "forms", "sammich", &totals));
-    GIVES(RC_NOT_FOUND, totals_of(fx.uid, "forms", "AAAAAAAAAAAAAAAAAAAAAA", &totals));
+    GIVES(RC_NOT_FOUND, totals_of(fx.uid, "forms", "AAAAAAAAAAAAAAAAAAAAAAAA", &totals));
     GIVES(RC_NOT_FOUND, totals_of(fx.uid, "forms", "", &totals));
     struct store_txn *tx = begin(STORE_WRITE);
     GIVES(RC_NOT_FOUND, store_batch_commit(tx, VIEW("history"), view_of(id), &err));
@@ -229,41 +231,81 @@ static struct item_patch variant(int i)
     return p[i];
 }
 
-static void what_comes_with_the_commit_is_as_if_it_had_been_appended(void **state)
+/* Both as one write of an item that a batch touches: what `later` names wins. */
+static struct item_patch merged(struct item_patch p, const struct item_patch *later)
+{
+#define LATER(op, field)                                                                                     \
+    if (later->op != PATCH_LEAVE) {                                                                          \
+        p.op = later->op;                                                                                    \
+        p.field = later->field;                                                                              \
+    }
+    LATER(payload_op, payload)
+    LATER(sortindex_op, sortindex)
+    LATER(ttl_op, ttl_s)
+    LATER(parentid_op, parentid)
+#undef LATER
+    p.touches = true;
+    return p;
+}
+
+enum way { APPENDED, WITH_THE_COMMIT, AS_ONE_WRITE, WAYS };
+
+static void publish(enum way way, view coll, const struct item_patch *before, const struct item_patch *last,
+                    stamp *out_t)
+{
+    struct item_patch plain[] = { merged(*before, last), *last };
+    bool same = view_eq(before->id, last->id);
+    char id[BATCH_ID_TEXT + 1];
+    struct store_txn *tx = begin(STORE_WRITE);
+    *out_t = store_stamp(tx);
+    if (!same)
+        plain[0] = *before;
+    plain[0].touches = plain[1].touches = true;
+    if (way == AS_ONE_WRITE) {
+        OK(store_items_put(tx, coll, plain, same ? 1 : 2, NULL, &err));
+        commit(tx);
+        return;
+    }
+    OK(store_batch_open(tx, coll, id, &err));
+    OK(store_batch_append(tx, view_of(id), before, 1, &err));
+    if (way == APPENDED) {
+        OK(store_batch_append(tx, view_of(id), last, 1, &err));
+        OK(store_batch_commit(tx, coll, view_of(id), &err));
+    } else {
+        OK(store_batch_finish(tx, coll, view_of(id), last, 1, &err));
+    }
+    GIVES(RC_NOT_FOUND,
+          store_batch_totals(tx, coll, view_of(id), LIFE_S, &(struct batch_totals){ .items = 0 }, &err));
+    commit(tx);
+}
+
+static void a_batch_is_as_if_its_fields_had_been_written_at_once(void **state)
 {
     (void)state;
     enum { N = 7 };
     for (int i = 0; i < N * N * 3; i++) {
         struct item_patch before = variant(i % N), last = variant(i / N % N);
-        const char *colls[] = { "forms", "prefs" }, *texts[2][2];
-        for (int once = 0; once < 2; once++) {
+        const char *colls[WAYS] = { "forms", "prefs", "tabs" }, *texts[WAYS][2];
+        for (enum way way = APPENDED; way < WAYS; way++) {
             struct item_patch stored = patch_index("a", "stored", 3);
             struct store_txn *tx = begin(STORE_WRITE);
             bool existed;
-            OK(store_coll_delete(tx, view_of(colls[once]), &existed, &err));
+            stamp t;
+            OK(store_coll_delete(tx, view_of(colls[way]), &existed, &err));
             commit(tx);
             stored.ttl_op = PATCH_SET;
             stored.ttl_s = i / (N * N) == 1 ? 1000 : 1; /* alive, expired, or not there */
             if (i / (N * N) > 0)
-                put_patches(colls[once], &stored, 1);
+                put_patches(colls[way], &stored, 1);
             wait_ms(2000);
-            const char *id = batch_open(colls[once]);
-            batch_append(id, &before, 1);
-            tx = begin(STORE_WRITE);
-            stamp t = store_stamp(tx);
-            if (once) {
-                OK(store_batch_finish(tx, view_of(colls[once]), view_of(id), &last, 1, &err));
-            } else {
-                OK(store_batch_append(tx, view_of(id), &last, 1, &err));
-                OK(store_batch_commit(tx, view_of(colls[once]), view_of(id), &err));
-            }
-            commit(tx);
-            texts[once][0] = shown(colls[once], "a", t);
-            texts[once][1] = shown(colls[once], "b", t);
-            GIVES(RC_NOT_FOUND, totals_of(fx.uid, colls[once], id, &(struct batch_totals){ .items = 0 }));
+            publish(way, view_of(colls[way]), &before, &last, &t);
+            texts[way][0] = shown(colls[way], "a", t);
+            texts[way][1] = shown(colls[way], "b", t);
         }
-        assert_string_equal(texts[0][1], texts[1][1]);
-        assert_string_equal(texts[0][0], texts[1][0]);
+        for (enum way way = APPENDED; way < AS_ONE_WRITE; way++) {
+            assert_string_equal(texts[way][0], texts[AS_ONE_WRITE][0]);
+            assert_string_equal(texts[way][1], texts[AS_ONE_WRITE][1]);
+        }
     }
 }
 
@@ -310,6 +352,180 @@ static void ten_thousand_items_are_committed(void **state)
     assert_int_equal(get("history", "item-00003").modified.cs, t.cs);
 }
 
+static void a_long_append_takes_several_rows(void **state)
+{
+    (void)state;
+    enum { MANY = 2 * RUN_RECORDS + 345, LONG = 3 };
+    struct item_patch *p = arena_alloc(&fx.arena, MANY * sizeof *p);
+    char *text = arena_alloc(&fx.arena, RUN_BYTES + 1);
+    memset(text, 'x', RUN_BYTES);
+    text[RUN_BYTES] = '\0';
+    for (int i = 0; i < MANY; i++)
+        p[i] = patch_index(arena_text(&fx.arena, "%d", i).p, "first", i);
+    const char *id = batch_open("history");
+    batch_append(id, p, MANY);
+    for (int i = 0; i < MANY; i++) /* other ones meet in a row, and each is there twice */
+        p[i] = patch(arena_text(&fx.arena, "%d", MANY - 1 - i).p, i < LONG ? text : "second");
+    batch_append(id, p, MANY);
+    stamp t = batch_commit("history", id);
+    for (int i = 0; i < MANY; i += 211) {
+        struct item it = get("history", arena_text(&fx.arena, "%d", i).p);
+        assert_view(it.payload, "second");
+        assert_int_equal(it.sortindex, i);
+        assert_int_equal(it.modified.cs, t.cs);
+    }
+    assert_view(get("history", p[LONG - 1].id.p).payload, text);
+    struct store_txn *tx = begin(STORE_READ);
+    const struct coll_usage *usage;
+    size_t n;
+    OK(store_usage(tx, &usage, &n, &err));
+    commit(tx);
+    assert_int_equal(n, 1);
+    assert_int_equal(usage[0].items, MANY);
+}
+
+/* ---- what others left in the tables ---- */
+
+/* ?1 is the user; ?2 and ?3, where the statement has them. */
+static void change(const char *sql, view second, view third)
+{
+    struct conn *c = NULL;
+    struct stmt *st = NULL;
+    OK(session_begin(fx.ss, session_shard(fx.ss, fx.uid), STORE_WRITE, &c, &err));
+    OK(c->driver->prepare(c, sql, &st, &err));
+    bind_int(st, 1, fx.uid);
+    if (second.p)
+        bind_bytes(st, 2, second);
+    if (third.p)
+        bind_bytes(st, 3, third);
+    OK(stmt_run(st, NULL, &err));
+    c->driver->stmt_free(st);
+    OK(c->driver->commit(c, &err));
+}
+
+static int64_t rows_left(void)
+{
+    static const char *const counts[] = { "SELECT COUNT(*) FROM batches WHERE uid = ?1",
+                                          "SELECT COUNT(*) FROM batch_items WHERE uid = ?1" };
+    struct conn *c = NULL;
+    int64_t all = 0;
+    OK(session_begin(fx.ss, session_shard(fx.ss, fx.uid), STORE_READ, &c, &err));
+    for (size_t i = 0; i < 2; i++) {
+        struct stmt *st = NULL;
+        int64_t n = 0;
+        OK(c->driver->prepare(c, counts[i], &st, &err));
+        bind_int(st, 1, fx.uid);
+        OK(stmt_number(st, &n, NULL, &err));
+        c->driver->stmt_free(st);
+        all += n;
+    }
+    c->driver->rollback(c);
+    return all;
+}
+
+static void damaged_rows_are_told_and_nothing_is_committed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql;
+        view with;
+    } damages[] = {
+        { "DELETE FROM batch_items WHERE uid = ?1 AND batch = ?2 AND id = x'30303030303030303032'",
+          { NULL, 0 } },
+        { "UPDATE batch_items SET id = x'30303030303030303037' WHERE uid = ?1 AND batch = ?2 AND id <> ?3",
+          { "0000000002", 10 } },
+        { "UPDATE batch_items SET payload = ?3 WHERE uid = ?1 AND batch = ?2", { "", 0 } },
+        { "UPDATE batch_items SET payload = ?3 WHERE uid = ?1 AND batch = ?2", { "\1", 1 } },
+        { "UPDATE batch_items SET payload = ?3 WHERE uid = ?1 AND batch = ?2", { "\2\1\1\1z\1z", 7 } },
+        { "UPDATE batch_items SET payload = ?3 WHERE uid = ?1 AND batch = ?2", { "\1\1\1\1z\177z", 7 } },
+        { "UPDATE batch_items SET payload = ?3 WHERE uid = ?1 AND batch = ?2 AND id = x'30303030303030303032'",
+          { "\1\1\1\1z\1z\1\1\1z\1z", 13 } }, /* more than were counted */
+        { "UPDATE batches SET items = items + 1 WHERE uid = ?1 AND id = ?2", { NULL, 0 } },
+        { "UPDATE batches SET items = items - 1 WHERE uid = ?1 AND id = ?2", { NULL, 0 } },
+        { "UPDATE batches SET bytes = bytes + 1 WHERE uid = ?1 AND id = ?2", { NULL, 0 } },
+    };
+    struct item_patch p[] = { patch("a", "1"), patch("b", "2"), patch("c", "3") };
+    stamp t = put("forms", "stays", "x");
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        const char *id = batch_open("forms");
+        batch_append(id, p, 2);
+        batch_append(id, p + 2, 1);
+        change(damages[i].sql, view_of(id), damages[i].with);
+        struct store_txn *tx = begin(STORE_WRITE);
+        GIVES(RC_BROKEN, store_batch_finish(tx, VIEW("forms"), view_of(id), p, 1, &err));
+        store_rollback(tx);
+        assert_non_null(strstr(err.text, "is damaged"));
+        struct item_query q = all("forms");
+        assert_string_equal(find(&q, NULL), "stays");
+        assert_int_equal(coll_time("forms").cs, t.cs);
+    }
+    const char *id = batch_open("forms");
+    batch_append(id, p, 3);
+    batch_commit("forms", id);
+    assert_view(get("forms", "c").payload, "3");
+}
+
+/* As a program of before left it: an id of 22 characters, a row for each record. */
+static const char *batch_of_before(void)
+{
+    static const char id[] = "0123456789abcdefABCD-_";
+    const char *row = arena_text(&fx.arena,
+                                 "INSERT INTO batches (uid, id, coll, created, touched, items, bytes)"
+                                 " VALUES (?1, ?2, ?3, %lld, %lld, 2, 4)",
+                                 (long long)(START_US / 1000), (long long)(START_US / 1000))
+                          .p;
+    change(row, view_of(id), VIEW("forms"));
+    row =
+        "INSERT INTO batch_items (uid, batch, id, fields, ttl, payload) VALUES (?1, ?2, ?3, 5, 100, x'7878')";
+    change(row, view_of(id), VIEW("a"));
+    change(row, view_of(id), VIEW("b"));
+    return id;
+}
+
+static void an_open_batch_of_a_program_of_before_is_unknown_and_whole_or_gone(void **state)
+{
+    (void)state;
+    struct batch_totals totals;
+    struct item_patch p = patch("c", "x");
+    const char *id = batch_of_before();
+    GIVES(RC_NOT_FOUND, totals_of(fx.uid, "forms", id, &totals));
+    struct store_txn *tx = begin(STORE_WRITE);
+    GIVES(RC_NOT_FOUND, store_batch_finish(tx, VIEW("forms"), view_of(id), &p, 1, &err));
+    commit(tx);
+    const char *ours = batch_open("forms");
+    batch_append(ours, &p, 1);
+    batch_commit("forms", ours);
+    struct item_query q = all("forms");
+    assert_string_equal(find(&q, NULL), "c");
+    assert_int_equal(rows_left(), 3); /* for the program that knows it and may still run */
+}
+
+static void open_batches_of_a_program_of_before_are_dropped_and_purged(void **state)
+{
+    (void)state;
+    struct move m = { .uid = fx.uid, .id = VIEW("m"), .epoch = 1 };
+    bool existed;
+    uint64_t n = 0;
+    put("forms", "a", "x");
+    (void)batch_of_before();
+    struct store_txn *tx = begin(STORE_WRITE);
+    OK(store_coll_delete(tx, VIEW("forms"), &existed, &err));
+    commit(tx);
+    assert_int_equal(rows_left(), 0);
+    (void)batch_of_before();
+    tx = begin(STORE_WRITE);
+    OK(store_user_wipe(tx, &err));
+    commit(tx);
+    assert_int_equal(rows_left(), 0);
+    (void)batch_of_before();
+    wait_ms(LIFE_S * 1000);
+    OK(store_purge_batches(fx.ss, LIFE_S, 1000000, &n, &err));
+    assert_int_equal(rows_left(), 0);
+    (void)batch_of_before();
+    OK(store_head_step(fx.ss, &m, STEP_FREEZE, NULL, &fx.arena, NULL, &err));
+    assert_int_equal(rows_left(), 0);
+}
+
 static const struct CMUnitTest batches_tests[] = {
     TEST(nothing_is_visible_before_the_commit),
     TEST(the_commit_gives_every_item_the_same_t),
@@ -322,9 +538,13 @@ static const struct CMUnitTest batches_tests[] = {
     TEST(a_batch_ends_with_its_life),
     TEST(a_committed_batch_does_not_come_back),
     TEST(two_batches_side_by_side_keep_apart),
-    TEST(what_comes_with_the_commit_is_as_if_it_had_been_appended),
+    TEST(a_batch_is_as_if_its_fields_had_been_written_at_once),
     TEST(a_commit_without_records_of_its_own_publishes_what_was_appended),
     TEST(append_and_commit_in_one_transaction),
     TEST(ten_thousand_items_are_committed),
+    TEST(a_long_append_takes_several_rows),
+    TEST(damaged_rows_are_told_and_nothing_is_committed),
+    TEST(an_open_batch_of_a_program_of_before_is_unknown_and_whole_or_gone),
+    TEST(open_batches_of_a_program_of_before_are_dropped_and_purged),
 };
 const struct test_group batches_group = TEST_GROUP(batches);
