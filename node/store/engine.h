@@ -50,7 +50,7 @@ struct engine_driver {
     void (*bind_int)(struct stmt *st, unsigned param, int64_t v);
     void (*bind_bytes)(struct stmt *st, unsigned param, view v); /* VIEW_NONE: NULL */
 
-    /* Statements without rows. out_rows (may be NULL): how many rows were deleted. */
+    /* Statements without rows. out_rows (may be NULL): how many rows were deleted, changed or inserted. */
     rc (*run)(struct stmt *st, uint64_t *out_rows, struct err *e);
     /* The same for n rows of parameters, n >= 1. */
     rc (*bulk)(struct stmt *st, size_t n, row_binder *bind, void *arg, uint64_t *out_rows, struct err *e);

@@ -292,7 +292,8 @@ MUST_USE rc store_batch_totals(struct store_txn *tx, view coll, view batch_id, i
 /* The same id again: later fields win, field by field. The batch must have been found by store_batch_totals. */
 MUST_USE rc store_batch_append(struct store_txn *tx, view batch_id, const struct item_patch *patches, size_t n,
                                struct err *e);
-/* Everything becomes visible: each item gets modified = T whatever it sets; ttl counts from now. The batch is gone. */
+/* Everything becomes visible: each item gets modified = T whatever it sets; ttl counts from now. The batch is gone. RC_BROKEN: what was
+ * appended is not all there any more, or cannot be read. */
 MUST_USE rc store_batch_commit(struct store_txn *tx, view coll, view batch_id, struct err *e);
 /* As store_batch_append and then store_batch_commit, but what comes last is written once and not twice. */
 MUST_USE rc store_batch_finish(struct store_txn *tx, view coll, view batch_id, const struct item_patch *patches, size_t n,
