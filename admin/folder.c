@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,8 +82,9 @@ static rc sync_folder(const char *path)
 
 rc folder_write(const char *path, view text, struct err *e)
 {
+    static atomic_uint turn; /* threads may write one file at the same time */
     SCOPED(buf_done) struct buf fresh = { 0 };
-    buf_addf(&fresh, "%s.%ld.new", path, (long)getpid());
+    buf_addf(&fresh, "%s.%ld.%u.new", path, (long)getpid(), atomic_fetch_add(&turn, 1));
     int fd = open(buf_text(&fresh), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return fail(e, RC_BROKEN, RESP_GENERIC, "cannot write %.150s: %s", buf_text(&fresh), strerror(errno));

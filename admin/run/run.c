@@ -402,9 +402,7 @@ static bool is_stopped(const struct run *r)
 
 static void obey(struct run *r)
 {
-    enum run_word word = journal_asked(r->j);
-    if (word != RUN_NOTHING)
-        journal_heard(r->j);
+    enum run_word word = journal_hear(r->j);
     if (word == RUN_CANCEL) {
         r->ending = r->undo = true;
         set_state(r, RUN_CANCELLED, "asked for");

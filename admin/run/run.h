@@ -83,8 +83,7 @@ MUST_USE rc journal_add(struct journal *j, const json_t *line, struct err *e);
 MUST_USE rc journal_add_move(struct journal *j, size_t i, const char *state, struct err *e);
 MUST_USE rc journal_add_state(struct journal *j, enum run_state s, const char *why, struct err *e);
 MUST_USE rc journal_ask(const struct journal *j, enum run_word word, struct err *e);
-enum run_word journal_asked(const struct journal *j);
-void journal_heard(const struct journal *j); /* the word is taken away */
+enum run_word journal_hear(const struct journal *j); /* the last word, once; for who runs it */
 /* All ids, youngest last; a JSON array of texts. */
 MUST_USE rc journal_list(const struct admin_conf *c, json_t **out, struct err *e);
 /* What there is to say of it: {"run","state","kind","node","made","moves","done","failed","skipped","pending","bytes_planned","bytes"} */

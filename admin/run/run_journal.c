@@ -382,20 +382,20 @@ rc journal_ask(const struct journal *j, enum run_word word, struct err *e)
     return folder_write(j->control, view_of(word_names[word]), e);
 }
 
-enum run_word journal_asked(const struct journal *j)
+/* Taken away before it is read: a word that comes meanwhile is not taken away with it. */
+enum run_word journal_hear(const struct journal *j)
 {
+    SCOPED(buf_done) struct buf taken = { 0 };
     SCOPED(buf_done) struct buf text = { 0 };
-    if (folder_read(j->control, 64, &text, NULL) != RC_OK)
+    buf_addf(&taken, "%s.heard", j->control);
+    if (rename(j->control, buf_text(&taken)) != 0)
         return RUN_NOTHING;
-    for (size_t i = 1; i < N_WORDS; i++)
+    rc r = folder_read(buf_text(&taken), 64, &text, NULL);
+    unlink(buf_text(&taken));
+    for (size_t i = 1; r == RC_OK && i < N_WORDS; i++)
         if (view_eq(buf_view(&text), view_of(word_names[i])))
             return (enum run_word)i;
     return RUN_NOTHING;
-}
-
-void journal_heard(const struct journal *j)
-{
-    unlink(j->control);
 }
 
 /* ---- telling ---- */

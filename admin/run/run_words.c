@@ -41,7 +41,7 @@ rc run_take(const struct admin_conf *c, const char *id, struct journal **out, st
     TRY(journal_open(c, id, true, &j, e));
     if (run_is_over(j))
         return is_over(j, e);
-    journal_heard(j); /* words from before */
+    (void)journal_hear(j); /* words from before */
     run_options_read(json_object_get(j->head, "options"), out_options);
     *out = j;
     j = NULL;

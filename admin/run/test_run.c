@@ -1,6 +1,8 @@
 #include "common/base/testing.h"
 
 #include <ftw.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -153,13 +155,56 @@ static void words_reach_the_run_and_are_taken_away(void **state)
     (void)state;
     SCOPED(journal_close) struct journal *j = fresh(1);
     struct err e = ERR_NONE;
-    assert_int_equal(journal_asked(j), RUN_NOTHING);
+    assert_int_equal(journal_hear(j), RUN_NOTHING);
     assert_int_equal(journal_ask(j, RUN_PAUSE, &e), RC_OK);
-    assert_int_equal(journal_asked(j), RUN_PAUSE);
+    assert_int_equal(journal_hear(j), RUN_PAUSE);
+    assert_int_equal(journal_ask(j, RUN_PAUSE, &e), RC_OK);
     assert_int_equal(journal_ask(j, RUN_CANCEL, &e), RC_OK);
-    assert_int_equal(journal_asked(j), RUN_CANCEL);
-    journal_heard(j);
-    assert_int_equal(journal_asked(j), RUN_NOTHING);
+    assert_int_equal(journal_hear(j), RUN_CANCEL);
+    assert_int_equal(journal_hear(j), RUN_NOTHING);
+}
+
+enum { SPEAKERS = 2, WORDS = 5, ROUNDS = 25 };
+
+struct speaking {
+    const struct journal *j;
+    atomic_int over;
+};
+
+/* The last word is another than those before. */
+static void *speak(void *arg)
+{
+    struct speaking *x = arg;
+    struct err e = ERR_NONE;
+    bool good = true;
+    for (int i = 0; i < WORDS; i++)
+        good &= journal_ask(x->j, i + 1 < WORDS ? RUN_PAUSE : RUN_CANCEL, &e) == RC_OK;
+    atomic_fetch_add(&x->over, 1);
+    return good ? arg : NULL;
+}
+
+static void the_last_word_is_heard_however_fast_words_come(void **state)
+{
+    (void)state;
+    SCOPED(journal_close) struct journal *j = fresh(1);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct speaking x = { .j = j };
+        enum run_word last = RUN_NOTHING, word;
+        pthread_t threads[SPEAKERS];
+        for (size_t i = 0; i < SPEAKERS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, speak, &x), 0);
+        for (bool over = false; !over;) {
+            over = atomic_load(&x.over) == SPEAKERS;
+            word = journal_hear(j);
+            last = word == RUN_NOTHING ? last : word;
+        }
+        for (size_t i = 0; i < SPEAKERS; i++) {
+            void *good;
+            pthread_join(threads[i], &good);
+            assert_non_null(good);
+        }
+        assert_int_equal(last, RUN_CANCEL);
+    }
 }
 
 static void no_file_outside_the_folder_is_opened(void **state)
@@ -346,16 +391,17 @@ static void a_run_that_nobody_runs_is_taken_or_closed_from_outside(void **state)
     assert_int_equal(journal_add_state(j, RUN_RUNNING, "", &e), RC_OK);
     assert_int_equal(run_ask(&conf, "last", RUN_PAUSE, heard, &e), RC_OK);
     assert_string_equal(heard, id);
-    assert_int_equal(journal_asked(j), RUN_PAUSE);
+    assert_int_equal(journal_hear(j), RUN_PAUSE);
     assert_int_equal(run_take(&conf, id, &taken, &o, &e), RC_CONFLICT);
     assert_int_equal(run_cancel(&conf, id, &asked, NULL, &e), RC_OK);
     assert_true(asked);
-    assert_int_equal(journal_asked(j), RUN_CANCEL);
+    assert_int_equal(journal_hear(j), RUN_CANCEL);
+    assert_int_equal(journal_ask(j, RUN_CANCEL, &e), RC_OK);
     journal_close(j);
     assert_int_equal(run_ask(&conf, id, RUN_GO, NULL, &e), RC_CONFLICT);
     assert_int_equal(run_take(&conf, id, &taken, &o, &e), RC_OK);
     assert_int_equal(o.parallel, 3);
-    assert_int_equal(journal_asked(taken), RUN_NOTHING); /* words from before are not heard */
+    assert_int_equal(journal_hear(taken), RUN_NOTHING); /* words from before are not heard */
     journal_close(taken);
     assert_int_equal(run_cancel(&conf, id, &asked, heard, &e), RC_OK);
     assert_false(asked);
@@ -391,6 +437,7 @@ int main(void)
         TEST(only_one_process_runs_a_journal),
         TEST(a_torn_last_line_is_no_hindrance),
         TEST(words_reach_the_run_and_are_taken_away),
+        TEST(the_last_word_is_heard_however_fast_words_come),
         TEST(no_file_outside_the_folder_is_opened),
         cmocka_unit_test(a_window_is_open_from_its_first_minute_to_its_last),
         cmocka_unit_test(what_is_no_window_is_refused),
