@@ -18,6 +18,7 @@
 #define QUEUE_MOST_US       INT64_C(1000000)
 #define QUEUE_LOOK_MS       2
 #define FAREWELL_S          1
+#define LAST_ANSWERS_S      3 /* they leave at once, unless their thread does not get the processor */
 
 #define FILES_BESIDE 1024 /* open files that are no connections */
 
@@ -443,7 +444,7 @@ void server_close(struct server *s)
         return;
     server_drain(s);
     workers_stop(s);
-    wait_until(s, all_ended, 1); /* the last answers leave */
+    wait_until(s, all_ended, LAST_ANSWERS_S); /* the last answers leave */
     for (size_t i = 0; i < s->n_ios; i++) {
         io_stop(&s->ios[i]);
         free(s->ios[i].states);

@@ -53,13 +53,20 @@ static void who_waits_too_long_is_told_later_even_if_no_worker_comes(void **stat
     (void)state;
     conf.workers = 1;
     conf.queue_wait_s = 1;
-    start();
-    struct client running = dial();
+    start_by(&stepped.clock, false); /* so that a machine that stands still lets nobody wait */
+    struct client running = dial(), waiting = dial();
     assert_true(client_say(&running, GET_("/gate")));
     wait_entered();
-    expect_once(GET_("/echo"), 503, "0");
+    assert_true(client_say(&waiting, GET_("/echo")));
+    wait_depth(1);
+    atomic_fetch_add(&stepped.steady_us, 1001000);
+    struct said s = client_hear(&waiting);
+    assert_int_equal(s.status, 503);
+    assert_string_equal(s.body, "0");
+    free(s.body);
+    client_done(&waiting);
     sem_post(&app.gate);
-    struct said s = client_hear(&running);
+    s = client_hear(&running);
     assert_int_equal(s.status, 200);
     free(s.body);
     client_done(&running);
@@ -180,7 +187,7 @@ static void idle_connections_are_closed_before_their_next_request_would_fail(voi
     }
     assert_true(client_say(&idle[2], "GET /quick HTTP/1.1\r\nHo")); /* not a whole one */
     server_drain(server);
-    assert_int_equal(atomic_load(&server->connections), 0);
+    WAIT_UNTIL(atomic_load(&server->connections) == 0); /* it waits for a second itself */
     for (int i = 0; i < 3; i++) {
         assert_true(client_ended(&idle[i]));
         client_done(&idle[i]);

@@ -29,10 +29,12 @@ static struct versions *open_page(void)
 static void find_page(char out[300])
 {
     DIR *folder = opendir("/dev/shm");
+    char part[40]; /* whole: the scope of another process may begin like ours */
     assert_non_null(folder);
+    snprintf(part, sizeof(part), "-%s-", scope);
     out[0] = '\0';
     for (struct dirent *d; (d = readdir(folder));)
-        if (strstr(d->d_name, scope))
+        if (strstr(d->d_name, part))
             snprintf(out, 300, "/%s", d->d_name);
     closedir(folder);
     assert_string_not_equal(out, "");
