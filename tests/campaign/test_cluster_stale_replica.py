@@ -168,6 +168,7 @@ def test_a_directory_asks_a_replica_again_when_that_has_all_from_before_its_star
     second.restart()  # it forgets that it was asked before the replica had him
     wait_until(lambda: person.node.node_name in on_replica(cluster, person.name), "the replica has him")
     wait_until(lambda: homes(person, second) == {person.node}, "he is found")
+    wait_until(lambda: asked(cluster, second, person), "the replica is asked", 120)  # not at its first look, perhaps
 
     cluster.relay.cut()
     dn = f"uid={person.name},ou=users,{cluster.base}"

@@ -8,7 +8,7 @@ USERS = 500
 
 
 def test_five_hundred_new_users_at_the_same_moment(engine, backends):
-    stack = backends.stack(engine, {"public.queue": 2000})
+    stack = backends.stack(engine, {"public.queue": 2000, "public.queue_wait": 180})
     heddle, sockets = stack.heddle, []
     for i in range(USERS):
         uid = 3_200_000_000 + i

@@ -1,5 +1,6 @@
 """Clients that misbehave on the wire: the server answers as it says, within a second, and goes on serving everybody else."""
 import json
+import resource
 import socket
 import statistics
 import time
@@ -85,6 +86,8 @@ def test_slow_loris_holds_nobody_up_and_is_cut(stack):
 
 def test_a_thousand_idle_connections_cost_nobody_anything(stack):
     idle = []
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard if hard != resource.RLIM_INFINITY and hard < 4096 else max(soft, 4096), hard))
     request = b"GET /__lbheartbeat__ HTTP/1.1\r\nHost: x\r\n\r\n"
     for _ in range(1000):
         s = socket.create_connection(("127.0.0.1", stack.heddle.port), timeout=WAITS_S)

@@ -212,7 +212,8 @@ def test_a_directory_that_hangs_holds_no_node_up(cluster, node, directory_back):
     for _ in range(20):
         known.at(node).get("/info/collections")
         unknown.at(node).get("/info/collections", expect=503)
-    assert time.monotonic() - began < 20, "twenty who ask it and wait for an answer take minutes"
+    # Once in a second somebody asks it, and waits for five: what a slow machine makes more of.
+    assert time.monotonic() - began < 80, "twenty who ask it and wait for an answer take a hundred seconds"
 
 
 def test_a_node_that_starts_without_a_directory_serves_when_it_comes(cluster, node, directory_back):

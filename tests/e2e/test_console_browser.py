@@ -172,7 +172,8 @@ def test_the_newest_mail_of_a_box_without_a_relay(own_stack, browser, axe, scrip
 
 
 def printed_password(stack):
-    return re.search(r"one-time password: (\S+)", stack.heddle.log_text())[1]
+    """It is printed when the box serves already."""
+    return wait_until(lambda: re.search(r"one-time password: (\S+)\n", stack.heddle.log_text()), "the password is printed", 120)[1]
 
 
 @pytest.mark.one_engine("sqlite+memory")

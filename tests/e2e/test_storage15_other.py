@@ -171,8 +171,8 @@ def test_118_lbheartbeat_tells_a_full_queue(own_stack):
     with database_locked(stack, user):
         for t in threads:
             t.start()
-        slow = wait_until(lambda: (r := beat()).status == 500 and r.json()["duration_ms"] > 1000 and r,
-                          "500 with duration_ms above 1000 while the queue is full")
+        slow = wait_until(lambda: (r := beat()).status == 500 and r.json()["duration_ms"] > 1000 and answers and r,
+                          "500 with duration_ms above 1000 while the queue is full, and others are refused")
         assert slow.json()["duration_ms"] < 60000 and set(answers) == {503}
     for t in threads:
         t.join()

@@ -288,6 +288,7 @@ def test_a_held_user_waits_and_others_do_not(lively, kind):
     front.lb("hold", str(u.uid))
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(u.get, "/info/collections")
+        wait_until(lambda: u.connection.sending_s > 0, "he has asked", 60)
         for _ in range(20):
             other.get("/info/collections")
         with pytest.raises(FutureTimeout):

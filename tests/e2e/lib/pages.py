@@ -22,6 +22,14 @@ def render_s():
     return 0.002 * max(1, (time.process_time() - begun) / REFERENCE_S)
 
 
+def least_cost(measure, limit, tries=5):
+    """What `measure` tells, the least of a few times if need be: what else a machine does only ever adds to it."""
+    least = measure()
+    while least >= limit and (tries := tries - 1):
+        least = min(least, measure())
+    return least
+
+
 class _Reader(HTMLParser):
     def __init__(self):
         super().__init__()

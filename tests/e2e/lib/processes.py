@@ -294,7 +294,7 @@ class Redis(Process):
 
     def client(self):
         import redis
-        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=60)
 
     def ready(self):
         try:

@@ -106,6 +106,7 @@ class Connection:
     def __init__(self, host, port, timeout_s=60):
         self.host, self.port, self.timeout_s = host, port, timeout_s
         self._http = None
+        self.sending_s = 0.0  # from dialling to the last byte of the last request
 
     @property
     def host_header(self):
@@ -138,9 +139,13 @@ class Connection:
         return reply
 
     def _exchange(self, method, target, pairs, body, host):
-        if self._http is None:
-            self._http = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
-        self._send(method, target, pairs, body, host)
+        begun = time.monotonic()
+        try:
+            if self._http is None:
+                self._http = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout_s)
+            self._send(method, target, pairs, body, host)
+        finally:
+            self.sending_s = time.monotonic() - begun
         return self._http.getresponse()
 
     def _send(self, method, target, pairs, body, host):
