@@ -441,7 +441,7 @@ def flood(o):
         try:
             for engine in o.engines:
                 node = machine.node(engine)
-                bench.set_up(node, 40, 200, "EP")
+                bench.set_up(node, 40, 200, "E")
                 for scenario in "PBE":
                     peak = max(middle([bench.ask(node, scenario, o.seconds, seed=n, records=200, connections=c, under=apart.under)["rps"]
                                        for n in range(3)]) for c in (16, 64))
