@@ -345,7 +345,7 @@ def test_a_reload_waits_for_who_is_held(lively, kind):
         waiting = pool.submit(u.get, "/info/collections")
         reload = pool.submit(front.lb, "push")
         with pytest.raises(FutureTimeout):
-            reload.result(2)
+            reload.result(1)
         front.lb("release", str(u.uid))
         assert front.line_of(waiting.result(60))["total_ms"] < 30000  # it was the release that ended his waiting
         reload.result(ENDS_S)
