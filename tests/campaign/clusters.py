@@ -9,6 +9,7 @@ from lib import hawk
 from lib.cluster import Cluster
 from lib.processes import wait_until
 from lib.relay import Relay
+from lib.repeat import Repeated
 from lib.synccrypto import username_of
 
 PASSWORD = "correct horse battery"
@@ -103,36 +104,17 @@ def token_of(ask, issuer, sub, state="aaaa", k=1234, access=None):
                                         "X-KeyID": f"{k}-{hawk.b64url_nopad(bytes.fromhex(state))}"})
 
 
-class Load:
-    """Threads that each repeat `step(worker number, count)` until stopped. A step gives a word; words are counted, by second."""
+class Load(Repeated):
+    """Each step gives a word; words are counted."""
 
     def __init__(self, threads, step):
-        self.counts, self.lock, self.ending = collections.Counter(), threading.Lock(), threading.Event()
-        self.errors, self.step = [], step
-        self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(threads)]
+        super().__init__(threads, self._count)
+        self.counts, self.lock, self.word_of = collections.Counter(), threading.Lock(), step
 
-    def _run(self, number):
-        count = 0
-        while not self.ending.is_set():
-            try:
-                word = self.step(number, count)
-            except Exception as e:  # the test looks at them when the load has ended
-                self.errors.append(repr(e))
-                return
-            count += 1
-            with self.lock:
-                self.counts[word] += 1
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ending.set()
-        for t in self.threads:
-            t.join(300)
-        assert not self.errors, self.errors[:3]
+    def _count(self, number, count):
+        word = self.word_of(number, count)
+        with self.lock:
+            self.counts[word] += 1
 
     def total(self):
         with self.lock:

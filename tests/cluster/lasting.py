@@ -16,9 +16,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from lib import cluster, slapd  # noqa: E402
-from lib.balancer import Balancer, Follower  # noqa: E402
-from lib.heddle import build_folder  # noqa: E402
-from lib.ops import run  # noqa: E402
+from lib.balancer import Balancer  # noqa: E402
+from lib.ops import AdminVerb, run  # noqa: E402
 from lib.processes import Process  # noqa: E402
 
 DIRECTORIES = 2
@@ -58,22 +57,6 @@ class Kept:
         new.rename(self.path)
 
 
-class Settler(Process):
-    """Finishes what was left half done and erases what deleted accounts left, for as long as the cluster runs."""
-
-    name = "settle"
-
-    def __init__(self, folder, settings):
-        super().__init__(folder)
-        self.settings = settings
-
-    def argv(self):
-        return [str(build_folder() / "heddle-admin"), "--config", str(self.settings), "settle", "--every", "30s"]
-
-    def ready(self):
-        return True
-
-
 class LastingCluster(cluster.Cluster):
     ldap_timeout_s = None  # as it is without a line
 
@@ -90,8 +73,10 @@ class LastingCluster(cluster.Cluster):
         kept.save()
         self.write_admin_settings()
         self.balancer = Balancer("haproxy", folder / "lb", kept.port)
-        self.follower = Follower(folder / "lb", ["--config", str(folder / "admin.ini")])
-        self.settler = Settler(folder / "settle", folder / "admin.ini")
+        admin = ("--config", folder / "admin.ini")
+        self.follower = AdminVerb(folder / "lb", "follow", *admin, "lb", "follow")
+        # finishes what was left half done and erases what deleted accounts left
+        self.settler = AdminVerb(folder / "settle", "settle", *admin, "settle", "--every", "30s")
 
     def _check(self, folder):
         longest = max(len(os.fsencode(folder / f"n{self.kept.nodes - 1}" / "data" / "internal.sock")), len(os.fsencode(folder / "ldap1" / "ldapi")))

@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from e2e.lib.processes import wait_until  # noqa: E402
 
 START_LIMIT_S = 120
 
@@ -60,7 +62,7 @@ class Server:
              "--innodb-log-file-size=64M", "--innodb-flush-log-at-trx-commit=1", *self._user(), *self.options],
             stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         log.close()
-        self._wait(lambda: self._ping(), "start")
+        self._wait(lambda: self._ping(), "has started")
 
     def _ping(self):
         return self._client("SELECT 1").returncode == 0
@@ -88,7 +90,7 @@ class Server:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self._wait(lambda: not self._alive(pid), "end")
+        self._wait(lambda: not self._alive(pid), "has ended")
         self.pid_file.unlink(missing_ok=True)
 
     @staticmethod
@@ -99,11 +101,7 @@ class Server:
             return False
 
     def _wait(self, condition, what):
-        limit = time.monotonic() + START_LIMIT_S
-        while not condition():
-            if time.monotonic() > limit:
-                raise RuntimeError(f"the server does not {what}: see {self.folder}/log")
-            time.sleep(0.05)
+        wait_until(condition, f"the server {what}: see {self.folder}/log", START_LIMIT_S, every_s=0.05)
 
 
 if __name__ == "__main__":

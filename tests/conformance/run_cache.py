@@ -11,7 +11,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,40 +18,16 @@ import time
 import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+from e2e.lib import processes  # noqa: E402
 
 
-class Redis:
-    """A server on a unix socket; nothing is saved unless asked."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.socket = os.path.join(folder, "redis.sock")
-        self.process = None
-        self.start()
-
-    def start(self):
-        with open(os.path.join(self.folder, "redis.log"), "a") as log:
-            self.process = subprocess.Popen(
-                ["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder, "--save", "",
-                 "--appendonly", "no", "--dbfilename", "dump.rdb"], stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
-        while self.ask("PING") != "PONG":
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("redis-server does not start: see redis.log")
-            time.sleep(0.02)
+class Redis(processes.Redis):
+    """Saves when it is asked, and starts with what was saved last."""
 
     def ask(self, *words):
-        done = subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["redis-cli", "-s", str(self.socket), *words], capture_output=True, text=True, timeout=60)
         return done.stdout.strip()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def pause(self, seconds):
-        self.process.send_signal(signal.SIGSTOP)
-        time.sleep(seconds)
-        self.process.send_signal(signal.SIGCONT)
 
 
 class Storm:
@@ -61,20 +36,32 @@ class Storm:
     def __init__(self, redis, rng):
         self.redis, self.rng = redis, rng
         self.snapshot = os.path.join(redis.folder, "old.rdb")
-        self.log = []
+        self.log, self.program = [], None
 
     def flush(self):
         self.redis.ask("FLUSHALL")
 
+    def last(self, seconds):
+        """What befalls it goes on for so long; not beyond the program's end."""
+        try:
+            self.program.wait(seconds)
+        except subprocess.TimeoutExpired:
+            pass
+
+    def pause_for(self, seconds):
+        self.redis.pause()
+        self.last(seconds)
+        self.redis.resume()
+
     def pause_briefly(self):
-        self.redis.pause(0.1)
+        self.pause_for(0.1)
 
     def pause(self):
-        self.redis.pause(0.7)  # longer than a command may take: late commands run when it goes on
+        self.pause_for(0.7)  # longer than a command may take: late commands run when it goes on
 
     def kill_and_restart(self):
         self.redis.kill()
-        time.sleep(self.rng.random())
+        self.last(self.rng.random())
         self.redis.start()
 
     def take_snapshot(self):
@@ -95,38 +82,36 @@ class Storm:
 
     def refuse_writes(self):
         self.redis.ask("CONFIG", "SET", "maxmemory", "1")
-        time.sleep(0.3)
+        self.last(0.3)
         self.redis.ask("CONFIG", "SET", "maxmemory", "0")
 
     def rage(self, program, seconds, seed):
         worst = [self.flush, self.pause_briefly, self.pause, self.kill_and_restart, self.take_snapshot,
                  self.restore_snapshot, self.plant_wrong_types, self.cut_connections,
                  self.refuse_writes]
-        storm = subprocess.Popen([program, "storm", self.redis.socket, str(seconds), str(seed)],
-                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.program = subprocess.Popen([program, "storm", str(self.redis.socket), str(seconds), str(seed)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.take_snapshot()
         end = time.monotonic() + seconds
         done = []
         while time.monotonic() < end:
-            try:
-                storm.wait(0.2 + 1.5 * self.rng.random())  # clients dial again at most once a second
+            self.last(0.2 + 1.5 * self.rng.random())  # clients dial again at most once a second
+            if self.program.poll() is not None:
                 break
-            except subprocess.TimeoutExpired:
-                pass
             if not done:
                 done = self.rng.sample(worst, len(worst))
             thing = done.pop()
             self.log.append(thing.__name__)
             thing()
-        out, err = storm.communicate(timeout=120)
-        return storm.returncode, out, err
+        out, err = self.program.communicate(timeout=120)
+        return self.program.returncode, out, err
 
 
 class Talk:
     """One process with a cache, told what to do."""
 
     def __init__(self, program, redis, scope):
-        self.process = subprocess.Popen([program, "talk", redis.socket, scope], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([program, "talk", str(redis.socket), scope], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, bufsize=1)
 
     def __call__(self, line):
@@ -134,10 +119,7 @@ class Talk:
         return self.process.stdout.readline().strip()
 
     def wait_until_healthy(self):
-        deadline = time.monotonic() + 60
-        while self("healthy") != "yes":
-            assert time.monotonic() < deadline, "no connection after a minute"
-            time.sleep(0.05)
+        processes.wait_until(lambda: self("healthy") == "yes", "a connection", 60, every_s=0.05)
 
     def close(self):
         self.process.stdin.close()
@@ -167,10 +149,10 @@ def a_command_that_was_given_up_does_no_harm_when_it_runs_at_last(redis, a, b, c
     for process in (a, b, c):
         process.wait_until_healthy()
     assert b("note") == "-"
-    redis.process.send_signal(signal.SIGSTOP)
+    redis.pause()
     b("put old")  # waits in the socket of a Redis that stands still
     a("write new")
-    redis.process.send_signal(signal.SIGCONT)
+    redis.resume()
     for process in (b, c):
         process.wait_until_healthy()
     assert redis.ask("KEYS", "h:*")
@@ -258,9 +240,9 @@ def main():
     run_suite("none", [program, "suite", "none"], totals)
     run_suite("memory", [program, "suite", "memory"], totals)
     with tempfile.TemporaryDirectory(prefix="heddle-cache-") as folder:
-        redis = Redis(folder)
+        redis = Redis(folder).start()
         try:
-            run_suite("redis", [program, "suite", "redis", redis.socket], totals)
+            run_suite("redis", [program, "suite", "redis", str(redis.socket)], totals)
             run_talks(program, redis, totals)
             run_storm(program, redis, options.storm, seed, totals)
         finally:

@@ -9,9 +9,9 @@ import time
 import zlib
 
 from lib import hawk
-from lib.balancer import Balancer, Follower
+from lib.balancer import Balancer
 from lib.cluster import Cluster, Directory, Node
-from lib.ops import run
+from lib.ops import AdminVerb, run
 from lib.processes import free_port, wait_until
 from lib.storage11 import Storage11
 from lib.storage15 import Storage15
@@ -213,7 +213,7 @@ class Front(Cluster):
         return [r for tap in self.taps for r in tap.requests()]
 
     def follow(self):
-        self.follower = Follower(self.folder / "follow", self.lb_words()).start()
+        self.follower = AdminVerb(self.folder / "follow", "follow", *self.lb_words(), "lb", "follow").start()
         wait_until(lambda: "as the directory says" in self.follower.log_text(), "the follower has read everything", 120)
         return self.follower
 

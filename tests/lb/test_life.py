@@ -146,7 +146,7 @@ def test_ten_thousand_route_changes_under_traffic(own_front, kind):
                 other.move(100000 + n, front.nodes[(n + n // 2) % 2])
                 ahead = n * seconds / count - (time.monotonic() - began)
                 if ahead > 0:
-                    traffic.stop.wait(ahead)
+                    traffic.ending.wait(ahead)
             wait_until(lambda: "DIFFERENT" not in front.lb("verify", expect=None) and json_same(front), "every change is in the balancer", 240, every_s=0.5)
             traffic.await_done(100)
         assert not [x for x in front.balancer.lines() if x["status"] >= 500]

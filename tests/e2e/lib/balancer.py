@@ -1,15 +1,14 @@
-"""A real haproxy or nginx on what `heddle-admin lb render` wrote, and `lb follow` beside it."""
+"""A real haproxy or nginx on what `heddle-admin lb render` wrote."""
 import json
 import shutil
 import signal
 import socket
 
-from .heddle import build_folder
 from .processes import OUT, Process
-from .wire import Connection
+from .wire import Asked, Connection
 
 
-class Balancer(Process):
+class Balancer(Asked, Process):
     """A real haproxy or nginx on the folder that heddle-admin rendered."""
 
     def __init__(self, kind, folder, port):
@@ -40,12 +39,8 @@ class Balancer(Process):
         """Workers of haproxy and nginx end with their master when it is told so, not when it is killed."""
         self.stop()
 
-    def get(self, path):
-        c = Connection("127.0.0.1", self.port, 10)
-        try:
-            return c.request("GET", path)
-        finally:
-            c.close()
+    def connection(self):
+        return Connection("127.0.0.1", self.port, 10)
 
     def lines(self):
         """The JSON log lines so far."""
@@ -86,22 +81,3 @@ class Balancer(Process):
             while piece := s.recv(65536):
                 parts.append(piece)
         return b"".join(parts).decode()
-
-
-class Follower(Process):
-    name = "follow"
-
-    def __init__(self, folder, words):
-        super().__init__(folder)
-        self.words = words
-
-    def argv(self):
-        return [str(build_folder() / "heddle-admin"), *self.words, "lb", "follow"]
-
-    def ready(self):
-        return True
-
-    @property
-    def socket(self):
-        """What it changes routes through."""
-        return self.folder / "haproxy.sock"

@@ -18,7 +18,7 @@ from . import hawk, slapd
 from .cluster import Cluster
 from .heddle import Stack, build_folder
 from .processes import MariaDB, Redis, wait_until
-from .wire import Connection
+from .wire import Asked, Connection
 
 ENGINE = "mysql+redis"
 NODES = 3
@@ -104,7 +104,7 @@ class StackCluster(Cluster):
         return {"public.workers": 8}
 
 
-class Front:
+class Front(Asked):
     """What tests know as `stack.heddle`."""
 
     name = "cluster"
@@ -182,13 +182,6 @@ class Front:
         except (ValueError, KeyError, TypeError, StopIteration):
             return self.connection()
         return known.connection()
-
-    def get(self, path, headers=(), method="GET"):
-        c = self.connection()
-        try:
-            return c.request(method, path, headers)
-        finally:
-            c.close()
 
     # -- life --
 

@@ -8,7 +8,6 @@ import functools
 import hashlib
 import os
 import random
-import re
 import signal
 import subprocess
 import time
@@ -22,7 +21,7 @@ from .processes import ROOT, MariaDB, Process, Redis, free_port, wait_until
 from .storage11 import Storage11
 from .storage15 import Storage15
 from .synccrypto import username_of
-from .wire import Connection
+from .wire import Asked, Connection
 
 ENGINES = ("sqlite+memory", "mysql+redis")
 SECRET = "5b1f0e7c9d2a4483b6c0a1e2f3d4958677665544332211ffeeddccbbaa998877"
@@ -46,7 +45,7 @@ def on_cluster():
     return os.environ.get("HEDDLE_TARGET") == "cluster"
 
 
-class Heddle(Process):
+class Heddle(Asked, Process):
     """One running server. Settings ("section.key": text, number, or a list of texts) go into an INI file, so `reload` can change
     them. Its wall clock is the real one plus `ahead_s`."""
 
@@ -139,13 +138,6 @@ class Heddle(Process):
 
     def connection(self, timeout_s=60):
         return Connection("127.0.0.1", self.port, timeout_s)
-
-    def get(self, path, headers=(), method="GET"):
-        c = self.connection()
-        try:
-            return c.request(method, path, headers)
-        finally:
-            c.close()
 
     # -- time --
 

@@ -59,47 +59,49 @@ class Device(threading.Thread):
 
     def request(self, method, target, body=None):
         """Until it is answered with something else than "later" or "not here". None: no answer came, and it may have happened."""
-        end = time.monotonic() + 300
-        while time.monotonic() < end:
-            self.requests += 1
-            try:
-                r = self.client.request(method, target, body, expect=None)
-            except OSError as e:
-                if not self.connection_errors:
-                    raise Broken(f"no answer: {e!r}") from e
-                self.reconnect()
-                return None
-            if r.status == 503:
-                if not (r.header("Retry-After") or "").isdigit():
-                    raise Broken(f"503 without Retry-After\n{r!r}")
-                self.refused_503 += 1
-                self.frozen_since = self.frozen_since or time.monotonic()
-                if method != "GET" and self.connection_errors:
-                    return None  # of a write that a dying backend cut off
-                time.sleep(0.02)
-                continue
-            if self.frozen_since:
-                self.longest_503_s = max(self.longest_503_s, time.monotonic() - self.frozen_since)
-                self.frozen_since = None
-            if r.status == 401:
-                self.refused_401 += 1
-                self.refusals_of_this_credential += 1
-                if self.refusals_of_this_credential > 1:
-                    raise Broken(f"a second 401 for one credential\n{r!r}")
-                self.reconnect()
-                continue
-            return r
-        raise Broken(f"{method} {target} was put off for 300 s")
+        return wait_until(lambda: self._asked(method, target, body), f"{method} {target} is not put off any more", 300, every_s=0.02)[0]
+
+    def _asked(self, method, target, body):
+        """(answer,), (None,) where none came, or nothing: come again."""
+        self.requests += 1
+        try:
+            r = self.client.request(method, target, body, expect=None)
+        except OSError as e:
+            if not self.connection_errors:
+                raise Broken(f"no answer: {e!r}") from e
+            self.reconnect()
+            return (None,)
+        if r.status == 503:
+            if not (r.header("Retry-After") or "").isdigit():
+                raise Broken(f"503 without Retry-After\n{r!r}")
+            self.refused_503 += 1
+            self.frozen_since = self.frozen_since or time.monotonic()
+            if method != "GET" and self.connection_errors:
+                return (None,)  # of a write that a dying backend cut off
+            return ()
+        if self.frozen_since:
+            self.longest_503_s = max(self.longest_503_s, time.monotonic() - self.frozen_since)
+            self.frozen_since = None
+        if r.status == 401:
+            self.refused_401 += 1
+            self.refusals_of_this_credential += 1
+            if self.refusals_of_this_credential > 1:
+                raise Broken(f"a second 401 for one credential\n{r!r}")
+            self.reconnect()
+            return ()
+        return (r,)
 
     def reconnect(self):
-        end = time.monotonic() + 180
-        while True:
+        def connected():
             try:
-                return self.connect()
+                self.connect()
             except (OSError, AssertionError):
-                if not self.connection_errors or time.monotonic() > end:
+                if not self.connection_errors:
                     raise
-                time.sleep(0.05)
+                return False
+            return True
+
+        wait_until(connected, "a new credential", 180, every_s=0.05)
 
     def step(self):
         dice = self.random.random()

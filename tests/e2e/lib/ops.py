@@ -1,4 +1,5 @@
-"""What an operator sees of a running server: the internal listener's unix socket, metrics, and the log as objects."""
+"""What an operator sees of a running server: the internal listener's unix socket, metrics, and the log as objects;
+and the operator's own command."""
 import http.client
 import json
 import re
@@ -6,6 +7,7 @@ import socket
 import subprocess
 
 from .heddle import build_folder
+from .processes import Process
 from .wire import Reply
 
 
@@ -63,3 +65,17 @@ def run(*options, program="heddle", timeout_s=300):
     done = subprocess.run([build_folder() / program, *map(str, options)], capture_output=True, text=True, timeout=timeout_s,
                           stdin=subprocess.DEVNULL)
     return done.returncode, done.stdout, done.stderr
+
+
+class AdminVerb(Process):
+    """A verb of heddle-admin that goes on until it is stopped: `lb follow`, `settle --every`."""
+
+    def __init__(self, folder, name, *words):
+        self.name, self.words = name, words
+        super().__init__(folder)
+
+    def argv(self):
+        return [str(build_folder() / "heddle-admin"), *map(str, self.words)]
+
+    def ready(self):
+        return True

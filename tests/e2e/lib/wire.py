@@ -43,6 +43,17 @@ def check_prompt(r):
             Prompt.late.append(f"{r.method} {r.target[:100]} -> {r.status} after {r.seconds:.2f} s")
 
 
+class Asked:
+    """Whatever gives a new `connection()` can be asked by one request."""
+
+    def get(self, path, headers=(), method="GET"):
+        c = self.connection()
+        try:
+            return c.request(method, path, headers)
+        finally:
+            c.close()
+
+
 class Reply:
     """One answer. Headers are looked up in any case; `header(name)` refuses a header that was sent twice."""
 
