@@ -1,5 +1,4 @@
 """What the one box takes of a small machine's memory. Figures of the build in HEDDLE_BUILD, which must be the release."""
-import os
 import resource
 import socket
 import threading

@@ -3,14 +3,13 @@ itself, the directory, its LDAP provider; and the same while somebody undoes a m
 acknowledged write missing, nothing left behind. By default a few cells drawn by the seed; all of them, three times each, with HEDDLE_FULL=1;
 HEDDLE_CELLS=PART/PARTS takes one part of those."""
 import itertools
-import json
 import os
 import subprocess
 
 import pytest
 
 from conftest import FULL
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.heddle import has_hooks
 from lib.moves import Admin, Devices, await_stopped, go_on
 from lib.processes import wait_until
@@ -29,13 +28,8 @@ SHARDS = 6  # so that workers can share them
 
 @pytest.fixture
 def cluster(backends):
-    made = Cluster(backends.folder / "move", backends.template, ["sqlite+memory", "mysql+redis"], accounts="ldap")
-    try:
-        yield made.start()
-    finally:
-        made.keep_logs("move-crash")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
+    with running(Cluster(backends.folder / "move", backends.template, ["sqlite+memory", "mysql+redis"], accounts="ldap"), "move-crash") as started:
+        yield started
 
 
 def entry(cluster, uid):
@@ -89,41 +83,45 @@ def head(cluster, node, uid):
     return cluster.ask(f"heads/{uid}", node)
 
 
-def one_cell(cluster, rnd, point, victim):
+def somebody(cluster):
+    """A user with some data: (sub, client, the node where he lives, another one)."""
     sub = os.urandom(16).hex()
     user = cluster.user15(sub)
     user.save_all("bookmarks", [{"id": f"b{i}", "payload": "x" * 500} for i in range(30)])
-    source = user.server
-    target = next(n for n in cluster.nodes if n is not source)
-    admin = Admin(cluster)
+    return sub, user, user.server, next(n for n in cluster.nodes if n is not user.server)
+
+
+def strike(cluster, rnd, child, victim, ends, uid, why):
+    """The victim dies while the command stands at its point. Gives how that ended, and where he lives when all is settled."""
+    assert await_stopped(child), (why, child.communicate())
+    if victim == "admin":
+        child.kill()
+    else:
+        kill_and_restart(rnd, child, process(cluster, victim, *ends))
+    end = Admin.end(child)
+    settle_it(cluster, uid)
+    return end, check_ends(cluster, uid, (why, end))
+
+
+def one_cell(cluster, rnd, point, victim):
+    sub, user, source, target = somebody(cluster)
     with Devices(cluster, sub, 2, seed=rnd.random(), connection_errors=True) as devices:
         devices.await_work(1)
-        child = admin.start("user", "move", str(user.uid), "--to", target.node_name, "--lease", "20", stop_at=point)
-        assert await_stopped(child), (point, victim, child.communicate())
-        if victim == "admin":
-            child.kill()
-        else:
-            kill_and_restart(rnd, child, process(cluster, victim, source, target))
-        code, out, err = admin.end(child)
-        settle_it(cluster, user.uid)
-        owner = check_ends(cluster, user.uid, (point, victim, code, out, err))
+        child = Admin(cluster).start("user", "move", str(user.uid), "--to", target.node_name, "--lease", "20", stop_at=point)
+        end, owner = strike(cluster, rnd, child, victim, (source, target), user.uid, (point, victim))
         decided = POINTS.index(point) >= POINTS.index("after-flip")
         if victim == "admin":
             assert (owner is target) == decided, (point, owner.node_name)
-        elif decided or code == 0:
-            assert owner is target, (point, victim, code, out, err)
+        elif decided or end[0] == 0:
+            assert owner is target, (point, victim, end)
         devices.await_work(2)
     assert len(cluster.user15(sub).ids("bookmarks")) == 30
-    return f"{point} {victim}: exit {code}, lives on the {'target' if owner is target else 'source'}"
+    return f"{point} {victim}: exit {end[0]}, lives on the {'target' if owner is target else 'source'}"
 
 
 def one_undoing(cluster, rnd, point, victim):
     """The mover died, and the settler who undoes what he left meets the same fate, or one of the others does under his hands."""
-    sub = os.urandom(16).hex()
-    user = cluster.user15(sub)
-    user.save_all("bookmarks", [{"id": f"b{i}", "payload": "x" * 500} for i in range(30)])
-    source = user.server
-    target = next(n for n in cluster.nodes if n is not source)
+    sub, user, source, target = somebody(cluster)
     left_at = rnd.choice(UNDONE_FROM)
     with Devices(cluster, sub, 2, seed=rnd.random(), connection_errors=True) as devices:
         devices.await_work(1)
@@ -132,17 +130,11 @@ def one_undoing(cluster, rnd, point, victim):
         mover.kill()
         Admin.end(mover)
         child = Admin(cluster, ahead_s=45).start("settle", stop_at=point)
-        assert await_stopped(child), (point, victim, left_at, child.communicate())
-        if victim == "admin":
-            child.kill()
-        else:
-            kill_and_restart(rnd, child, process(cluster, victim, source, target))
-        code, out, err = Admin.end(child)
-        settle_it(cluster, user.uid)
-        assert check_ends(cluster, user.uid, (point, victim, left_at, code, out, err)) is source, "nobody has flipped"
+        end, owner = strike(cluster, rnd, child, victim, (source, target), user.uid, (point, victim, left_at))
+        assert owner is source, "nobody has flipped"
         devices.await_work(2)
     assert len(cluster.user15(sub).ids("bookmarks")) == 30
-    return f"{point} {victim}, undone from {left_at}: exit {code}"
+    return f"{point} {victim}, undone from {left_at}: exit {end[0]}"
 
 
 def cells(rnd, points=POINTS, few=CELLS):

@@ -30,7 +30,7 @@ class Broken(AssertionError):
 class User:
     """A client that does what a browser does: after 401 it fetches a new token, after 503 it comes again, and it remembers what was acknowledged."""
 
-    def __init__(self, cluster, number, rnd):
+    def __init__(self, cluster, rnd):
         self.cluster, self.sub, self.rnd = cluster, os.urandom(16).hex(), rnd
         self.acked, self.client, self.n = {}, None, 0
         self.refused = {401: 0, 503: 0}
@@ -257,7 +257,7 @@ def grow_and_shrink(cluster, rnd, tmp_path):
     cluster.admin("node", "remove", fresh.node_name, "--yes")
     for name, capacity in zip(old, (2 * USERS, 2 * USERS, USERS)):
         cluster.admin("node", "weight", name, capacity)
-    users = [User(cluster, i, random.Random(rnd.random())) for i in range(USERS)]
+    users = [User(cluster, random.Random(rnd.random())) for _ in range(USERS)]
     for user in users:
         for _ in range(3):
             user.write()

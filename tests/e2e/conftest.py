@@ -7,7 +7,7 @@ import pytest
 
 from lib import template
 from lib.heddle import ENGINES, Backends, build_folder, on_cluster
-from lib.processes import OUT, make_temp_folder
+from lib.processes import OUT, MariaDB, make_temp_folder
 from lib.wire import Prompt
 
 pytest_configure_node, pytest_unconfigure = template.pytest_configure_node, template.pytest_unconfigure
@@ -114,6 +114,18 @@ def own_stack(worker, engine):
     for s in made:
         s.heddle.forget_shared_memory()
     assert not any(codes), "\n".join(s.heddle.log_tail() for s in made)
+
+
+@pytest.fixture
+def own_database(worker, own_stack):
+    """A server for this test on a MariaDB of its own, which may be killed: both."""
+    database = MariaDB(worker.folder / f"my-{len(worker.processes)}", worker.template)
+    worker.processes.append(database)
+    database.start()
+    database.create_database("heddle")
+    yield own_stack({"store.socket": str(database.socket), "store.database": "heddle"}), database
+    if not database.running:
+        database.start()  # the server ends cleanly
 
 
 @pytest.fixture

@@ -4,21 +4,15 @@ import json
 
 import pytest
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.ops import run
 from lib.processes import wait_until
 
 
 @pytest.fixture(scope="module")
-def cluster(worker, tmp_path_factory):
-    made = Cluster(worker.folder / "nodes", worker.template, ["sqlite+memory", "mysql+redis", "sqlite+memory"], directories=2)
-    try:
-        yield made.start()
-    finally:
-        for i, process in enumerate([*made.directories, *made.nodes]):
-            process.keep_log(f"nodes-{i}")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
+def cluster(worker):
+    with running(Cluster(worker.folder / "nodes", worker.template, ["sqlite+memory", "mysql+redis", "sqlite+memory"], directories=2), "nodes") as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)

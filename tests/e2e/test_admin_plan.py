@@ -8,22 +8,16 @@ import subprocess
 
 import pytest
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.heddle import build_folder
 from lib.ops import run
 from lib.processes import wait_until
 
 
 @pytest.fixture(scope="module")
-def cluster(worker, tmp_path_factory):
-    made = Cluster(worker.folder / "plan", worker.template, ["sqlite+memory", "mysql+redis", "sqlite+memory"])
-    try:
-        yield made.start()
-    finally:
-        for i, process in enumerate([made.directory, *made.nodes]):
-            process.keep_log(f"plan-{i}")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
+def cluster(worker):
+    with running(Cluster(worker.folder / "plan", worker.template, ["sqlite+memory", "mysql+redis", "sqlite+memory"]), "plan") as started:
+        yield started
 
 
 def settings(cluster):
@@ -72,7 +66,7 @@ def user_with_data(cluster, node, items=3, size=0):
     return user
 
 
-def has_data(cluster, user, node, items=3, size=0):
+def has_data(user, node, items=3, size=0):
     at = user.at(node)
     return all(at.item("bookmarks", f"b{i}")["payload"] == payload(user, i, size) for i in range(items))
 
@@ -107,7 +101,7 @@ def test_a_saved_plan_is_done_exactly(cluster, tmp_path):
     assert [e["event"] for e in events].count("moved") == 3 and events[-1]["event"] == "end" and events[-1]["state"] == "done"
     for user in users:
         assert where(cluster, [user])[user.name] == b.node_name
-        assert has_data(cluster, user, b)
+        assert has_data(user, b)
     again = ask(cluster, "run", "plan", file, "--yes")
     assert again[-1]["state"] == "done"  # they live there already
     record = [r for r in objects(cluster.admin("audit", "--user", users[0].name, "--json")) if r["what"] == "change"]
@@ -146,7 +140,7 @@ def test_a_killed_run_goes_on_with_resume(cluster):
     shown = ask(cluster, "run", "show")[0]
     assert shown["state"] == "done" and shown["done"] == 4
     assert set(where(cluster, users).values()) == {b.node_name}
-    assert all(has_data(cluster, u, b, 10, 2000) for u in users)
+    assert all(has_data(u, b, 10, 2000) for u in users)
 
 
 def test_pause_resume_and_cancel_come_from_any_terminal(cluster):
@@ -173,7 +167,7 @@ def test_pause_resume_and_cancel_come_from_any_terminal(cluster):
     at = where(cluster, users)
     assert list(at.values()).count(b.node_name) == end["done"]
     for user in users:
-        assert has_data(cluster, user, a if at[user.name] == a.node_name else b, 6, 2000)
+        assert has_data(user, a if at[user.name] == a.node_name else b, 6, 2000)
 
 
 def test_outside_its_window_a_run_waits(cluster):

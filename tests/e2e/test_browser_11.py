@@ -1,31 +1,8 @@
 """Whole syncs by simulated browsers of the 1.1 protocol (Pale Moon, Firefox before 29)."""
 import pytest
 
-from lib.device import SyncFailed, Unauthorized
+from lib.device import SyncFailed, Unauthorized, assert_same, fill
 from lib.palemoon11 import PaleMoon
-
-
-def content(device):
-    return {name: r.items for name, r in device.records.items()}
-
-
-def on_server(device, name):
-    clear = [device.keys.of(name).decrypt(w["payload"]) for w in device.stream(f"storage/{name}?full=1")]
-    return {c["id"]: c for c in clear if not c.get("deleted")}
-
-
-def fill(device, count=20):
-    for name, records in device.records.items():
-        for i in range(count):
-            records.put(title=f"{name} {i} äöü \U0001f600", url=f"https://example.com/{i}", sortindex=i)
-
-
-def assert_same(*devices):
-    first = content(devices[0])
-    for d in devices[1:]:
-        assert content(d) == first
-    for name in first:
-        assert on_server(devices[0], name) == first[name]
 
 
 @pytest.fixture
@@ -104,7 +81,7 @@ def test_234_records_are_three_posts(device):
         device.records["history"].put(title=f"{i}")
     device.sync()
     assert sum(r.startswith("POST") for r in device.requests) == 3
-    assert len(on_server(device, "history")) == 234
+    assert len(device.on_server("history")) == 234
 
 
 def test_a_hundred_records_of_full_size_are_taken_or_refused_one_by_one(device):
@@ -142,7 +119,7 @@ def test_records_deleted_by_ids(device):
     ids = [device.records["bookmarks"].put("{%s}" % f"6820f3ca-6e8a-4ff4-8af7-{i:012d}", title="x") for i in range(230)]
     device.sync()
     device.delete_on_server("bookmarks", ids[:210])
-    assert sorted(on_server(device, "bookmarks")) == sorted(ids[210:])
+    assert sorted(device.on_server("bookmarks")) == sorted(ids[210:])
 
 
 def test_unlink_and_come_back(device):

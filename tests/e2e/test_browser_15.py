@@ -1,11 +1,12 @@
 """Whole syncs by simulated browsers of the 1.5 protocol. What counts is what the devices hold in the end, after decryption."""
+import functools
 import json
 from decimal import Decimal
 
 import pytest
 
 from lib import synccrypto
-from lib.device import Account15, SyncFailed, Unauthorized
+from lib.device import Account15, SyncFailed, Unauthorized, assert_same, content, fill
 from lib.firefox15 import Desktop, Upload
 from lib.firefox15_rust import RustClient
 from lib.hawk import mint
@@ -14,31 +15,6 @@ from lib.hawk import mint
 @pytest.fixture
 def account(stack):
     return Account15(stack)
-
-
-def content(device):
-    return {name: r.items for name, r in device.records.items()}
-
-
-def on_server(device, name):
-    """What the server holds of a collection, decrypted, tombstones left out."""
-    r = device.request("GET", f"/storage/{name}", {"full": 1})
-    clear = [device.keys.of(name).decrypt(b["payload"]) for b in r.json()]
-    return {c["id"]: c for c in clear if not c.get("deleted")}
-
-
-def fill(device, count=20):
-    for name, records in device.records.items():
-        for i in range(count):
-            records.put(title=f"{name} {i} äöü \U0001f600", url=f"https://example.com/{i}", sortindex=i)
-
-
-def assert_same(*devices):
-    first = content(devices[0])
-    for d in devices[1:]:
-        assert content(d) == first
-    for name in first:
-        assert on_server(devices[0], name) == first[name]
 
 
 # ---- first sync ----
@@ -171,23 +147,28 @@ def test_large_records_split_by_bytes(account):
 
 # ---- races ----
 
+def sync_gets_412(device, request):
+    """In the next sync each request goes through request(the real one, …); what comes between makes it fail."""
+    original = device.request
+    device.request = functools.partial(request, original)
+    with pytest.raises(SyncFailed) as failure:
+        device.sync()
+    assert failure.value.reply.status == 412
+    device.request = original
+
+
 def test_two_devices_race_for_the_first_keys(account):
     """Both see an empty server; one of them gets 412 and picks up what the other wrote."""
     a, b = Desktop(account, "a", ("bookmarks",)), Desktop(account, "b", ("bookmarks",))
     fill(a, 3)
     fill(b, 3)
-    original = b.request
 
-    def request(method, path, *args, **kw):
+    def request(original, method, path, *args, **kw):
         if (method, path) == ("PUT", "/storage/meta/global") and not a.requests:
             a.sync()  # a is faster: between b's wipe and b's meta/global
         return original(method, path, *args, **kw)
 
-    b.request = request
-    with pytest.raises(SyncFailed) as failure:
-        b.sync()
-    assert failure.value.reply.status == 412
-    b.request = original
+    sync_gets_412(b, request)
     b.sync()
     a.sync()
     assert_same(a, b)
@@ -203,21 +184,16 @@ def test_an_upload_is_interrupted_by_another_device(account):
     for i in range(150):
         b.records["bookmarks"].put(f"from-b-{i:03d}", title="b")
     a.records["bookmarks"].put("from-a", title="a")
-    original = b.request
 
-    def request(method, path, *args, **kw):
+    def request(original, method, path, *args, **kw):
         r = original(method, path, *args, **kw)
         if method == "POST" and path == "/storage/bookmarks" and "from-a" in a.records["bookmarks"].dirty:
             assert r.status == 202
             a.sync()  # between two requests of b's batch
         return r
 
-    b.request = request
-    with pytest.raises(SyncFailed) as failure:
-        b.sync()
-    assert failure.value.reply.status == 412
-    assert not any(id.startswith("from-b") for id in on_server(a, "bookmarks"))
-    b.request = original
+    sync_gets_412(b, request)
+    assert not any(id.startswith("from-b") for id in a.on_server("bookmarks"))
     b.sync()
     a.sync()
     assert_same(a, b)
@@ -229,19 +205,14 @@ def test_a_download_in_pages_is_interrupted_by_another_device(account):
     fill(a, 50)
     a.sync()
     b.page_size = 20
-    original = b.request
 
-    def request(method, path, params=None, **kw):
+    def request(original, method, path, params=None, **kw):
         if "offset" in (params or {}) and not a.records["bookmarks"].dirty and len(a.records["bookmarks"].items) == 50:
             a.records["bookmarks"].put("late", title="late")
             a.sync()
         return original(method, path, params, **kw)
 
-    b.request = request
-    with pytest.raises(SyncFailed) as failure:
-        b.sync()
-    assert failure.value.reply.status == 412
-    b.request = original
+    sync_gets_412(b, request)
     b.sync()
     assert_same(a, b)
     assert "late" in b.records["bookmarks"].items
@@ -284,7 +255,7 @@ def test_a_wiped_collection_is_filled_again(account):
     a.sync()
     b.sync()
     a.wipe_collection("history")
-    assert on_server(a, "history") == {}
+    assert a.on_server("history") == {}
     a.sync()
     b.sync()
     assert_same(a, b)
@@ -296,7 +267,7 @@ def test_single_records_deleted_by_ids(account):
     a.sync()
     ids = sorted(a.records["bookmarks"].items)
     a.delete_on_server("bookmarks", ids[:230])
-    assert sorted(on_server(a, "bookmarks")) == ids[230:]
+    assert sorted(a.on_server("bookmarks")) == ids[230:]
 
 
 def test_a_new_engine_is_seen_by_the_other_device(account):

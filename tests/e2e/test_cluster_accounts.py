@@ -5,7 +5,7 @@ import urllib.parse
 
 import pytest
 
-from lib.cluster import Cluster, metric
+from lib.cluster import Cluster, metric, running
 from lib.operator_calls import operate
 from lib.processes import wait_until
 from lib.refused import Soon
@@ -15,13 +15,9 @@ from lib.refused import Soon
 def cluster(worker):
     made = Cluster(worker.folder / "cluster3", worker.template, ["sqlite+memory", "sqlite+memory"], directories=2)
     made.soon = Soon(made)
-    try:
-        yield made.start()
-    finally:
-        for i, process in enumerate([*made.directories, *made.nodes]):
-            process.keep_log(f"cluster3-{i}")
-        bad = made.stop()
-    assert not (bad := bad + made.soon.judge()), "\n".join(bad)
+    with running(made, "cluster3"):
+        yield made
+    assert not (bad := made.soon.judge()), "\n".join(bad)
 
 
 def ask(cluster, method, path, body=None, expect=200, directory=None):

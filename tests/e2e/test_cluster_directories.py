@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.refused import Soon
 
 ASKED_IN_VAIN_S = 5  # so long a node waits for a directory's word about a password
@@ -13,13 +13,9 @@ ASKED_IN_VAIN_S = 5  # so long a node waits for a directory's word about a passw
 def cluster(worker):
     made = Cluster(worker.folder / "cluster2", worker.template, ["sqlite+memory", "sqlite+memory"], directories=2)
     made.soon = Soon(made)
-    try:
-        yield made.start()
-    finally:
-        for i, process in enumerate([*made.directories, *made.nodes]):
-            process.keep_log(f"cluster2-{i}")
-        bad = made.stop()
-    assert not (bad := bad + made.soon.judge()), "\n".join(bad)
+    with running(made, "cluster2"):
+        yield made
+    assert not (bad := made.soon.judge()), "\n".join(bad)
 
 
 @pytest.fixture(params=[0, 1], ids=["first", "second"])

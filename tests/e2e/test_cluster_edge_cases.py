@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lib import hawk
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.operator_calls import operate
 from lib.processes import wait_until
 from lib.storage15 import Storage15
@@ -29,13 +29,8 @@ class SmallCluster(Cluster):
 
 @pytest.fixture(scope="module", params=["sqlite", "ldap"])
 def cluster(worker, request):
-    made = SmallCluster(worker.folder / f"edge-{request.param}", worker.template, ["sqlite+memory"] * 2, 2, request.param)
-    try:
-        yield made.start()
-    finally:
-        made.keep_logs(f"edge-{request.param}")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
+    with running(SmallCluster(worker.folder / f"edge-{request.param}", worker.template, ["sqlite+memory"] * 2, 2, request.param), f"edge-{request.param}") as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from lib.cluster import Cluster, metric
-from lib.device import Account15
+from lib.cluster import Cluster, metric, running
+from lib.device import Account15, content
 from lib.firefox15 import Desktop
 from lib.firefox15_rust import RustClient
 from lib.palemoon11 import PaleMoon
@@ -22,12 +22,9 @@ from lib.synccrypto import username_of
 def cluster(worker, request):
     made = Cluster(worker.folder / f"cluster-{request.param}", worker.template, ["sqlite+memory"] * 3, 2, request.param)
     made.soon = Soon(made)
-    try:
-        yield made.start()
-    finally:
-        made.keep_logs(f"cluster-{request.param}")
-        bad = made.stop()
-    assert not (bad := bad + made.soon.judge()), "\n".join(bad)
+    with running(made, f"cluster-{request.param}"):
+        yield made
+    assert not (bad := made.soon.judge()), "\n".join(bad)
 
 
 @pytest.fixture
@@ -71,10 +68,6 @@ def member(cluster, directory):
         user.register()
     home = cluster.node_of(user.node().text)
     return user, Storage11(home, user.name, user.password)
-
-
-def content(device):
-    return {name: r.items for name, r in device.records.items()}
 
 
 def test_pale_moons_of_one_account_converge_through_either_directory(cluster, directory):
@@ -131,15 +124,11 @@ def test_a_password_changed_in_the_guest_tree_is_noticed_within_the_life_of_a_ve
     cluster = Cluster(worker.folder / "cluster-life", worker.template, ["sqlite+memory"], 1, "guest")
     for node in cluster.nodes:
         node.settings["auth.verdict_life"] = 3
-    try:
-        cluster.start()
+    with running(cluster, "cluster-life"):
         _, storage = member(cluster, cluster.directory)
         storage.get("/info/collections")
         cluster.provider.as_root("ldappasswd", "-s", "another password", f"uid={storage.name},ou=staff,dc=sync,dc=test")
         refused_by(storage, 1, time.monotonic() + 3)
-    finally:
-        bad = cluster.stop()
-    assert not bad, "\n".join(bad)
 
 
 def refused_by(client, hears, at_s):
@@ -249,13 +238,9 @@ def halved(worker):
     cluster = Cluster(worker.folder / "cluster-halved", worker.template, ["sqlite+memory"], 2, "ldap")
     cluster.relay = Relay(cluster.folder / "to-d0", cluster.directory.socket).open()
     cluster.nodes[0].settings["node.directories"] = [cluster.relay.path, str(cluster.directories[1].socket)]
-    try:
-        yield cluster.start()
-    finally:
-        cluster.keep_logs("cluster-halved")
+    with running(cluster, "cluster-halved"):
+        yield cluster
         cluster.relay.close()
-        bad = cluster.stop()
-    assert not bad, "\n".join(bad)
 
 
 @pytest.mark.parametrize("what", ["password", "disable", "delete"])

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lib import hawk
-from lib.cluster import Cluster, metric
+from lib.cluster import Cluster, metric, running
 from lib.heddle import SECRET
 from lib.processes import wait_until
 from lib.storage15 import Storage15
@@ -17,15 +17,9 @@ TIMES = 5  # so often it is measured: the median is the node's, the longest may 
 
 
 @pytest.fixture(scope="module")
-def cluster(worker, tmp_path_factory):
-    made = Cluster(worker.folder / "cluster", worker.template, ["sqlite+memory", "mysql+redis"])
-    try:
-        yield made.start()
-    finally:
-        for i, process in enumerate([made.directory, *made.nodes]):
-            process.keep_log(f"cluster-{i}")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
+def cluster(worker):
+    with running(Cluster(worker.folder / "cluster", worker.template, ["sqlite+memory", "mysql+redis"]), "cluster") as started:
+        yield started
 
 
 @pytest.fixture

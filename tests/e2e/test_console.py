@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import requests
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.console import Admin, Console, wait_for_state
 from lib.heddle import has_hooks, on_cluster
 from lib.mails import Folder, text_of
@@ -26,12 +26,8 @@ def cluster(worker):
     made = Cluster(worker.folder / "console", worker.template, ["sqlite+memory", "sqlite+memory", "sqlite+memory"])
     made.directory.settings["directory.groups"] = [f"{group} {username_of(mail)}" for group, mail in (("ops", "anna@example.net"), ("desk", "bert@example.net"),
                                                                                                       ("guests", "cleo@example.net"))]
-    try:
-        yield made.start()
-    finally:
-        made.keep_logs("console")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
+    with running(made, "console"):
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 import pytest
 
 from lib import slapd
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.console import Admin, Console
 from lib.heddle import on_cluster
 
@@ -19,18 +19,13 @@ def add_group(server, name, *members):
 def cluster(worker):
     made = Cluster(worker.folder / "conl", worker.template, ["sqlite+memory"], accounts="guest")
     made.directory.settings["ldap.groups_base"] = slapd.PEOPLE
-    try:
-        made.start()
+    with running(made, "console-ldap"):
         for name in ("anna", "bert", "cleo", "dora"):
             made.provider.add_person(name, PASSWORD, f"{name}@example.net")
         add_group(made.provider, "ops", "anna")
         add_group(made.provider, "desk", "anna", "bert")
         add_group(made.provider, "everybody", "anna", "bert", "cleo")
         yield made
-    finally:
-        made.keep_logs("console-ldap")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from lib.device import Account15, SyncFailed
 from lib.firefox15 import Desktop
 from lib.firefox15_rust import RustClient
-from lib.processes import MariaDB, wait_until
+from lib.processes import wait_until
 from lib.storage15 import records
 
 
@@ -83,16 +83,6 @@ def _drop_some_keys(redis):
     with redis.client() as client:
         for key in client.scan_iter(count=100):
             client.delete(key)
-
-
-@pytest.fixture
-def own_database(worker, own_stack):
-    """A stack on a MariaDB of its own, which may be killed."""
-    database = MariaDB(worker.folder / f"my-{len(worker.processes)}", worker.template)
-    worker.processes.append(database)
-    database.start()
-    database.create_database("heddle")
-    return own_stack({"store.socket": str(database.socket), "store.database": "heddle"}), database
 
 
 @pytest.mark.one_engine("mysql+redis")

@@ -37,7 +37,7 @@ def status(stack, uid, token, key, target="/info/collections", method="GET", bas
     return r.status
 
 
-def signed(stack, payload, secret=SECRET, salt="a1b2c3"):
+def signed(payload, secret=SECRET, salt="a1b2c3"):
     """(token, key) over any payload."""
     text = hawk.sign_payload(payload if isinstance(payload, bytes) else json.dumps(payload).encode(), secret)
     return text, hawk.derive_key(text, secret, salt)
@@ -149,7 +149,7 @@ def test_01_a_token_of_a_wrong_form(refusals, text, reason):
     """The last but two: canonical means that the bits behind the last byte are zero."""
     stack, counted = refusals
     pad = 0
-    while not (token := signed(stack, good(stack, pad="x" * pad))[0]).endswith("="):
+    while not (token := signed(good(stack, pad="x" * pad))[0]).endswith("="):
         pad += 1
     bad = text(token)
     assert status(stack, UID, bad, hawk.derive_key(bad, SECRET, "a1b2c3")) == 401
@@ -159,7 +159,7 @@ def test_01_a_token_of_a_wrong_form(refusals, text, reason):
 
 def test_02_every_single_changed_byte_is_a_bad_signature(refusals):
     stack, counted = refusals
-    token, key = signed(stack, good(stack))
+    token, key = signed(good(stack))
     raw = base64.urlsafe_b64decode(token)
     for at in (*range(0, len(raw), 7), len(raw) - 33, len(raw) - 32, len(raw) - 1):
         bad = hawk.b64url(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1:])
@@ -170,10 +170,10 @@ def test_02_every_single_changed_byte_is_a_bad_signature(refusals):
 def test_03_a_token_that_expires_now_has_expired(refusals):
     stack, counted = refusals
     now = int(stack.heddle.now())
-    assert status(stack, UID, *signed(stack, good(stack, expires=now)), target="/info/quota") == 401
+    assert status(stack, UID, *signed(good(stack, expires=now)), target="/info/quota") == 401
     assert counted.since() == {"expired": 1}
-    assert status(stack, UID, *signed(stack, good(stack, expires=now))) == 200
-    assert status(stack, UID, *signed(stack, good(stack, expires=now + 300)), target="/info/quota") == 200
+    assert status(stack, UID, *signed(good(stack, expires=now))) == 200
+    assert status(stack, UID, *signed(good(stack, expires=now + 300)), target="/info/quota") == 200
 
 
 def test_04_keys_differ_by_token_and_by_secret(stack):
@@ -192,15 +192,15 @@ def test_04_keys_differ_by_token_and_by_secret(stack):
 def test_05_a_signed_payload_that_is_no_object_or_has_nothing(refusals, payload, reason):
     stack, counted = refusals
     for salt in ("", "a1b2c3"):
-        assert status(stack, UID, *signed(stack, payload, salt=salt)) == 401
+        assert status(stack, UID, *signed(payload, salt=salt)) == 401
     assert counted.since() == {reason: 2}
 
 
 def test_06_secrets_and_salts_are_their_utf8_bytes(own_stack):
     secret = "gehëim-密码-0123456789abcdef"
     stack = own_stack({"tokens.secrets": secret})
-    assert status(stack, UID, *signed(stack, good(stack), secret)) == 200
-    assert status(stack, UID, *signed(stack, good(stack, salt="sälz"), secret, "sälz")) == 200
+    assert status(stack, UID, *signed(good(stack), secret)) == 200
+    assert status(stack, UID, *signed(good(stack, salt="sälz"), secret, "sälz")) == 200
     out = TokenUser(stack).token()
     assert out["key"] == hawk.derive_key(out["id"], secret, json.loads(base64.urlsafe_b64decode(out["id"])[:-32])["salt"])
 
@@ -230,7 +230,7 @@ def test_09_nodes_are_compared_byte_for_byte(refusals):
     tail = stack.url.removeprefix("http:")
     others = ["https:" + tail, "HTTP:" + tail, stack.url + "/", stack.url.replace("127.0.0.1", "localhost"), "http://127.0.0.1", "", "x"]
     for node in others:
-        assert status(stack, UID, *signed(stack, good(stack, node=node))) == 401
+        assert status(stack, UID, *signed(good(stack, node=node))) == 401
     assert counted.since() == {"wrong-node": len(others)}
 
 
@@ -238,9 +238,9 @@ def test_09_an_earlier_name_can_be_an_alias(own_stack):
     """With a scheme's own port it is the same node, with another port another."""
     stack = own_stack({"node.aliases": ["https://old.example.net", "http://older.example.net:80"]})
     for node in (stack.url, "https://old.example.net", "https://old.example.net:443", "http://older.example.net"):
-        assert status(stack, UID, *signed(stack, good(stack, node=node))) == 200
+        assert status(stack, UID, *signed(good(stack, node=node))) == 200
     for node in ("https://old.example.net:80", "http://old.example.net", "https://older.example.net:80", "https://old.example.net/x"):
-        assert status(stack, UID, *signed(stack, good(stack, node=node))) == 401
+        assert status(stack, UID, *signed(good(stack, node=node))) == 401
 
 
 def test_10_the_host_header_decides_nothing(stack):
@@ -253,7 +253,7 @@ def test_10_the_host_header_decides_nothing(stack):
 
 def test_11_a_token_of_another_node_of_the_cluster_is_refused(refusals):
     stack, counted = refusals
-    assert status(stack, UID, *signed(stack, good(stack, node="http://node18.example.net"))) == 401
+    assert status(stack, UID, *signed(good(stack, node="http://node18.example.net"))) == 401
     assert counted.since() == {"wrong-node": 1}
 
 
@@ -262,7 +262,7 @@ def test_11_a_token_of_another_node_of_the_cluster_is_refused(refusals):
                                       "hashed_device_id": "b" * 32, "tokenserver_origin": "rust"},
                                      {"fxa_uid": "a=_-Z9", "fxa_kid": "x"}, {"tokenserver_origin": "python", "later": {"a": [1]}}], ids=str)
 def test_12_all_styles_of_identifiers_are_taken(stack, members):
-    assert status(stack, UID, *signed(stack, good(stack, **members))) == 200
+    assert status(stack, UID, *signed(good(stack, **members))) == 200
 
 
 @pytest.mark.parametrize("members, reason", [
@@ -273,14 +273,14 @@ def test_12_all_styles_of_identifiers_are_taken(stack, members):
     ids=str)
 def test_13_identifiers_outside_their_form(refusals, members, reason):
     stack, counted = refusals
-    assert status(stack, UID, *signed(stack, good(stack, **members))) == 401
+    assert status(stack, UID, *signed(good(stack, **members))) == 401
     assert counted.since() == {reason: 1}
 
 
 @pytest.mark.parametrize("uid", [str(UID), 2**63, -1, 1.0, 2e9, True, [UID], {}])
 def test_14_a_uid_that_is_no_whole_number(refusals, uid):
     stack, counted = refusals
-    assert status(stack, UID, *signed(stack, good(stack, uid=uid))) == 401
+    assert status(stack, UID, *signed(good(stack, uid=uid))) == 401
     assert counted.since() in ({"invalid-field": 1}, {"malformed": 1})  # a number beyond all bounds is no JSON of ours
 
 
@@ -290,17 +290,17 @@ def test_14_a_uid_that_is_no_whole_number(refusals, uid):
                                      '{"uid":%d,"b":%d,"node":"%s","expires":-1,"salt":"a1b2c3"}',
                                      '{"uid":%d,"b":%d,"node":"%s","expires":"9999999999","salt":"a1b2c3"}'])
 def test_07_bad_input_duplicates_depth_and_odd_numbers(stack, payload):
-    assert status(stack, UID, *signed(stack, (payload % (UID, UID, stack.url)).encode())) == 401
+    assert status(stack, UID, *signed((payload % (UID, UID, stack.url)).encode())) == 401
 
 
 @pytest.mark.parametrize("salt, expected", [("", 401), ("x" * 64, 200), ("x" * 65, 401), ("any text", 200), (5, 401)])
 def test_07_bad_input_salts(stack, salt, expected):
-    assert status(stack, UID, *signed(stack, good(stack, salt=salt), salt=str(salt))) == expected
+    assert status(stack, UID, *signed(good(stack, salt=salt), salt=str(salt))) == expected
 
 
 def test_15_and_16_an_expired_token_reads_info_collections_and_nothing_else(refusals):
     stack, counted = refusals
-    expired = signed(stack, good(stack, expires=int(stack.heddle.now()) - 60))
+    expired = signed(good(stack, expires=int(stack.heddle.now()) - 60))
     for target in ("/info/collections", "/info/collections?v=1.2", "/info/collections?"):
         assert status(stack, UID, *expired, target=target) == status(stack, UID, *expired, target=target, method="HEAD") == 200
     assert counted.since() == {}
@@ -315,10 +315,10 @@ def test_15_and_16_an_expired_token_reads_info_collections_and_nothing_else(refu
 
 def test_15_the_grace_is_two_hours_and_can_be_set(own_stack, stack):
     long_ago = int(stack.heddle.now()) - 7200
-    assert status(stack, UID, *signed(stack, good(stack, expires=long_ago))) == 401
-    assert status(stack, UID, *signed(stack, good(stack, expires=long_ago + 300))) == 200
+    assert status(stack, UID, *signed(good(stack, expires=long_ago))) == 401
+    assert status(stack, UID, *signed(good(stack, expires=long_ago + 300))) == 200
     none = own_stack({"tokens.grace": "0"})
-    assert status(none, UID, *signed(none, good(none, expires=int(none.heddle.now()) - 1))) == 401
+    assert status(none, UID, *signed(good(none, expires=int(none.heddle.now()) - 1))) == 401
 
 
 def test_17_and_19_order_and_white_space_do_not_matter_and_nothing_is_kept(stack):
@@ -327,13 +327,13 @@ def test_17_and_19_order_and_white_space_do_not_matter_and_nothing_is_kept(stack
     for _ in range(2):
         compact = json.dumps(members, separators=(",", ":")).encode()
         for payload in (json.dumps(members).encode(), compact, shuffled, b" " + shuffled + b"\n"):
-            assert status(stack, UID, *signed(stack, payload)) == 200
+            assert status(stack, UID, *signed(payload)) == 200
 
 
 def test_20_expires_may_be_a_fraction(stack):
     now = int(stack.heddle.now())
-    assert status(stack, UID, *signed(stack, good(stack, expires=now + 3600.5)), target="/info/quota") == 200
-    assert status(stack, UID, *signed(stack, good(stack, expires=now - 0.5)), target="/info/quota") == 401
+    assert status(stack, UID, *signed(good(stack, expires=now + 3600.5)), target="/info/quota") == 200
+    assert status(stack, UID, *signed(good(stack, expires=now - 0.5)), target="/info/quota") == 401
 
 
 @pytest.mark.parametrize("in_url, expected", [("2000000002", 401), ("200000000", 401), ("0", 401), ("9999999999", 401),
@@ -341,7 +341,7 @@ def test_20_expires_may_be_a_fraction(stack):
 def test_21_a_token_opens_no_other_users_door(refusals, in_url, expected):
     """A uid has at most ten digits, else there is no such place."""
     stack, counted = refusals
-    assert status(stack, UID, *signed(stack, good(stack)), base=f"/1.5/{in_url}") == expected
+    assert status(stack, UID, *signed(good(stack)), base=f"/1.5/{in_url}") == expected
     assert counted.since() == ({"uid-mismatch": 1} if expected == 401 else {})
 
 
@@ -351,10 +351,10 @@ def test_41_and_42_derived_secrets_one_for_each_master_and_none_for_others(own_s
     stack = own_stack({"tokens.derived": "yes", "tokens.secrets": f"{SECRET},{NEWER}"})
     own = [hawk.node_secret(master, stack.url) for master in (SECRET, NEWER)]
     for secret in own:
-        assert status(stack, UID, *signed(stack, good(stack), secret)) == 200
+        assert status(stack, UID, *signed(good(stack), secret)) == 200
     other = [hawk.node_secret(master, node) for master in (SECRET, NEWER) for node in (stack.url + "/", "http://127.0.0.1:1")]
     for secret in [SECRET, NEWER, *other]:
-        assert status(stack, UID, *signed(stack, good(stack), secret)) == 401
+        assert status(stack, UID, *signed(good(stack), secret)) == 401
     out = TokenUser(stack).token()
     assert hawk.verify_token(out["id"], own, [stack.url], stack.heddle.now())[1] == 1
     assert status(stack, out["uid"], out["id"], out["key"]) == 200
@@ -368,7 +368,7 @@ def test_41_secrets_from_a_file_newest_last(own_stack):
     stack.heddle.start()
     out = TokenUser(stack).token()
     assert hawk.verify_token(out["id"], [SECRET, NEWER], [stack.url], stack.heddle.now())[1] == 1
-    assert status(stack, UID, *signed(stack, good(stack), SECRET)) == 200
+    assert status(stack, UID, *signed(good(stack), SECRET)) == 200
 
 
 def test_42_a_master_whose_text_cannot_be_halved_is_refused_at_the_start(own_stack):
@@ -382,7 +382,7 @@ def test_42_a_master_whose_text_cannot_be_halved_is_refused_at_the_start(own_sta
 def test_foreign_tokens_work_for_users_never_seen(stack):
     """A fixed secret, no epoch, any uid: nobody has to be told of a user."""
     for uid in (0, 1_900_000_000, 2**31, 9_999_999_999):
-        token = signed(stack, good(stack, uid=uid))
+        token = signed(good(stack, uid=uid))
         client = Storage15(stack.heddle, uid, *token)
         client.save("bookmarks", "a", "x")
         assert client.ids("bookmarks") == ["a"]
@@ -396,4 +396,4 @@ def test_tokens_without_an_epoch_or_of_an_old_one_are_refused_once_it_is_above_o
     uid = out["uid"]
     Storage15(stack.heddle, uid, out["id"], out["key"]).save("bookmarks", "a", "x")
     for epoch, expected in ((None, 401), (1, 401), (2, 200), (3, 401), (0, 401), (-1, 401), ("2", 401), (2.0, 401)):
-        assert status(stack, uid, *signed(stack, good(stack, uid=uid, epoch=epoch))) == expected, epoch
+        assert status(stack, uid, *signed(good(stack, uid=uid, epoch=epoch))) == expected, epoch

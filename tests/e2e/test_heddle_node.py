@@ -12,7 +12,7 @@ import pytest
 from lib import hawk
 from lib.device import Account15
 from lib.firefox15 import ENGINES, Desktop
-from lib.heddle import SECRET, Heddle, Stack, build_folder, fresh_uid
+from lib.heddle import SECRET, Heddle, build_folder, fresh_uid
 from lib.ops import internal_get, log_objects, metrics, run
 from lib.processes import wait_until
 from lib.storage11 import Storage11

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.mails import Folder, key_in, link_in
 from lib.ops import run
 from lib.pages import Visitor
@@ -35,13 +35,9 @@ class Invited(Cluster):
 
 @pytest.fixture(scope="module", params=["sqlite", "ldap"])
 def cluster(worker, request):
-    made = Invited(worker.folder / f"invites-{request.param}", worker.template, ["sqlite+memory"], 2, request.param)
-    try:
-        yield made.start()
-    finally:
-        made.keep_logs(f"invites-{request.param}")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
+    name = f"invites-{request.param}"
+    with running(Invited(worker.folder / name, worker.template, ["sqlite+memory"], 2, request.param), name) as started:
+        yield started
 
 
 @contextmanager

@@ -1,13 +1,12 @@
 """One user moves between nodes of every engine, by `heddle-admin user move`, while he syncs; and what is told of moves by the operator's
 other commands."""
-import itertools
 import json
 import os
 import sqlite3
 
 import pytest
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.heddle import has_hooks
 from lib.moves import Admin, Devices, await_stopped, go_on
 from lib.processes import wait_until
@@ -21,13 +20,8 @@ PAIRS = {"mysql-mysql": (2, 3), "sqlite-mysql": (0, 2), "mysql-sqlite": (3, 1), 
 
 @pytest.fixture(scope="module")
 def cluster(worker):
-    made = Cluster(worker.folder / "moves", worker.template, ENGINES, directories=2)
-    try:
-        yield made.start()
-    finally:
-        made.keep_logs("moves")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
+    with running(Cluster(worker.folder / "moves", worker.template, ENGINES, directories=2), "moves") as started:
+        yield started
 
 
 @pytest.fixture
@@ -288,7 +282,7 @@ def test_ctrl_c_undoes_a_move_that_is_not_decided(cluster, admin):
     source, target = cluster.nodes[0], cluster.nodes[2]
     sub, user = new_user(cluster, source)
     for i in range(8):
-        user.save_all(f"history", records(100, prefix=f"{i}-", payload="x" * 2000))
+        user.save_all("history", records(100, prefix=f"{i}-", payload="x" * 2000))
     child = admin.start("user", "move", str(user.uid), "--to", target.node_name, "--rate", "50k")
     lines = iter(child.stdout.readline, "")
     said = []
@@ -407,7 +401,7 @@ def set_head(node, uid, state, epoch):
 
 
 def test_what_a_deleted_account_left_is_erased_after_the_grace(cluster, admin):
-    source, target = cluster.nodes[0], cluster.nodes[2]
+    source = cluster.nodes[0]
     user = cluster.user11(source)
     user.at(source).save("bookmarks", "abc", "hello")
     uid = entry(cluster, user.name)["uid"]

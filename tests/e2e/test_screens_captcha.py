@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.mails import link_in
 from lib.pages import Visitor, mails_of
 from lib.storage11 import Storage11
@@ -129,9 +129,8 @@ class Puzzled(Cluster):
 
 @pytest.mark.parametrize("accounts", ["sqlite", "ldap"])
 def test_a_solved_puzzle_counts_once_at_all_directories_together(worker, accounts):
-    cluster = Puzzled(worker.folder / f"puzzle-{accounts}", worker.template, ["sqlite+memory"], 2, accounts)
-    try:
-        cluster.start()
+    name = f"puzzle-{accounts}"
+    with running(Puzzled(worker.folder / name, worker.template, ["sqlite+memory"], 2, accounts), name) as cluster:
         stacks = [Seen(d) for d in cluster.directories]
         challenge = challenge_of(stacks[0])
         answer = solve(challenge)
@@ -141,9 +140,6 @@ def test_a_solved_puzzle_counts_once_at_all_directories_together(worker, account
         cluster.directories[1].stop()
         cluster.directories[1].start()  # which forgets nothing
         assert put(cluster.directories[1], "again@example.com", challenge, answer) == 400
-    finally:
-        bad = cluster.stop()
-    assert not bad, "\n".join(bad)
 
 
 class Seen:

@@ -3,28 +3,19 @@ from pathlib import Path
 
 import pytest
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.mails import Folder, key_in, link_in, text_of
 from lib.pages import Visitor
-from lib.processes import make_temp_folder, wait_until
+from lib.processes import wait_until
 from lib.refused import Soon
 
 PASSWORD, NEW = "correct horse battery", "a new staple of hay"
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    import shutil
-    folder = make_temp_folder()
-    c = Cluster(folder / "c", tmp_path_factory.getbasetemp() / "mariadb", ["sqlite+memory", "sqlite+memory"], directories=2)
-    try:
-        c.start()
-        yield c
-        bad = c.stop()
-        assert not bad, bad
-    finally:
-        c.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+def cluster(worker):
+    with running(Cluster(worker.folder / "screens", worker.template, ["sqlite+memory", "sqlite+memory"], directories=2), "screens") as started:
+        yield started
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, running
 from lib.mails import Folder, key_in, link_in
 from lib.pages import Visitor
 from lib.processes import wait_until
@@ -23,13 +23,8 @@ class Plain(Cluster):
 
 @pytest.fixture(scope="module")
 def cluster(worker):
-    made = Plain(worker.folder / "ldap-screens", worker.template, ["sqlite+memory"], 2, "ldap")
-    try:
-        yield made.start()
-    finally:
-        made.keep_logs("ldap-screens")
-        bad = made.stop()
-    assert not bad, "\n".join(bad)
+    with running(Plain(worker.folder / "ldap-screens", worker.template, ["sqlite+memory"], 2, "ldap"), "ldap-screens") as started:
+        yield started
 
 
 def stored(cluster, filter_, *attrs):

@@ -1,6 +1,5 @@
 """The pages as programs see them: sessions, forms, headers, languages, own looks, somebody's data, and what a page costs."""
 import ctypes
-import json
 import os
 import re
 import subprocess
@@ -8,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lib.ops import metrics
 from lib.pages import Visitor, least_cost, mails_of, render_s
 from lib.processes import ROOT
 

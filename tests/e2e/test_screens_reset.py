@@ -3,7 +3,6 @@ cases U5 to U13, U22 and U26).
 
 FP-20: test_screens_cluster.py, where an admin can ask; FP-18 over the network too."""
 import http.client
-import json
 import os
 import re
 import sqlite3

@@ -7,7 +7,7 @@ import pytest
 from lib.device import SyncFailed
 from lib.heddle import Storage11
 from lib.palemoon11 import PaleMoon
-from lib.processes import MariaDB, wait_until
+from lib.processes import wait_until
 
 REFUSING = {"down": b'"server issue: database marked as down"', "unhealthy": b'"server issue: database is not healthy"',
             "draining": b'"server issue: node reassignment"'}
@@ -32,8 +32,8 @@ def _answers(heddle):
         return False
 
 
-def requests_of(user):
-    """One of each kind, as (method, target, body, headers)."""
+def requests_of_each_kind():
+    """As (method, target, body, headers)."""
     return [("GET", "/info/collections", None, {}), ("GET", "/info/quota", None, {}), ("GET", "/storage/meta/global", None, {}),
             ("GET", "/storage/xx?full=1", None, {"Accept": "application/newlines"}), ("GET", "/storage/nothing/a", None, {}),
             ("PUT", "/storage/xx/a", {"payload": "new"}, {}), ("POST", "/storage/xx", [{"id": "a", "payload": "new"}], {}),
@@ -46,7 +46,7 @@ def test_e47_a_node_that_is_away_says_so_to_everybody(own_stack, state):
     user = stack.user11()
     written = user.save("xx", "a", "x")
     into_state(stack, state)
-    for method, target, body, headers in requests_of(user):
+    for method, target, body, headers in requests_of_each_kind():
         for sign in (None, "", "Basic nonsense"):
             r = user.storage(method, target, body, headers=headers, authorization=sign, expect=503)
             assert (r.body, r.type) == (REFUSING[state], "application/json"), f"{r!r}"
@@ -169,26 +169,14 @@ def _finished_put(s):
     return answer.status, answer.read()
 
 
-@pytest.fixture
-def breakable(worker, own_stack):
-    """A stack with a database of its own, and how to take that away and bring it back."""
-    database = MariaDB(worker.folder / f"my-{len(worker.processes)}", worker.template)
-    worker.processes.append(database)
-    database.start()
-    database.create_database("heddle_own")
-    yield own_stack({"store.socket": str(database.socket), "store.database": "heddle_own"}), database
-    if not database.running:
-        database.start()
-
-
 @pytest.mark.one_engine("mysql+redis")
-def test_c13_c14_a_broken_store_is_503_and_never_404_or_empty(breakable):
+def test_c13_c14_a_broken_store_is_503_and_never_404_or_empty(own_database):
     """A 404 of meta/global, or an empty object, makes a client wipe the account."""
-    stack, database = breakable
+    stack, database = own_database
     user = stack.user11()
     stamps = {c: user.save(c, i, "x") for c, i in (("meta", "global"), ("crypto", "keys"), ("xx", "a"))}
     database.kill()
-    for method, target, body, headers in requests_of(user):
+    for method, target, body, headers in requests_of_each_kind():
         r = user.storage(method, target, body, headers=headers, expect=None)
         if target == "/info/collections" and r.status == 200:
             assert r.json() == stamps, "from a cache that is right"
@@ -205,8 +193,8 @@ def test_c13_c14_a_broken_store_is_503_and_never_404_or_empty(breakable):
 
 @pytest.mark.one_engine("mysql+redis")
 @pytest.mark.parametrize("when", ["first", "later"])
-def test_a_browser_that_syncs_while_the_store_is_away_keeps_everything(breakable, when):
-    stack, database = breakable
+def test_a_browser_that_syncs_while_the_store_is_away_keeps_everything(own_database, when):
+    stack, database = own_database
     a = PaleMoon(stack).create_account()
     a.records["bookmarks"].put("kept", title="x")
     if when == "later":
@@ -241,7 +229,7 @@ def test_a_cache_that_is_away_changes_no_answer(own_stack, fault):
 def test_unknown_users_and_other_nodes_are_401_and_never_404(stack, user11):
     """Section 8: after a 404 of info/collections a client neither syncs nor asks for its node again."""
     stranger = Storage11(stack.heddle, "nobodyknowsme", "password 123")
-    for method, target, body, headers in requests_of(stranger):
+    for method, target, body, headers in requests_of_each_kind():
         stranger.storage(method, target, body, headers=headers, expect=401, code=0)
     stranger.get("/storage/meta/global", authorization=user11.authorization(), expect=401, code=0)
 

@@ -385,7 +385,7 @@ def test_a_node_that_is_drained_says_so(own_stack):
 
 
 def test_parallel_users_do_not_disturb_each_other(stack):
-    def live(n):
+    def live(_):
         u = stack.user()
         times = [u.save("xx", f"i{i}", f"{u.uid}") for i in range(10)]
         assert {i["payload"] for i in u.full("xx")} == {str(u.uid)}

@@ -138,7 +138,7 @@ LINK = re.compile(r'(target_link_libraries|room)\s*\(([^)]*)\)')
 WORDS = {'PUBLIC', 'PRIVATE', 'INTERFACE'}
 
 
-def link_lines(path, text):
+def link_lines(text):
     """(line, target, [what it links to]) of all link lines with a plain target name."""
     text = re.sub(r'#[^\n]*', '', text)
     for m in LINK.finditer(text):
@@ -269,7 +269,7 @@ def planted():
     for path, line, wrong in PLANTED_INCLUDES:
         yield f'{line} in {path}', bool(list(wrong_includes(path, 'int x;\n' + line + '\n'))) == wrong
     for path, line, wrong in PLANTED_LINKS:
-        found = [w for _, target, libs in link_lines(path, line) for w in wrong_links(path, target, libs)]
+        found = [w for _, target, libs in link_lines(line) for w in wrong_links(path, target, libs)]
         yield f'{line} in {path}', bool(found) == wrong
     for path, line, wrong in PLANTED_PORTS:
         yield f'{line} in {path}', bool(list(fixed_ports(path, line))) == wrong
@@ -308,7 +308,7 @@ def main():
         elif path.endswith('.py'):
             check(fixed_ports(path, text))
         else:
-            for _, target, libs in link_lines(path, text):
+            for _, target, libs in link_lines(text):
                 links.setdefault(target, []).extend(libs)
                 check(wrong_links(path, target, libs))
     for program, wrong in forbidden_reach(links).items():

@@ -11,7 +11,6 @@ import http.client
 import json
 import os
 import socket
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 

@@ -113,3 +113,23 @@ class Weather:
             self.alerts.append(r.header("X-Weave-Alert"))
         if r.status == 200 and r.header("X-Weave-Quota-Remaining"):
             self.quota_remaining = r.header("X-Weave-Quota-Remaining")
+
+
+def content(device):
+    """What a device holds, by collection."""
+    return {name: r.items for name, r in device.records.items()}
+
+
+def fill(device, count=20):
+    for name, records in device.records.items():
+        for i in range(count):
+            records.put(title=f"{name} {i} äöü \U0001f600", url=f"https://example.com/{i}", sortindex=i)
+
+
+def assert_same(*devices):
+    """They hold the same, and so does the server, as the first of them sees it."""
+    first = content(devices[0])
+    for d in devices[1:]:
+        assert content(d) == first
+    for name in first:
+        assert devices[0].on_server(name) == first[name]

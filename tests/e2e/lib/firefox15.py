@@ -296,6 +296,12 @@ class Desktop:
             records.incoming(record)
         records.last_sync = since
 
+    def on_server(self, name):
+        """What the server holds of a collection, decrypted, tombstones left out."""
+        r = self.request("GET", f"/storage/{name}", {"full": 1})
+        clear = [self.keys.of(name).decrypt(b["payload"]) for b in r.json()]
+        return {c["id"]: c for c in clear if not c.get("deleted")}
+
     def delete_on_server(self, name, ids):
         """DELETE of single records, a hundred at a time."""
         for i in range(0, len(ids), 100):

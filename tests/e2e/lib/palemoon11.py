@@ -273,6 +273,11 @@ class PaleMoon:
             last = r.timestamp
         return done, last
 
+    def on_server(self, name):
+        """What the server holds of a collection, decrypted, tombstones left out."""
+        clear = [self.keys.of(name).decrypt(w["payload"]) for w in self.stream(f"storage/{name}?full=1")]
+        return {c["id"]: c for c in clear if not c.get("deleted")}
+
     def delete_on_server(self, name, ids):
         for i in range(0, len(ids), DELETE_BATCH):
             text = ",".join(ids[i:i + DELETE_BATCH]).replace("{", "%7B").replace("}", "%7D")

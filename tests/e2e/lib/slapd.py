@@ -164,10 +164,6 @@ olcOverlay: syncprov
         """ldapadd, ldapmodify, ldapdelete, ldapsearch as the one who may do everything in Heddle's database."""
         return self._tool(tool, "-x", "-D", ROOT_DN, "-w", ROOT_PASSWORD, *args, stdin=stdin, check=check).stdout
 
-    def as_admin(self, tool, *args, stdin=None):
-        """The same for cn=config."""
-        return self._tool(tool, "-Q", "-Y", "EXTERNAL", *args, stdin=stdin).stdout
-
     def add_person(self, uid, password, mail=None):
         """Somebody who is in the tree for other reasons: an inetOrgPerson (guest layout)."""
         ldif = f"dn: uid={uid},{PEOPLE}\nobjectClass: inetOrgPerson\n"

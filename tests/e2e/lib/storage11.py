@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 from urllib.parse import urlsplit
 
+from .storage import Storage, check_expected
 from .storage15 import encode
 from .wire import JSON_STAMP, STAMP, Connection, check_prompt
 
@@ -31,7 +32,7 @@ def check_promises(r):
     assert not r.header("Location"), f"never redirect\n{r!r}"
 
 
-class Storage11:
+class Storage11(Storage):
     """One account: user name, password, and keep-alive connections to the directory and to the node."""
 
     def __init__(self, server, name, password, email=None):
@@ -67,10 +68,7 @@ class Storage11:
         check_promises(r)
         if r.status == 200 and method in ("POST", "DELETE") and "/user/1" in url_path:
             self.server.account_changed()
-        if expect is not None:
-            assert r.status in (expect if isinstance(expect, tuple) else (expect,)), f"expected {expect}\n{r!r}"
-        if code is not None:
-            assert r.body == str(code).encode(), f"expected the code {code}\n{r!r}"
+        check_expected(r, expect, code)
         return r
 
     # -- User API --
@@ -91,27 +89,6 @@ class Storage11:
     def storage(self, method, target, body=None, **kw):
         """target: below /1.1/<name>."""
         return self.request(method, f"{self.prefix}/{self.version}/{self.name}{target}", body, **kw)
-
-    def get(self, target, **kw):
-        return self.storage("GET", target, **kw)
-
-    def put(self, target, body, **kw):
-        return self.storage("PUT", target, body, **kw)
-
-    def post(self, target, body, **kw):
-        return self.storage("POST", target, body, **kw)
-
-    def delete(self, target, **kw):
-        return self.storage("DELETE", target, **kw)
-
-    def info(self, what="collections"):
-        return self.get(f"/info/{what}").json()
-
-    def ids(self, coll, query=""):
-        return self.get(f"/storage/{coll}" + ("?" + query if query else "")).json()
-
-    def full(self, coll, query=""):
-        return self.get(f"/storage/{coll}?" + ("&".join(["full=1"] + ([query] if query else [])))).json()
 
     def item(self, coll, id):
         return self.get(f"/storage/{coll}/{id}").json()
@@ -150,10 +127,6 @@ class Storage11:
         assert out["failed"] == {} and out["success"] == [str(i["id"]) for i in items], f"{r!r}"
         assert out["modified"] == r.timestamp, f"clients take the time of a POST from the header\n{r!r}"
         return out["modified"]
-
-    def since(self, stamp):
-        """Header: X-If-Unmodified-Since."""
-        return {"X-If-Unmodified-Since": str(stamp)}
 
     def stamp(self, coll):
         """The collection's time, or None when it is not listed."""

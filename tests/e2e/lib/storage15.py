@@ -8,6 +8,7 @@ import re
 from decimal import Decimal
 
 from . import hawk
+from .storage import Storage, check_expected
 from .wire import JSON_STAMP, STAMP, check_prompt
 
 STATUSES = {200, 202, 304, 400, 401, 403, 404, 405, 406, 412, 413, 415, 431, 503}
@@ -74,7 +75,7 @@ def _check_good_body(r):
         assert r.timestamp == r.last_modified, f"a write has one time\n{r!r}"
 
 
-class Storage15:
+class Storage15(Storage):
     """One user's client: a keep-alive connection and one token."""
 
     def __init__(self, server, uid, hawk_id, key, connection=None, base=None):
@@ -108,39 +109,16 @@ class Storage15:
         pairs += list((headers or {}).items())
         r = self.connection.request(method, full, pairs, body)
         check_promises(r)
-        if expect is not None:
-            assert r.status in (expect if isinstance(expect, tuple) else (expect,)), f"expected {expect}\n{r!r}"
-        if code is not None:
-            assert r.body == str(code).encode(), f"expected the code {code}\n{r!r}"
+        check_expected(r, expect, code)
         return r
 
-    def get(self, target, **kw):
-        return self.request("GET", target, **kw)
-
-    def put(self, target, body, **kw):
-        return self.request("PUT", target, body, **kw)
-
-    def post(self, target, body, **kw):
-        return self.request("POST", target, body, **kw)
-
-    def delete(self, target, **kw):
-        return self.request("DELETE", target, **kw)
+    def storage(self, method, target, body=None, **kw):
+        return self.request(method, target, body, **kw)
 
     # -- nouns --
 
-    def info(self, what="collections"):
-        return self.get(f"/info/{what}").json()
-
     def limits(self):
         return self.info("configuration")
-
-    def ids(self, coll, query=""):
-        """Ids of a collection, in the order of the answer."""
-        return self.get(f"/storage/{coll}" + ("?" + query if query else "")).json()
-
-    def full(self, coll, query=""):
-        """Records of a collection, in the order of the answer."""
-        return self.get(f"/storage/{coll}?" + ("&".join(["full=1"] + ([query] if query else [])))).json()
 
     def item(self, coll, id):
         r = self.get(f"/storage/{coll}/{id}")
@@ -180,10 +158,6 @@ class Storage15:
 
     def storage_time(self):
         return self.get("/info/collections").last_modified
-
-    def since(self, stamp):
-        """Header: X-If-Unmodified-Since."""
-        return {"X-If-Unmodified-Since": str(stamp)}
 
     def changed(self, stamp):
         """Header: X-If-Modified-Since."""
