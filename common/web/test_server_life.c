@@ -426,14 +426,11 @@ static void ipv6_is_served(void **state)
     expect_once(GET_("/quick"), 200, "ok"); /* by IPv4 */
     if (!machine_has_ipv6())
         skip();
-    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in6 sa = { .sin6_family = AF_INET6,
-                               .sin6_port = htons((uint16_t)server_port(server)),
-                               .sin6_addr = IN6ADDR_LOOPBACK_INIT };
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof sa), 0);
-    struct client c = { .fd = fd };
-    client_timeout(fd);
+    const struct sockaddr_in6 sa = { .sin6_family = AF_INET6,
+                                     .sin6_port = htons((uint16_t)server_port(server)),
+                                     .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+    struct client c = client_to((const struct sockaddr *)&sa, sizeof sa);
+    assert_true(c.fd >= 0);
     assert_true(client_say(&c, GET_("/tell")));
     struct said s = client_hear(&c);
     assert_int_equal(strncmp(s.body, "::1 ", 4), 0);

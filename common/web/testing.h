@@ -60,14 +60,11 @@ static inline void client_timeout(int fd)
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
 }
 
-/* fd is -1 when nobody listens. */
-static inline struct client client_dial(unsigned port)
+static inline struct client client_to(const struct sockaddr *sa, socklen_t n)
 {
-    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-    struct client c = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    struct client c = { .fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0) };
 
-    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(c.fd, (struct sockaddr *)&sa, sizeof sa) != 0) {
+    if (connect(c.fd, sa, n) != 0) {
         close(c.fd);
         c.fd = -1;
         return c;
@@ -76,19 +73,21 @@ static inline struct client client_dial(unsigned port)
     return c;
 }
 
+/* fd is -1 when nobody listens. */
+static inline struct client client_dial(unsigned port)
+{
+    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+
+    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return client_to((const struct sockaddr *)&sa, sizeof sa);
+}
+
 static inline struct client client_dial_unix(const char *path)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
-    struct client c = { .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
 
     snprintf(sa.sun_path, sizeof sa.sun_path, "%s", path);
-    if (connect(c.fd, (struct sockaddr *)&sa, sizeof sa) != 0) {
-        close(c.fd);
-        c.fd = -1;
-        return c;
-    }
-    client_timeout(c.fd);
-    return c;
+    return client_to((const struct sockaddr *)&sa, sizeof sa);
 }
 
 static inline void client_done(struct client *c)
