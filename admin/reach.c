@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "common/base/scope.h"
+
 enum { FIRST_PAUSE_MS = 50, PAUSE_MOST_MS = 1000 };
 
 void reach_sleep_ms(int64_t ms)
@@ -48,4 +50,18 @@ rc reach_node(struct reach *r, view node, const struct reach_call *c, struct ans
         result = ask_node(r->ask, node, c->method, c->path, c->body, out, e);
     while (again(r, result, begun_us, &pause_ms));
     return result;
+}
+
+rc reach_directory_object(struct reach *r, const struct reach_call *c, json_t **out, struct err *e)
+{
+    SCOPED(answer_done) struct answer a = { .status = 0 };
+    TRY(reach_directory(r, c, &a, e));
+    return ask_object(&a, out, e);
+}
+
+rc reach_node_object(struct reach *r, view node, const struct reach_call *c, json_t **out, struct err *e)
+{
+    SCOPED(answer_done) struct answer a = { .status = 0 };
+    TRY(reach_node(r, node, c, &a, e));
+    return ask_object(&a, out, e);
 }

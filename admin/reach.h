@@ -24,6 +24,10 @@ struct reach_call {
 MUST_USE rc reach_directory(struct reach *r, const struct reach_call *c, struct answer *out, struct err *e);
 MUST_USE rc reach_node(struct reach *r, view node, const struct reach_call *c, struct answer *out,
                        struct err *e);
+/* The same, for an answer that is one object: json_decref. */
+MUST_USE rc reach_directory_object(struct reach *r, const struct reach_call *c, json_t **out, struct err *e);
+MUST_USE rc reach_node_object(struct reach *r, view node, const struct reach_call *c, json_t **out,
+                              struct err *e);
 /* The path and query that such a call has on the wire: what page sums are made of. */
 void reach_target(struct buf *out, const char *path);
 void reach_sleep_ms(int64_t ms);

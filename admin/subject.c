@@ -32,12 +32,7 @@ static rc get(struct reach *r, const char *path, struct subject *out, struct err
 {
     const struct reach_call c = { .method = "GET", .path = path, .body = VIEW_NONE };
     SCOPED(json_decref) json_t *o = NULL;
-    struct answer a = { .status = 0 };
-    rc result = reach_directory(r, &c, &a, e);
-    if (result == RC_OK)
-        result = ask_object(&a, &o, e);
-    answer_done(&a);
-    TRY(result);
+    TRY(reach_directory_object(r, &c, &o, e));
     return subject_read(o, out, e);
 }
 
@@ -161,13 +156,8 @@ static rc ask_head(struct reach *r, view node, const struct reach_call *c, struc
                    struct err *e)
 {
     SCOPED(json_decref) json_t *o = NULL;
-    struct answer a = { .status = 0 };
-    rc result = reach_node(r, node, c, &a, e);
-    if (result == RC_OK)
-        result = ask_object(&a, &o, e);
-    answer_done(&a);
-    TRY(result);
     struct head_seen seen;
+    TRY(reach_node_object(r, node, c, &o, e));
     TRY(head_read(o, &seen, e));
     if (out)
         *out = seen;

@@ -25,13 +25,12 @@ void audit_digest_usage(const json_t *usage, char out[AUDIT_HASH_TEXT + 1])
 void audit_data_at(struct reach *r, view node, int64_t uid, char out[AUDIT_HASH_TEXT + 1])
 {
     SCOPED(json_decref) json_t *usage = NULL;
-    SCOPED(answer_done) struct answer a = { .status = 0 };
     struct err unused = ERR_NONE;
     char path[64];
     out[0] = '\0';
     snprintf(path, sizeof path, "users/%" PRId64 "/usage", uid);
     const struct reach_call c = { .method = "GET", .path = path, .body = VIEW_NONE };
-    if (reach_node(r, node, &c, &a, &unused) == RC_OK && ask_object(&a, &usage, &unused) == RC_OK)
+    if (reach_node_object(r, node, &c, &usage, &unused) == RC_OK)
         audit_digest_usage(usage, out);
 }
 

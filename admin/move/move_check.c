@@ -44,15 +44,10 @@ static rc check_target(struct reach *r, view to, struct err *e)
 {
     SCOPED(json_decref) json_t *o = NULL;
     SCOPED(buf_done) struct buf path = { 0 };
-    struct answer a = { .status = 0 };
     buf_add(&path, VIEW("nodes/"));
     buf_add(&path, to);
     const struct reach_call c = { .method = "GET", .path = buf_text(&path), .body = VIEW_NONE };
-    rc result = reach_directory(r, &c, &a, e);
-    if (result == RC_OK)
-        result = ask_object(&a, &o, e);
-    answer_done(&a);
-    TRY(result);
+    TRY(reach_directory_object(r, &c, &o, e));
     if (view_eq(json_text(json_object_get(o, "state")), VIEW("down")))
         return fail(e, RC_CONFLICT, RESP_GENERIC, "node %.*s is marked down", VIEW_ARG(to));
     return RC_OK;

@@ -39,12 +39,10 @@ struct looking {
 
 static rc ask_usage(struct reach *r, view node, int64_t uid, json_t **out, struct err *e)
 {
-    SCOPED(answer_done) struct answer a = { .status = 0 };
     char path[64];
     snprintf(path, sizeof path, "users/%" PRId64 "/usage", uid);
     const struct reach_call c = { .method = "GET", .path = path, .body = VIEW_NONE };
-    TRY(reach_node(r, node, &c, &a, e));
-    return ask_object(&a, out, e);
+    return reach_node_object(r, node, &c, out, e);
 }
 
 static bool look_at(void *arg, json_t *line)

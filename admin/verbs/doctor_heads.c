@@ -246,12 +246,10 @@ static void compare_all(struct heads *h)
 static rc seats_of(struct reach *r, view node, int64_t *out_capacity, int64_t *out_seats, struct err *e)
 {
     SCOPED(buf_done) struct buf path = { 0 };
-    SCOPED(answer_done) struct answer a = { .status = 0 };
     SCOPED(json_decref) json_t *o = NULL;
     buf_addf(&path, "nodes/%.*s", VIEW_ARG(node));
     const struct reach_call c = { .method = "GET", .path = buf_text(&path), .body = VIEW_NONE };
-    TRY(reach_directory(r, &c, &a, e));
-    TRY(ask_object(&a, &o, e));
+    TRY(reach_directory_object(r, &c, &o, e));
     *out_capacity = json_integer_value(json_object_get(o, "capacity"));
     *out_seats = json_integer_value(json_object_get(o, "seats"));
     return RC_OK;
