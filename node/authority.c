@@ -7,6 +7,7 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
+#include "node/ahead.h"
 
 /* What is remembered of one name: at most one password is right at a time, so one row is enough. */
 struct row {
@@ -14,6 +15,7 @@ struct row {
     struct row *newer, *older;                      /* in the order of asking: all live equally long   */
     uint8_t name[SHA256_BYTES], both[SHA256_BYTES]; /* HMAC of the name; of name and password */
     int64_t asked_us;                               /* steady clock: it was true then or later         */
+    bool asked_ahead;                               /* the next question is under way                  */
     struct verdict verdict;
 };
 
@@ -27,6 +29,7 @@ struct authority {
     const struct clock *clock;
     int64_t keep_us, outage_us; /* verdicts live; … while nobody can be asked */
     uint8_t key[SHA256_BYTES];  /* of this process: what is in memory tells nothing elsewhere */
+    struct ahead *ahead;        /* NULL: nobody is asked about before his time */
 
     pthread_mutex_t lock; /* of all below; never held while the driver is asked */
     struct row **buckets;
@@ -143,6 +146,7 @@ void authority_free(struct authority *a)
 {
     if (!a)
         return;
+    ahead_stop(a->ahead);
     authority_forget_all(a);
     pthread_mutex_destroy(&a->lock);
     pthread_mutex_destroy(&a->refusals_lock);
@@ -223,8 +227,19 @@ static bool row_is(const struct row *r, const uint8_t both[SHA256_BYTES])
     return secret_eq(mine, (view){ .p = (const char *)both, .n = SHA256_BYTES });
 }
 
+/* Whether to ask about it already: in the last quarter of its life, once. */
+static bool ask_now(const struct authority *a, struct row *r, int64_t age_us)
+{
+    int64_t life = life_us(a, false);
+    if (!a->ahead || r->asked_ahead || a->hears == AUTHORITY_HEARS_NONE || age_us < life - life / 4)
+        return false;
+    r->asked_ahead = true;
+    return true;
+}
+
+/* out_ask: NULL where nobody is to be asked ahead. */
 static bool known(struct authority *a, const uint8_t name[SHA256_BYTES], const uint8_t both[SHA256_BYTES],
-                  bool out_of_reach, struct verdict *out)
+                  bool out_of_reach, struct verdict *out, bool *out_ask)
 {
     bool yes = false;
     int64_t now = clock_mono_us(a->clock);
@@ -238,6 +253,8 @@ static bool known(struct authority *a, const uint8_t name[SHA256_BYTES], const u
         yes = row_is(*p, both);
         if (yes)
             *out = (*p)->verdict;
+        if (yes && out_ask)
+            *out_ask = ask_now(a, *p, age);
     }
     pthread_mutex_unlock(&a->lock);
     return yes;
@@ -311,9 +328,28 @@ static bool rechecked(struct authority *a, view name, const uint8_t name_digest[
 bool authority_known(struct authority *a, view name, view password, struct verdict *out)
 {
     uint8_t name_digest[SHA256_BYTES], both[SHA256_BYTES];
+    bool ask = false;
     digest_name(a, name, name_digest);
     digest_both(a, name_digest, password, both);
-    return known(a, name_digest, both, false, out);
+    bool yes = known(a, name_digest, both, false, out, &ask);
+    if (ask)
+        ahead_add(a->ahead, name, password);
+    return yes;
+}
+
+static rc ask_driver(struct authority *a, view name, view password, const uint8_t name_digest[SHA256_BYTES],
+                     const uint8_t both[SHA256_BYTES], struct verdict *out, struct err *e)
+{
+    const struct before b = before_asking(a);
+    struct verdict v = { .uid = 0 };
+    rc r = a->driver.verify(a->driver.arg, name, password, &v, e);
+    if (r == RC_DENIED)
+        forget_denied(a, name_digest, both);
+    if (r != RC_OK)
+        return r;
+    remember(a, name_digest, both, &v, &b);
+    *out = v;
+    return RC_OK;
 }
 
 rc authority_verify(struct authority *a, view name, view password, struct verdict *out, struct err *e)
@@ -321,24 +357,30 @@ rc authority_verify(struct authority *a, view name, view password, struct verdic
     uint8_t name_digest[SHA256_BYTES], both[SHA256_BYTES];
     digest_name(a, name, name_digest);
     digest_both(a, name_digest, password, both);
-    if (known(a, name_digest, both, false, out)) /* another worker asked while this request waited */
+    if (known(a, name_digest, both, false, out, NULL)) /* another worker asked while this request waited */
         return RC_OK;
     if (rechecked(a, name, name_digest, both, out))
         return RC_OK;
+    rc r = ask_driver(a, name, password, name_digest, both, out, e);
+    return r == RC_AWAY && known(a, name_digest, both, true, out, NULL) ? RC_OK : r;
+}
 
-    const struct before b = before_asking(a);
-    struct verdict v = { .uid = 0 };
-    rc r = a->driver.verify(a->driver.arg, name, password, &v, e);
-    if (r == RC_DENIED)
-        forget_denied(a, name_digest, both);
-    if (r == RC_AWAY && known(a, name_digest, both, true, out))
-        return RC_OK;
-    if (r != RC_OK)
-        return r;
+/* What fails now is asked again by who comes after the verdict's life, and told to him. */
+static void ask_ahead(void *arg, view name, view password)
+{
+    struct authority *a = arg;
+    struct verdict unused;
+    struct err why = ERR_NONE;
+    uint8_t name_digest[SHA256_BYTES], both[SHA256_BYTES];
+    digest_name(a, name, name_digest);
+    digest_both(a, name_digest, password, both);
+    rc r = ask_driver(a, name, password, name_digest, both, &unused, &why);
+    (void)r;
+}
 
-    remember(a, name_digest, both, &v, &b);
-    *out = v;
-    return RC_OK;
+rc authority_ask_ahead(struct authority *a, struct err *e)
+{
+    return ahead_start(ask_ahead, a, &a->ahead, e);
 }
 
 void authority_forget(struct authority *a, view name)

@@ -1,6 +1,6 @@
 /* "Who is this, and does he live here?", asked of the directory: over HTTP in a cluster (remote.h), by a function call in
  * the one box. Answers about passwords are remembered for a while in this process, under an HMAC of name and password, never
- * the password itself; refusals are not remembered.
+ * the password itself (only a question that waits holds one: ahead.h); refusals are not remembered.
  *
  * How long a verdict is trusted, from when it was asked for, follows from who could tell us that it is void (authority_hears):
  *   every directory   its whole life: what changes through them we hear at once
@@ -45,6 +45,10 @@ enum authority_hears { AUTHORITY_HEARS_ALL, AUTHORITY_HEARS_SOME, AUTHORITY_HEAR
 void authority_hears(struct authority *a, enum authority_hears what);
 /* How old a verdict may be that is trusted while nobody can be asked; at first 0: verdicts die with their life. Before threads. */
 void authority_outage_grace(struct authority *a, int64_t grace_s);
+
+/* Whoever is asked about in the last quarter of a verdict's life (authority_known) is verified again meanwhile, by a thread of its own: who
+ * comes all the time never waits for the directory. RC_BROKEN: no thread. Before other threads; authority_free ends it. */
+MUST_USE rc authority_ask_ahead(struct authority *a, struct err *e);
 
 /* From memory alone, for the io thread. false: not known, ask authority_verify on a worker. */
 bool authority_known(struct authority *a, view name, view password, struct verdict *out);

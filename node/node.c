@@ -221,9 +221,10 @@ static rc open_authority(struct node *n, const struct node_options *o, struct er
         return RC_OK;
     }
     TRY(authority_new(&driver, o->clock, c->verdict_s, VERDICTS_MOST, &n->authority, e));
-    if (x->remote)
-        authority_outage_grace(n->authority, c->outage_s);
-    return RC_OK;
+    if (!x->remote)
+        return RC_OK;
+    authority_outage_grace(n->authority, c->outage_s);
+    return authority_ask_ahead(n->authority, e);
 }
 
 bool node_disk_free(const struct node *n, uint64_t *out_bytes)

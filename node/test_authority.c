@@ -1,5 +1,7 @@
 #include "node/authority.h"
 
+#include <stdatomic.h>
+
 #include "common/base/testing.h"
 
 /* A directory of two users that counts questions, and can do something while it is asked. */
@@ -478,6 +480,114 @@ static void a_wrong_password_does_not_take_the_right_one_along(void **state)
     authority_free(w.a);
 }
 
+/* ---- asked ahead ---- */
+
+/* Each verdict of later epoch than the one before. */
+struct counting {
+    atomic_int asked, answer;
+};
+
+static rc count(void *arg, view name, view password, struct verdict *out, struct err *e)
+{
+    struct counting *c = arg;
+    (void)name, (void)password;
+    *out = (struct verdict){ .uid = 7, .epoch = atomic_fetch_add(&c->asked, 1) + 1, .node = "http://here" };
+    rc r = (rc)atomic_load(&c->answer);
+    return r == RC_OK ? r : fail(e, r, RESP_GENERIC, "as told");
+}
+
+static void open_ahead(struct world *w, struct counting *c)
+{
+    *w = (struct world){ .a = NULL };
+    *c = (struct counting){ .answer = RC_OK };
+    clock_fake_init(&w->clock, 1767225600000000);
+    const struct authority_driver d = { .verify = count, .arg = c };
+    assert_int_equal(authority_new(&d, &w->clock.clock, 60, 10, &w->a, NULL), RC_OK);
+    assert_int_equal(authority_ask_ahead(w->a, NULL), RC_OK);
+    assert_int_equal(verify(w, "secret"), RC_OK);
+}
+
+/* 0: not known. */
+static int64_t known_epoch(struct world *w)
+{
+    struct verdict v;
+    return authority_known(w->a, VIEW("anna"), VIEW("secret"), &v) ? v.epoch : 0;
+}
+
+static void who_comes_late_in_a_verdicts_life_is_asked_about_before_it_ends(void **state)
+{
+    struct world w;
+    struct counting c;
+    (void)state;
+    open_ahead(&w, &c);
+    w.clock.steady_us += 44999999;
+    assert_int_equal(known_epoch(&w), 1); /* too early */
+    w.clock.steady_us += 1;
+    assert_false(known(&w, "wrong"));
+    assert_int_equal(atomic_load(&c.asked), 1);
+    assert_in_range(known_epoch(&w), 1, 2);
+    WAIT_UNTIL(known_epoch(&w) == 2);
+    w.clock.steady_us += 44999999; /* long after the first one's life */
+    assert_int_equal(known_epoch(&w), 2);
+    assert_int_equal(atomic_load(&c.asked), 2);
+    w.clock.steady_us += 1;
+    WAIT_UNTIL(known_epoch(&w) == 3);
+    authority_free(w.a);
+    assert_int_equal(atomic_load(&c.asked), 3);
+}
+
+static void a_no_that_is_heard_ahead_ends_the_verdict(void **state)
+{
+    struct world w;
+    struct counting c;
+    (void)state;
+    open_ahead(&w, &c);
+    atomic_store(&c.answer, RC_DENIED);
+    w.clock.steady_us += 45000000;
+    WAIT_UNTIL(known_epoch(&w) == 0);
+    authority_free(w.a);
+    assert_int_equal(atomic_load(&c.asked), 2);
+}
+
+static void a_directory_that_is_silent_is_asked_ahead_once_and_takes_no_verdict(void **state)
+{
+    struct world w;
+    struct counting c;
+    (void)state;
+    open_ahead(&w, &c);
+    atomic_store(&c.answer, RC_AWAY);
+    w.clock.steady_us += 45000000;
+    assert_int_equal(known_epoch(&w), 1);
+    WAIT_UNTIL(atomic_load(&c.asked) == 2);
+    w.clock.steady_us += 14999999;
+    assert_int_equal(known_epoch(&w), 1);
+    w.clock.steady_us += 1;
+    assert_int_equal(known_epoch(&w), 0);
+    authority_free(w.a);
+    assert_int_equal(atomic_load(&c.asked), 2);
+}
+
+static void while_no_directory_is_heard_none_is_asked_ahead(void **state)
+{
+    struct world w;
+    struct counting c;
+    struct verdict bert;
+    (void)state;
+    open_ahead(&w, &c);
+    authority_outage_grace(w.a, 600);
+    authority_hears(w.a, AUTHORITY_HEARS_NONE);
+    w.clock.steady_us += INT64_C(599999999);
+    assert_int_equal(known_epoch(&w), 1);
+    authority_hears(w.a, AUTHORITY_HEARS_ALL);
+    assert_int_equal(authority_verify(w.a, VIEW("bert"), VIEW("secret"), &bert, NULL), RC_OK);
+    w.clock.steady_us += 45000000;
+    assert_true(authority_known(w.a, VIEW("bert"), VIEW("secret"), &bert));
+    WAIT_UNTIL(authority_known(w.a, VIEW("bert"), VIEW("secret"), &bert) &&
+               bert.epoch > 2); /* after anna, were she asked about */
+    authority_free(w.a);
+    assert_int_equal(atomic_load(&c.asked), 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -503,6 +613,10 @@ int main(void)
         cmocka_unit_test(directories_that_fall_silent_one_after_the_other_are_one_outage),
         cmocka_unit_test(a_password_that_was_refused_meanwhile_is_not_good_again_in_an_outage),
         cmocka_unit_test(a_wrong_password_does_not_take_the_right_one_along),
+        cmocka_unit_test(who_comes_late_in_a_verdicts_life_is_asked_about_before_it_ends),
+        cmocka_unit_test(a_no_that_is_heard_ahead_ends_the_verdict),
+        cmocka_unit_test(a_directory_that_is_silent_is_asked_ahead_once_and_takes_no_verdict),
+        cmocka_unit_test(while_no_directory_is_heard_none_is_asked_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
