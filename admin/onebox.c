@@ -423,24 +423,10 @@ static void stop(void *arg)
 }
 
 /* What suits a small machine differs from what suits a node of a cluster. Some six connections for each file have a cache of their own. */
-static const struct {
-    const char *key, *fallback;
-} box_defaults[] = {
+static const struct conf_default box_defaults[] = {
     { "public.workers", "4" }, { "internal.workers", "1" }, { "tokens.derived", "no" },
     { "store.files", "4" },    { "store.cache", "32k" },    { "cache.items", "0" },
 };
-
-/* The same keys with our own defaults. Lives as long as the process. */
-static const struct conf_key *with_defaults(const struct conf_key *keys, size_t n)
-{
-    struct conf_key *own = mem_need(malloc(n * sizeof(*own)));
-    memcpy(own, keys, n * sizeof(*own));
-    for (size_t i = 0; i < n; i++)
-        for (size_t d = 0; d < sizeof(box_defaults) / sizeof(box_defaults[0]); d++)
-            if (strcmp(own[i].name, box_defaults[d].key) == 0)
-                own[i].fallback = box_defaults[d].fallback;
-    return own;
-}
 
 int main(int argc, char **argv)
 {
@@ -477,7 +463,8 @@ int main(int argc, char **argv)
         .stop = stop,
     };
     for (size_t i = 0; i < N_GROUPS; i++)
-        groups[i].keys = with_defaults(groups[i].keys, groups[i].n);
+        groups[i].keys = conf_keys_with(groups[i].keys, groups[i].n, box_defaults,
+                                        sizeof(box_defaults) / sizeof(box_defaults[0]));
     int status = program_main(&program, argc, argv);
     for (size_t i = 0; i < N_GROUPS; i++)
         free((void *)(uintptr_t)groups[i].keys);

@@ -190,13 +190,18 @@ static bool wants_ldap_init(int argc, char **argv)
     return false;
 }
 
+/* Nearly every request goes to a worker and on to LDAP, and an io thread that comes before both interrupts what it waits for: a token would
+ * take 58 µs of our processor instead of 52 (README.md). */
+static const struct conf_default directory_defaults[] = { { "public.io_nice", "0" } };
+
 int main(int argc, char **argv)
 {
     static struct app app;
+    struct conf_key *public = conf_keys_with(server_conf_public, server_conf_public_n, directory_defaults, 1);
     const struct program_group groups[N_GROUPS] = {
         [GROUP_DATA] = { data_conf_keys, sizeof(data_conf_keys) / sizeof(data_conf_keys[0]), &app.data,
                          sizeof(app.data) },
-        [GROUP_PUBLIC] = { server_conf_public, server_conf_public_n, &app.public, sizeof(app.public) },
+        [GROUP_PUBLIC] = { public, server_conf_public_n, &app.public, sizeof(app.public) },
         [GROUP_INTERNAL] = { server_conf_internal, server_conf_internal_n, &app.internal,
                              sizeof(app.internal) },
         [GROUP_CALLERS] = { internal_conf_keys, internal_conf_keys_n, &app.callers, sizeof(app.callers) },
@@ -225,5 +230,7 @@ int main(int argc, char **argv)
         .reload = reload,
         .stop = stop,
     };
-    return program_main(wants_ldap_init(argc, argv) ? &init : &program, argc, argv);
+    int status = program_main(wants_ldap_init(argc, argv) ? &init : &program, argc, argv);
+    free(public);
+    return status;
 }

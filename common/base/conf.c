@@ -354,3 +354,15 @@ void conf_free(struct conf *c)
     pool_done(&c->pool);
     free(c);
 }
+
+struct conf_key *conf_keys_with(const struct conf_key *keys, size_t n, const struct conf_default *own,
+                                size_t n_own)
+{
+    struct conf_key *mine = mem_need(malloc(n * sizeof(*mine)));
+    memcpy(mine, keys, n * sizeof(*mine));
+    for (size_t i = 0; i < n; i++)
+        for (size_t d = 0; d < n_own; d++)
+            if (strcmp(mine[i].name, own[d].key) == 0)
+                mine[i].fallback = own[d].fallback;
+    return mine;
+}

@@ -69,6 +69,14 @@ MUST_USE rc conf_reload(struct conf *c, const struct conf_group *fresh, size_t n
 void conf_free(struct conf *c);
 /* the values in force, as a file that can be loaded again; no secrets */
 void conf_show(const struct conf *c, FILE *out);
+/* What a program has instead of the default of a key. */
+struct conf_default {
+    const char *key, *fallback;
+};
+/* The same keys with these defaults; the caller's, free(). What `own` names and keys have not is nothing to it. */
+struct conf_key *conf_keys_with(const struct conf_key *keys, size_t n, const struct conf_default *own,
+                                size_t n_own);
+
 /* key, type, default, help: Markdown */
 void conf_manual(const struct conf_group *groups, size_t n, FILE *out);
 

@@ -526,6 +526,25 @@ static void the_manual_is_a_table(void **state)
     free(text);
 }
 
+static void a_program_may_have_defaults_of_its_own(void **state)
+{
+    static const struct conf_default own[] = { { "public.workers", "3" }, { "of.others", "x" } };
+    struct conf_key *mine = conf_keys_with(keys, KEYS, own, 2);
+    const struct conf_group group = { .keys = mine, .n = KEYS, .target = NULL };
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+
+    (void)state;
+    assert_non_null(f);
+    conf_manual(&group, 1, f);
+    fclose(f);
+    assert_holds(text, "| `public.workers` | number, 1 … 64, followed on SIGHUP | `3` | Threads. |\n");
+    assert_holds(text, "| `public.listen` | text | `127.0.0.1:8000` | Where to \\| listen. |\n");
+    free(text);
+    free(mine);
+}
+
 static void a_reload_changes_marked_keys_and_names_the_others_in_the_log(void **state)
 {
     struct temp t = temp_new(VIEW("[public]\nworkers=2\nlisten=a\n[node]\nurls=1,2\n[limits]\nwait=5\n"));
@@ -594,6 +613,7 @@ int main(void)
         cmocka_unit_test(what_just_fits_a_line_is_shown_so_that_it_fits_again),
         cmocka_unit_test(a_secret_that_does_not_parse_is_not_repeated),
         cmocka_unit_test(the_manual_is_a_table),
+        cmocka_unit_test(a_program_may_have_defaults_of_its_own),
         cmocka_unit_test(a_reload_changes_marked_keys_and_names_the_others_in_the_log),
     };
 
