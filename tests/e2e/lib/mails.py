@@ -38,7 +38,7 @@ class Folder:
         self.path = Path(path)
 
     def all(self, to=None):
-        found = [parse(p.read_bytes()) for p in sorted(self.path.glob("*.eml"))]
+        found = [parse(p.read_bytes()) for p in sorted(self.path.glob("[!.]*.eml"))]
         return [m for m in found if to is None or m["To"] == to]
 
     def wait(self, to, count=1, subject=None):
