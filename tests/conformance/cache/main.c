@@ -16,7 +16,8 @@ struct cache_conf conformance_conf(const char *driver, const char *socket, const
                                 .redis_password = nothing,
                                 .timeout_ms = 3000, /* more than a busy machine takes */
                                 .ttl_s = 600,
-                                .memory_bytes = 1 << 20, .items_bytes = 1 << 20,
+                                .memory_bytes = 1 << 20,
+                                .items_bytes = 1 << 20,
                                 .scope = (char *)(uintptr_t)scope };
 }
 
