@@ -8,6 +8,7 @@ Ports, from the first one on (--port, default 8000):
 import json
 import os
 import secrets
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -156,7 +157,10 @@ class LastingCluster(cluster.Cluster):
                 continue
             try:
                 code = process.stop()
-                if code:
+                if code == -signal.SIGSEGV and isinstance(process, slapd.Slapd):
+                    # OpenLDAP unloads its modules when it ends, now and then while one of its threads still runs in one. All is written by then.
+                    print(f"heddle: {process.folder.name} slapd crashed as it ended, after its work; nothing is lost", file=sys.stderr)
+                elif code:
                     bad.append(f"{process.folder.name} {process.name} ended with {code}; its log: {process.log}")
             except AssertionError as e:
                 bad.append(f"{process.folder.name}: {e}")
