@@ -63,7 +63,7 @@ def test_awkward_uris_reach_the_node_as_they_were_sent(request, kind, rnd, mount
         sign = hawk.header(u.id, u.key, "GET", target, "127.0.0.1", front.door.port, int(front.door.now()))
         answer = raw(front, f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {sign}\r\nConnection: close\r\n\r\n".encode())
         status = int(answer.split(b" ", 2)[1])
-        assert status in (200, 400, 401, 404), (target, answer[:300])  # 401: chance made a user's path of it
+        assert status in (200, 400, 401, 404), (target, answer[:300])  # 401: his other node, where no user was seen in it
         if known and i % 5:
             assert status in (200, 400), (target, answer[:300])
         good += status == 200
