@@ -505,17 +505,25 @@ static void a_secret_that_does_not_parse_is_not_repeated(void **state)
     assert_null(strstr(e.text, "hush"));
 }
 
-static void the_manual_is_a_table(void **state)
+/* The caller's, free(). */
+static char *manual_of(const struct conf_key *those)
 {
-    const struct conf_group group = { .keys = keys, .n = KEYS, .target = NULL };
+    const struct conf_group group = { .keys = those, .n = KEYS, .target = NULL };
     char *text = NULL;
     size_t n = 0;
     FILE *f = open_memstream(&text, &n);
 
-    (void)state;
     assert_non_null(f);
     conf_manual(&group, 1, f);
     fclose(f);
+    return text;
+}
+
+static void the_manual_is_a_table(void **state)
+{
+    char *text = manual_of(keys);
+
+    (void)state;
     assert_holds(text, "| key | type | default | meaning |\n| --- | --- | --- | --- |\n");
     assert_holds(text, "| `public.listen` | text | `127.0.0.1:8000` | Where to \\| listen. |\n");
     assert_holds(text, "| `public.workers` | number, 1 … 64, followed on SIGHUP | `16` | Threads. |\n");
@@ -530,15 +538,9 @@ static void a_program_may_have_defaults_of_its_own(void **state)
 {
     static const struct conf_default own[] = { { "public.workers", "3" }, { "of.others", "x" } };
     struct conf_key *mine = conf_keys_with(keys, KEYS, own, 2);
-    const struct conf_group group = { .keys = mine, .n = KEYS, .target = NULL };
-    char *text = NULL;
-    size_t n = 0;
-    FILE *f = open_memstream(&text, &n);
+    char *text = manual_of(mine);
 
     (void)state;
-    assert_non_null(f);
-    conf_manual(&group, 1, f);
-    fclose(f);
     assert_holds(text, "| `public.workers` | number, 1 … 64, followed on SIGHUP | `3` | Threads. |\n");
     assert_holds(text, "| `public.listen` | text | `127.0.0.1:8000` | Where to \\| listen. |\n");
     free(text);
