@@ -24,15 +24,15 @@
 /* Keys of [cache]. */
 struct cache_conf {
     char *driver;       /* "memory", "redis", "none"; "auto": redis where an address is given, else memory */
-    char *redis_socket; /* wins over host and port                      */
+    char *redis_socket; /* wins over host and port */
     char *redis_host;
     int64_t redis_port;
     char *redis_password;
-    int64_t timeout_ms;   /* of one command                               */
-    int64_t ttl_s;        /* life of a value                              */
-    int64_t memory_bytes; /* ceiling in this process; the least used go    */
+    int64_t timeout_ms;   /* of one command */
+    int64_t ttl_s;        /* life of a value */
+    int64_t memory_bytes; /* ceiling in this process; the least used go */
     int64_t items_bytes;  /* ceiling of single items in this process; 0: none are kept */
-    char *scope; /* keeps nodes apart that share one Redis; node_open puts the node's name where it is "" */
+    char *scope;          /* keeps nodes apart that share one Redis; "": node_open puts the node's name */
 };
 extern const struct conf_key cache_conf_keys[];
 extern const size_t cache_conf_keys_n;
@@ -50,14 +50,14 @@ MUST_USE rc cache_handle_open(struct cache *c, struct cache_handle **out, struct
 void cache_handle_close(struct cache_handle *h);
 const char *cache_driver_name(const struct cache *c);
 bool cache_alone(const struct cache *c);    /* other processes would not see that a head changed */
-bool cache_healthy(struct cache_handle *h); /* for the heartbeat; memory and none: true       */
+bool cache_healthy(struct cache_handle *h); /* for the heartbeat; memory and none: true */
 
 /* ---- the rule, for one user's head ---- */
 
 struct cache_mark {
-    bool good; /* else nothing is to be put, or ended */
-    struct version seen;          /* by a reader  */
-    struct version_change change; /* of a writer  */
+    bool good;                    /* else nothing is to be put, or ended */
+    struct version seen;          /* by a reader */
+    struct version_change change; /* of a writer */
 };
 
 /* Reading. false: not there; then, if mark is not NULL, the caller offers to cache_fill what he reads in the store from now on. out is
@@ -80,6 +80,7 @@ void cache_after(struct cache_handle *h, int64_t uid, const struct cache_mark *m
 bool cache_item_get(struct cache_handle *h, const struct item_tag *k, struct arena *a, view *out);
 /* false: what is read now is not to be kept; no mark is needed then, and cache_item_put does nothing. */
 bool cache_item_mark(struct cache_handle *h, int64_t uid, struct cache_mark *mark);
-void cache_item_put(struct cache_handle *h, const struct item_tag *k, const struct cache_mark *mark, view value);
+void cache_item_put(struct cache_handle *h, const struct item_tag *k, const struct cache_mark *mark,
+                    view value);
 
 #endif

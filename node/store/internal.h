@@ -19,23 +19,24 @@ struct store_txn {
     struct conn *conn;
     struct arena *arena;
     enum store_mode mode;
-    struct head *head;       /* in the arena                                                   */
-    struct head_coll *colls; /* head->colls, to be changed                                     */
+    struct head *head;       /* in the arena */
+    struct head_coll *colls; /* head->colls, to be changed */
     size_t colls_cap;
-    const struct head *saved; /* what the row is already in this transaction, see store_begin; NULL: what it was */
-    view saved_colls;         /* … packed                                                       */
-    stamp t;        /* of this write                                                  */
-    bool dirty;     /* the head is to be saved                                        */
-    stamp base;     /* of the manifest, see store_manifest_base                       */
-    int64_t now_ms; /* what has expired by then is missing: in a write T, in a read   */
-};                  /* the wall clock, but never before the last stamp given          */
+    const struct head *saved; /* what the row is already in it, see store_begin; NULL: what it was */
+    view saved_colls;         /* … packed */
+    stamp t;                  /* of this write */
+    bool dirty;               /* the head is to be saved */
+    stamp base;               /* of the manifest, see store_manifest_base */
+    int64_t now_ms;           /* what has expired by then is missing. In a write: T; in a read:
+                               * the wall clock, but never before the last stamp given */
+};
 
 struct store_session {
     struct store *store;
     bool reader, in_txn;
-    struct conn **conns;  /* one for each shard, opened when first needed                   */
-    struct store_txn tx;  /* there is one at a time                                         */
-    unsigned purge_shard; /* where the next purge begins                                    */
+    struct conn **conns;  /* one for each shard, opened when first needed */
+    struct store_txn tx;  /* there is one at a time */
+    unsigned purge_shard; /* where the next purge begins */
 };
 
 /* ---- connections ---- */
@@ -68,8 +69,8 @@ MUST_USE rc head_insert(struct store_session *ss, const struct new_head *h, stru
 
 /* Begins without the fence and without a stamp, for moves; nothing has expired in it. A write holds the head's lock. *out_found false:
  * there is no row, and store_head tells HEAD_NONE. */
-MUST_USE rc tx_open(struct store_session *ss, int64_t uid, enum store_mode mode, struct arena *a, struct store_txn **out,
-                    bool *out_found, struct err *e);
+MUST_USE rc tx_open(struct store_session *ss, int64_t uid, enum store_mode mode, struct arena *a,
+                    struct store_txn **out, bool *out_found, struct err *e);
 
 MUST_USE static inline rc tx_stmt(struct store_txn *tx, enum sql_id id, struct stmt **out, struct err *e)
 {
@@ -107,10 +108,11 @@ struct walk {
     uint32_t coll;
     view upto;
     struct buf *after; /* ids above this; becomes the last id seen */
-    unsigned most;     /* rows at once                             */
+    unsigned most;     /* rows at once */
 };
 /* Reads at most `most` of them, expired ones too; *out_n: how many were read, fewer than `most` at the end of the stretch. */
-MUST_USE rc items_walk(struct store_txn *tx, struct walk *w, item_visitor *visit, void *arg, unsigned *out_n, struct err *e);
+MUST_USE rc items_walk(struct store_txn *tx, struct walk *w, item_visitor *visit, void *arg, unsigned *out_n,
+                       struct err *e);
 #define WALK_ROWS 500
 
 /* Whether the manifest looks into it: every write to a collection gives it a stamp. */
@@ -132,8 +134,8 @@ void item_keep(struct arena *a, const struct item *row, struct item *out); /* co
 
 /* store_items_put for some of a batch: each gets T whatever it sets, and later ones add to earlier ones, whatever ttl these have.
  * *stillborn becomes true where one has a ttl of 0: then tx_batch_settle comes last. */
-MUST_USE rc tx_batch_put(struct store_txn *tx, view coll, const struct item_patch *patches, size_t n, bool *stillborn,
-                         struct err *e);
+MUST_USE rc tx_batch_put(struct store_txn *tx, view coll, const struct item_patch *patches, size_t n,
+                         bool *stillborn, struct err *e);
 MUST_USE rc tx_batch_settle(struct store_txn *tx, view coll, struct err *e);
 
 #endif

@@ -18,24 +18,25 @@
 #include "common/base/scope.h"
 #include "common/base/stamp.h"
 
-#define COLL_NAME_MAX 32
-#define ITEM_ID_MAX   64
-#define BATCH_ID_BYTES 18 /* random ones                                                       */
-#define BATCH_ID_TEXT  24 /* … in base64url. Not 22: see batch.c on programs of before         */
+#define COLL_NAME_MAX  32
+#define ITEM_ID_MAX    64
+#define BATCH_ID_BYTES 18 /* random ones */
+#define BATCH_ID_TEXT  24 /* … in base64url. Not 22: see batch.c on programs of before */
 
 /* ---- life ---- */
 
 /* Keys of [store]. */
 struct store_conf {
-    char *driver;          /* "sqlite" or "mysql"                                   */
-    char *path;            /* sqlite: folder of the files; made if missing          */
-    int64_t files;         /* sqlite: over how many files users are spread; fixed when the folder is made */
-    bool durable;          /* sqlite: synchronous=FULL; mysql: refuse to start where innodb_flush_log_at_trx_commit is not 1 */
+    char *driver;  /* "sqlite" or "mysql" */
+    char *path;    /* sqlite: folder of the files; made if missing */
+    int64_t files; /* sqlite: over how many files users are spread; fixed when the folder is made */
+    bool durable;  /* sqlite: synchronous=FULL;
+                    * mysql: refuse to start where innodb_flush_log_at_trx_commit is not 1 */
     char *host, *socket, *user, *password, *database; /* mysql; socket wins over host */
     int64_t port;
-    int64_t lock_wait_s;   /* how long a writer waits for the user's lock           */
-    int64_t connect_s, answer_s; /* mysql time limits                               */
-    int64_t cache_bytes;   /* sqlite: page cache of one connection                  */
+    int64_t lock_wait_s;         /* how long a writer waits for the user's lock */
+    int64_t connect_s, answer_s; /* mysql time limits */
+    int64_t cache_bytes;         /* sqlite: page cache of one connection */
 };
 extern const struct conf_key store_conf_keys[];
 extern const size_t store_conf_keys_n;
@@ -49,8 +50,9 @@ MUST_USE rc store_check(const struct store_conf *c, struct err *e);
 
 /* Opens, checks and migrates the schema. RC_BAD_INPUT: wrong settings, or a database newer than this program (err.text says
  * it in a sentence). Conf and clock are borrowed. */
-MUST_USE rc store_open(const struct store_conf *c, const struct clock *clock, struct store **out, struct err *e);
-void store_close(struct store *s); /* all sessions must be closed */
+MUST_USE rc store_open(const struct store_conf *c, const struct clock *clock, struct store **out,
+                       struct err *e);
+void store_close(struct store *s);                    /* all sessions must be closed */
 const char *store_driver_name(const struct store *s); /* "sqlite", "mysql" */
 int store_schema_version(const struct store *s);
 
@@ -64,9 +66,9 @@ MUST_USE rc store_ping(struct store_session *ss, struct err *e);
 #define HEAD_STATES 6 /* of enum head_state */
 
 struct store_facts {
-    uint64_t heads[HEAD_STATES]; /* how many are in each state                            */
-    uint64_t bytes;              /* on disk, with indexes; MySQL: as it estimates them    */
-    char folder[256];            /* where that is; "": not known, or on another machine   */
+    uint64_t heads[HEAD_STATES]; /* how many are in each state */
+    uint64_t bytes;              /* on disk, with indexes; MySQL: as it estimates them */
+    char folder[256];            /* where that is; "": not known, or on another machine */
 };
 /* Reads the whole table of heads, no items: not for each request. */
 MUST_USE rc store_facts(struct store_session *ss, struct store_facts *out, struct err *e);
@@ -74,7 +76,8 @@ MUST_USE rc store_facts(struct store_session *ss, struct store_facts *out, struc
 /* Whether what was committed survives a power cut, by the database's own account. */
 struct store_durability {
     bool durable;
-    char text[120]; /* "innodb_flush_log_at_trx_commit=1 log_bin=0 sync_binlog=0 innodb_doublewrite=1", "synchronous=2" */
+    char text[120]; /* "synchronous=2";
+                     * "innodb_flush_log_at_trx_commit=1 log_bin=0 sync_binlog=0 innodb_doublewrite=1" */
 };
 MUST_USE rc store_durability(struct store_session *ss, struct store_durability *out, struct err *e);
 
@@ -144,7 +147,8 @@ struct store_begin {
 
 /* READ: one snapshot; creates nothing. WRITE: the head row is made if missing (in a transaction of its own), locked, checked.
  * RC_NOT_HERE, RC_FROZEN: the fence. *out is released by commit or rollback. */
-MUST_USE rc store_begin(struct store_session *ss, const struct store_begin *o, struct store_txn **out, struct err *e);
+MUST_USE rc store_begin(struct store_session *ss, const struct store_begin *o, struct store_txn **out,
+                        struct err *e);
 
 /* The head as it is inside the transaction (later changes of it show). Lives as long as the arena. */
 const struct head *store_head(const struct store_txn *tx);
@@ -180,16 +184,16 @@ struct item_patch {
     enum patch_op sortindex_op, ttl_op, parentid_op, predecessorid_op;
     view payload;
     int64_t sortindex;
-    int64_t ttl_s;      /* expiry = time of the write (of the commit, for batches) + ttl_s             */
+    int64_t ttl_s; /* expiry = time of the write (of the commit, for batches) + ttl_s */
     view parentid, predecessorid;
-    bool touches;       /* the item's modified becomes T; without it an existing item keeps its own      */
+    bool touches; /* the item's modified becomes T; without it an existing item keeps its own */
 };
 
 enum item_order {
     ORDER_NEWEST,        /* modified desc, id desc  (1.5, and its default) */
-    ORDER_OLDEST,        /* modified asc,  id asc   (both)                 */
-    ORDER_INDEX,         /* sortindex desc, null last, id desc (1.5)       */
-    ORDER_ID,            /* id asc (1.1's default)                         */
+    ORDER_OLDEST,        /* modified asc, id asc (both) */
+    ORDER_INDEX,         /* sortindex desc, null last, id desc (1.5) */
+    ORDER_ID,            /* id asc (1.1's default) */
     ORDER_NEWEST_ID_ASC, /* 1.1 */
     ORDER_INDEX_ID_ASC   /* 1.1 */
 };
@@ -209,8 +213,8 @@ struct item_query {
     bool bare;         /* … but of those the sortindex alone, which is what 1.5 shows */
     bool has_limit;
     uint64_t limit;
-    uint64_t skip;     /* 1.1's offset */
-    view offset;       /* 1.5's token; VIEW_NONE: from the beginning */
+    uint64_t skip; /* 1.1's offset */
+    view offset;   /* 1.5's token; VIEW_NONE: from the beginning */
 };
 
 /* Nothing can match, as the head alone tells: an empty choice, or a collection that has not changed since `newer`. */
@@ -230,22 +234,24 @@ MUST_USE rc store_items_find(struct store_txn *tx, const struct item_query *q, i
 
 /* The same without a transaction, by a head that the caller has read or was told of. It is right where the head is the same afterwards
  * (store_head_read): whatever changes items changes their head. RC_AWAY also where a connection was lost while idle. */
-MUST_USE rc store_items_by_head(struct store_session *ss, const struct head *h, const struct item_query *q, struct arena *a,
-                                item_visitor *visit, void *arg, view *out_next, struct err *e);
+MUST_USE rc store_items_by_head(struct store_session *ss, const struct head *h, const struct item_query *q,
+                                struct arena *a, item_visitor *visit, void *arg, view *out_next,
+                                struct err *e);
 
 /* One unexpired item; views in the transaction's arena. RC_NOT_FOUND. */
 MUST_USE rc store_item_get(struct store_txn *tx, view coll, view id, struct item *out, struct err *e);
 
 /* The same with the fence in one statement and without a transaction: the hot path. *out_head: clock, modified, epoch and state
  * are filled, colls too. RC_NOT_FOUND fills out_head as well. Views in the arena. */
-MUST_USE rc store_item_read(struct store_session *ss, int64_t uid, int64_t epoch, view coll, view id, struct arena *a,
-                            struct head *out_head, struct item *out, struct err *e);
+MUST_USE rc store_item_read(struct store_session *ss, int64_t uid, int64_t epoch, view coll, view id,
+                            struct arena *a, struct head *out_head, struct item *out, struct err *e);
 /* One unexpired item by a head that the caller has read or was told of, and whose fence he has checked: one statement, and one table.
  * RC_NOT_FOUND. Views in the arena. */
-MUST_USE rc store_item_by_head(struct store_session *ss, const struct head *h, view coll, view id, struct arena *a,
-                               struct item *out, struct err *e);
+MUST_USE rc store_item_by_head(struct store_session *ss, const struct head *h, view coll, view id,
+                               struct arena *a, struct item *out, struct err *e);
 /* One statement, no transaction: the head. HEAD_NONE where there is no row. The fence is NOT checked (head_admits does). */
-MUST_USE rc store_head_read(struct store_session *ss, int64_t uid, struct arena *a, struct head *out, struct err *e);
+MUST_USE rc store_head_read(struct store_session *ss, int64_t uid, struct arena *a, struct head *out,
+                            struct err *e);
 
 /* Bytes for the cache and back. The id is not in them. false: not ours, or expired by now for the user with that head. Views lie in bytes. */
 void item_pack(const struct item *it, struct buf *out);
@@ -261,7 +267,8 @@ MUST_USE rc store_item_delete(struct store_txn *tx, view coll, view id, struct e
 /* Deletes what the query selects (expired items too, unless limit or skip count); any number of ids without those two; no token.
  * *out_n: unexpired ones deleted. The caller touches the collection as its
  * protocol wants (1.5: always; 1.1: when something went). */
-MUST_USE rc store_items_delete(struct store_txn *tx, const struct item_query *q, uint64_t *out_n, struct err *e);
+MUST_USE rc store_items_delete(struct store_txn *tx, const struct item_query *q, uint64_t *out_n,
+                               struct err *e);
 /* The collection gets T and exists. */
 MUST_USE rc store_coll_touch(struct store_txn *tx, view coll, struct err *e);
 /* All of it; the storage time becomes T. *out_existed false: nothing changed. Open batches of it are dropped. */
@@ -287,23 +294,25 @@ struct batch_totals {
 };
 MUST_USE rc store_batch_open(struct store_txn *tx, view coll, char out_id[BATCH_ID_TEXT + 1], struct err *e);
 /* RC_NOT_FOUND: unknown, of another user or collection, committed, or older than life_s. */
-MUST_USE rc store_batch_totals(struct store_txn *tx, view coll, view batch_id, int64_t life_s, struct batch_totals *out,
-                               struct err *e);
+MUST_USE rc store_batch_totals(struct store_txn *tx, view coll, view batch_id, int64_t life_s,
+                               struct batch_totals *out, struct err *e);
 /* The same id again: later fields win, field by field. The batch must have been found by store_batch_totals. */
-MUST_USE rc store_batch_append(struct store_txn *tx, view batch_id, const struct item_patch *patches, size_t n,
-                               struct err *e);
+MUST_USE rc store_batch_append(struct store_txn *tx, view batch_id, const struct item_patch *patches,
+                               size_t n, struct err *e);
 /* Everything becomes visible: each item gets modified = T whatever it sets; ttl counts from now. The batch is gone. RC_BROKEN: what was
  * appended is not all there any more, or cannot be read. */
 MUST_USE rc store_batch_commit(struct store_txn *tx, view coll, view batch_id, struct err *e);
 /* As store_batch_append and then store_batch_commit, but what comes last is written once and not twice. */
-MUST_USE rc store_batch_finish(struct store_txn *tx, view coll, view batch_id, const struct item_patch *patches, size_t n,
-                               struct err *e);
+MUST_USE rc store_batch_finish(struct store_txn *tx, view coll, view batch_id,
+                               const struct item_patch *patches, size_t n, struct err *e);
 /* Payload bytes waiting in all open batches of this user (for the quota). */
 MUST_USE rc store_batch_pending(struct store_txn *tx, int64_t life_s, int64_t *out_bytes, struct err *e);
 
 /* ---- upkeep: each does at most `limit` items or batches, tells how many it did, and can be called again at once ---- */
 
-MUST_USE rc store_purge_expired(struct store_session *ss, int64_t grace_s, unsigned limit, uint64_t *out_n, struct err *e);
-MUST_USE rc store_purge_batches(struct store_session *ss, int64_t life_s, unsigned limit, uint64_t *out_n, struct err *e);
+MUST_USE rc store_purge_expired(struct store_session *ss, int64_t grace_s, unsigned limit, uint64_t *out_n,
+                                struct err *e);
+MUST_USE rc store_purge_batches(struct store_session *ss, int64_t life_s, unsigned limit, uint64_t *out_n,
+                                struct err *e);
 
 #endif

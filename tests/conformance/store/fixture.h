@@ -8,7 +8,7 @@
 #include "node/store/store.h"
 
 #define START_US INT64_C(1767225600000000) /* what the clock shows at the beginning of each test */
-#define LIFE_S   7200                      /* of a batch                                         */
+#define LIFE_S   7200                      /* of a batch */
 
 struct fixture {
     struct store_conf conf;
@@ -16,7 +16,7 @@ struct fixture {
     struct store *store;
     struct store_session *ss;
     struct arena arena;
-    int64_t uid;   /* of this test   */
+    int64_t uid;   /* of this test */
     int64_t epoch; /* of its credential */
 };
 
@@ -32,7 +32,7 @@ void fixture_remove_folder(const char *path);
 
 int open_store(void **state); /* of a group */
 int close_store(void **state);
-int fresh_user(void **state); /* of a test  */
+int fresh_user(void **state); /* of a test */
 int end_user(void **state);
 
 void expect_rc(rc got, rc wanted, const char *what, const char *file, int line);
@@ -65,15 +65,15 @@ const char *find(const struct item_query *q, view *out_next);
 uint64_t delete_found(const struct item_query *q);
 
 const struct head *head_now(void);        /* of this test's user, in the arena */
-stamp coll_time(const char *coll);        /* zero: does not exist              */
-const char *batch_open(const char *coll); /* in a transaction of its own       */
+stamp coll_time(const char *coll);        /* zero: does not exist */
+const char *batch_open(const char *coll); /* in a transaction of its own */
 void batch_append(const char *id, const struct item_patch *patches, size_t n);
 stamp batch_commit(const char *coll, const char *id);
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fresh_user, end_user)
 
-extern const struct test_group life_group, fence_group, stamps_group, reading_group, writing_group, deleting_group,
-    counting_group, batches_group, purge_group, threads_group, known_group, recovery_group, steps_group, moving_group,
-    importing_group;
+extern const struct test_group life_group, fence_group, stamps_group, reading_group, writing_group,
+    deleting_group, counting_group, batches_group, purge_group, threads_group, known_group, recovery_group,
+    steps_group, moving_group, importing_group;
 
 #endif
