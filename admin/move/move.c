@@ -224,11 +224,22 @@ static rc intend(struct job *j, struct err *e)
     return result == RC_CONFLICT || result == RC_NOT_FOUND ? lost(e) : result;
 }
 
+/* The first pass carries what he has, those after it what he wrote meanwhile: that shrinks from pass to pass, unless he writes as fast as
+ * we copy. Then waiting makes his freeze no shorter, and he is frozen with what there is. */
+static bool worth_another(const struct job *j, const struct carry *c, uint64_t bytes_before)
+{
+    bool much = c->rows > FEW_ROWS || c->bytes > FEW_BYTES;
+    bool shrinks = j->p->passes <= 2 || c->bytes < bytes_before;
+    return much && shrinks && j->p->passes < PASSES_MOST;
+}
+
 static rc warm(struct job *j, struct carry *c, struct err *e)
 {
+    uint64_t bytes_before;
     TRY(head_step(j, buf_view(&j->to), "import_begin", j->s.epoch + 1, NULL, e));
     j->paced_from_us = now_us(j);
     do {
+        bytes_before = c->bytes;
         point("before", "pass");
         TRY(check_cancelled(j, e));
         TRY(renew(j, e));
@@ -239,7 +250,7 @@ static rc warm(struct job *j, struct carry *c, struct err *e)
         j->p->items += c->rows;
         tell(j, MOVE_WARM, "");
         point("after", "pass");
-    } while (j->p->passes < PASSES_MOST && (c->rows > FEW_ROWS || c->bytes > FEW_BYTES));
+    } while (worth_another(j, c, bytes_before));
     return RC_OK;
 }
 

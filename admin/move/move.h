@@ -2,7 +2,7 @@
  *
  *     check     both ends are named, reachable, of one schema, with room, and with clocks not too far apart
  *     intend    cas: intent absent -> "copy T …": one move at a time for each user
- *     warm      T import_begin; passes, again while they find much: the user keeps syncing
+ *     warm      T import_begin; passes, again while they find much, and less than before: the user keeps syncing
  *     pause     until the client has no upload open that it adds to
  *     freeze    S: from here on he gets 503 and Retry-After
  *     rest      the last pass

@@ -232,6 +232,28 @@ def test_a_run_holds_back_where_the_latency_of_a_node_rises(cluster, admin, wire
     assert braked[0] == 0 and max(braked) >= 200, braked
 
 
+def test_somebody_who_writes_faster_than_he_is_copied_is_frozen_with_what_there_is(cluster, admin, wires):
+    """Each pass finds more than the one before. Waiting would make his freeze longer, so the copy is not read again as often as it may be."""
+    sub, user, target = new_user(cluster, size=100_000)  # too much for one pass
+    written = []
+
+    def write_more(path, body):
+        if "/manifest?" not in path or "&after=&" not in path:
+            return
+        n = 150 * (1 + len(written) // 150)
+        for part in range(0, n, 50):
+            some = records(50, prefix=f"w{len(written)}-")
+            r = user.post("/storage/history", some, expect=(200, 503))
+            if r.status == 503:
+                return
+            written.extend(i["id"] for i in some)
+
+    wires[user.server.node_name].on_answer = write_more
+    moved = admin.move(user.uid, target)
+    assert moved["result"] == "moved" and moved["passes"] <= 5, moved
+    assert len(written) >= 450 and sorted(cluster.user15(sub).ids("history")) == sorted(written)
+
+
 def test_rate_holds_over_the_whole_run(cluster, admin):
     here, away = cluster.nodes[0], []
     while len(away) < 2:
