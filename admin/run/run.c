@@ -2,6 +2,7 @@
  * asked of the run, feels the nodes, and shows. One lock guards everything but the workers' calls. */
 #include "admin/run/run.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -312,9 +313,7 @@ static bool take_next(struct worker *w)
             w->m->state = RUN_MOVE_BEGUN;
             return true;
         }
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += 1;
+        const struct timespec until = clock_in_ms(1000);
         pthread_cond_timedwait(&r->change, &r->lock, &until);
     }
 }
@@ -338,21 +337,9 @@ static rc carry_gently(struct worker *w, int64_t *out_rest_us, struct err *e)
 /* Under the lock, which it gives away. */
 static void rest(struct run *r, int64_t us)
 {
-    int64_t until = clock_mono_us(r->clock) + us;
-    while (!r->ending) {
-        int64_t left_us = until - clock_mono_us(r->clock);
-        struct timespec t;
-        if (left_us <= 0)
-            return;
-        clock_gettime(CLOCK_REALTIME, &t);
-        t.tv_sec += left_us / 1000000;
-        t.tv_nsec += left_us % 1000000 * 1000;
-        if (t.tv_nsec >= 1000000000) {
-            t.tv_sec++;
-            t.tv_nsec -= 1000000000;
-        }
-        pthread_cond_timedwait(&r->change, &r->lock, &t);
-    }
+    const struct timespec until = clock_in_ms((us + 999) / 1000);
+    while (us > 0 && !r->ending && pthread_cond_timedwait(&r->change, &r->lock, &until) != ETIMEDOUT)
+        ;
 }
 
 static void *work(void *arg)
@@ -597,6 +584,7 @@ rc run_go(const struct admin_conf *c, struct journal *j, const struct run_option
                      .clock = clock_system(),
                      .why = "",
                      .state = RUN_STOPPED };
+    pthread_condattr_t attr;
     SCOPED(ask_free) struct ask *ask = NULL;
     TRY(ask_new(c, &ask, e));
     ask_limit(
@@ -609,7 +597,10 @@ rc run_go(const struct admin_conf *c, struct journal *j, const struct run_option
     }
     r.ease = ease_new(&(struct ease_options){ .rate = o->rate, .rise = o->rise, .clock = r.clock });
     pthread_mutex_init(&r.lock, NULL);
-    pthread_cond_init(&r.change, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* waits that a step of the clock does not touch */
+    pthread_cond_init(&r.change, &attr);
+    pthread_condattr_destroy(&attr);
     r.begun_us = clock_mono_us(r.clock);
     set_state(&r, RUN_RUNNING, "");
     mind_window(&r); /* before anybody works */

@@ -1,10 +1,13 @@
 #include "common/base/testing.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -205,6 +208,40 @@ static void the_last_word_is_heard_however_fast_words_come(void **state)
         }
         assert_int_equal(last, RUN_CANCEL);
     }
+}
+
+struct hearing {
+    const struct journal *j;
+    enum run_word word;
+};
+
+static void *hear(void *arg)
+{
+    struct hearing *x = arg;
+    x->word = journal_hear(x->j);
+    return NULL;
+}
+
+/* The word that is read comes through a pipe: whoever reads it reads on until its other end is closed. */
+static void a_word_that_comes_while_another_is_read_is_heard_after_it(void **state)
+{
+    (void)state;
+    SCOPED(journal_close) struct journal *j = fresh(1);
+    struct hearing x = { .j = j };
+    struct err e = ERR_NONE;
+    pthread_t thread;
+    int unread;
+    assert_int_equal(mkfifo(j->control, 0600), 0);
+    int pipe_fd = open(j->control, O_RDWR | O_CLOEXEC);
+    assert_true(pipe_fd >= 0);
+    assert_int_equal(write(pipe_fd, "pause", 5), 5);
+    assert_int_equal(pthread_create(&thread, NULL, hear, &x), 0);
+    WAIT_UNTIL(ioctl(pipe_fd, FIONREAD, &unread) == 0 && unread == 0);
+    assert_int_equal(journal_ask(j, RUN_CANCEL, &e), RC_OK);
+    close(pipe_fd);
+    pthread_join(thread, NULL);
+    assert_int_equal(x.word, RUN_PAUSE);
+    assert_int_equal(journal_hear(j), RUN_CANCEL);
 }
 
 static void no_file_outside_the_folder_is_opened(void **state)
@@ -438,6 +475,7 @@ int main(void)
         TEST(a_torn_last_line_is_no_hindrance),
         TEST(words_reach_the_run_and_are_taken_away),
         TEST(the_last_word_is_heard_however_fast_words_come),
+        TEST(a_word_that_comes_while_another_is_read_is_heard_after_it),
         TEST(no_file_outside_the_folder_is_opened),
         cmocka_unit_test(a_window_is_open_from_its_first_minute_to_its_last),
         cmocka_unit_test(what_is_no_window_is_refused),
