@@ -8,7 +8,7 @@
 #include "common/base/buf.h"
 #include "schema/embedded.h"
 
-enum { BUSY_MS = 5000 };
+enum { BUSY_MS = 5000, BUSY_LEAST_MS = 200 };
 
 #define ACCOUNT_COLUMNS                                                                                      \
     "SELECT id, name, uid, mail, password IS NOT NULL, enabled, node, placed, created, password_since, "     \
@@ -275,10 +275,16 @@ static rc run_named(struct sqlite_session *s, enum statement which, struct err *
     return db_run(s, st, e);
 }
 
+/* Who waited for another writer of ours has waited for whoever held that one up: a file that another process keeps locked is not waited for
+ * BUSY_MS by each of us in turn. */
 rc db_begin(struct sqlite_session *s, struct db_txn *out, struct err *e)
 {
+    int64_t came_us = clock_mono_us(s->backend->clock);
     pthread_mutex_lock(&s->backend->writing);
+    int64_t left_ms = BUSY_MS - (clock_mono_us(s->backend->clock) - came_us) / 1000;
+    sqlite3_busy_timeout(s->db, left_ms > BUSY_LEAST_MS ? (int)left_ms : BUSY_LEAST_MS);
     rc r = run_named(s, ST_BEGIN, e);
+    sqlite3_busy_timeout(s->db, BUSY_MS);
     if (r != RC_OK) {
         pthread_mutex_unlock(&s->backend->writing);
         return r;

@@ -1,5 +1,7 @@
 /* Several processes on one SQLite file. */
+#include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -98,6 +100,45 @@ static void a_process_that_leaves_does_not_take_the_log_of_the_others_along(void
     backend_close(b);
 }
 
+enum { WRITERS = 6 };
+
+static void *write_in_vain(void *session)
+{
+    int64_t uid;
+    return uid_next(session, 1, &uid, NULL) == RC_AWAY ? session : NULL;
+}
+
+static void writers_of_a_file_that_another_keeps_locked_are_refused_together(void **state)
+{
+    (void)state;
+    struct backend *b = open_file();
+    struct backend_session *sessions[WRITERS];
+    pthread_t threads[WRITERS];
+    sqlite3 *other;
+    int64_t before = 0;
+    for (size_t i = 0; i < WRITERS; i++) {
+        sessions[i] = open_session(b);
+        before = next(sessions[i]);
+    }
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    int64_t began_us = clock_mono_us(clock_system());
+    for (size_t i = 0; i < WRITERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_in_vain, sessions[i]), 0);
+    for (size_t i = 0; i < WRITERS; i++) {
+        void *refused;
+        pthread_join(threads[i], &refused);
+        assert_ptr_equal(refused, sessions[i]);
+    }
+    assert_true(clock_mono_us(clock_system()) - began_us < 25000000); /* one after the other: half a minute */
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    for (size_t i = 0; i < WRITERS; i++) {
+        assert_int_equal(next(sessions[i]), before + 1 + (int64_t)i);
+        backend_session_close(sessions[i]);
+    }
+    backend_close(b);
+}
+
 static void a_place_where_no_file_can_be_is_refused(void **state)
 {
     (void)state;
@@ -117,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_process_that_leaves_does_not_take_the_log_of_the_others_along),
+        cmocka_unit_test(writers_of_a_file_that_another_keeps_locked_are_refused_together),
         cmocka_unit_test(a_place_where_no_file_can_be_is_refused),
     };
     signal(SIGPIPE, SIG_IGN);
