@@ -33,7 +33,7 @@ def pytest(*args):
 def e2e(build, every=1, **more):
     """The end-to-end tests on one build: all of them, or a slice drawn by the seed."""
     name = build.rsplit('/', 1)[-1]
-    env = {'HEDDLE_BUILD': build, 'HEDDLE_PATIENCE_S': '5' if name == 'coverage' else '15', 'HEDDLE_SLICE': str(every), 'PYTHONPATH': 'tests',
+    env = {'HEDDLE_BUILD': build, 'HEDDLE_PATIENCE_S': '20' if name == 'coverage' else '60', 'HEDDLE_SLICE': str(every), 'PYTHONPATH': 'tests',
            'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1', 'UBSAN_OPTIONS': 'print_stacktrace=1',
            'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1', **more}
     return Part('e2e' if name == 'coverage' else f'e2e-{name}',
@@ -59,7 +59,7 @@ def parts(full, seed):
     yield Part('e2e-ldap', pytest('tests/e2e/', '-n', '2', '-k', 'tokenserver or user_api or browser_1 or onebox or (screens and not browser)'), slots=2, builds=('coverage',),
                env={'HEDDLE_BUILD': 'build/coverage', 'HEDDLE_DIRECTORY': 'ldap'}, timeout=3600)
     yield Part('e2e-cluster', pytest('-p', 'slice_plugin', 'tests/e2e', '-n', '2'), slots=2, builds=('coverage',), timeout=3600,
-               env={'HEDDLE_BUILD': 'build/coverage', 'HEDDLE_TARGET': 'cluster', 'HEDDLE_PATIENCE_S': '10', 'PYTHONPATH': 'tests',
+               env={'HEDDLE_BUILD': 'build/coverage', 'HEDDLE_TARGET': 'cluster', 'HEDDLE_PATIENCE_S': '40', 'PYTHONPATH': 'tests',
                     'HEDDLE_SLICE': '1' if full else '3'})
     yield Part('campaign', pytest('tests/campaign', '-n', '2', '--ignore=tests/campaign/test_memory.py', '--ignore=tests/campaign/test_move_freeze.py',
                                   '--ignore=tests/campaign/test_rebalance.py', '--ignore=tests/campaign/test_cluster_lying_ldap.py'), slots=2,
@@ -67,7 +67,7 @@ def parts(full, seed):
     yield Part('lb', pytest('tests/lb', '-n', '2', '--dist', 'loadgroup'), slots=2, builds=('coverage',), env={'HEDDLE_BUILD': 'build/coverage', **whole}, timeout=7200)
     # It mostly waits for servers that do not answer: beside whatever else runs.
     yield Part('lying-ldap', pytest('tests/campaign/test_cluster_lying_ldap.py', '-n', '2'), slots=0, builds=('asan',), timeout=7200,
-               env={'HEDDLE_BUILD': 'build/asan', 'HEDDLE_PATIENCE_S': '60', 'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1', **whole})
+               env={'HEDDLE_BUILD': 'build/asan', 'HEDDLE_PATIENCE_S': '240', 'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1', **whole})
     yield Part('line-coverage', [PY, 'tests/coverage.py', 'build/coverage'],
                builds=('coverage', 'unit', 'cache', 'backend', 'e2e', 'campaign'))
     yield e2e('build/asan', 1 if full else 2)

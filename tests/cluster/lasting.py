@@ -59,7 +59,7 @@ class Kept:
 
 
 class LastingCluster(cluster.Cluster):
-    ldap_timeout_s = None  # as it is without a line
+    ldap_timeout_s, patience = None, {}  # as it is without a line
 
     def __init__(self, folder, kept):
         self.kept = kept

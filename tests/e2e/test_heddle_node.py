@@ -280,7 +280,7 @@ def test_processes_restart_one_by_one_under_load_and_no_request_fails(node, end)
         for load in loads:
             load.ending.set()
         for load in loads:
-            load.join(60)
+            load.join(300)
     assert [load.error for load in loads] == [None] * len(loads)
     for load in loads:
         last = load.done - 1
@@ -323,7 +323,7 @@ def test_no_connection_is_reset_while_one_process_of_two_stops(node):
     finally:
         ending.set()
         for t in threads:
-            t.join(30)
+            t.join(300)
     assert not errors, errors
 
 

@@ -103,7 +103,7 @@ def test_tls_a_client_that_speaks_plainly_or_gives_up_disturbs_nobody(secure):
     stack, cert = secure("https://127.0.0.1:{port}")
     for noise in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"", b"\x16\x03\x01\xff\xff", os.urandom(300)):
         with socket.create_connection(("127.0.0.1", stack.heddle.port)) as s:
-            s.settimeout(15)
+            s.settimeout(120)
             try:
                 s.sendall(noise)
                 s.shutdown(socket.SHUT_WR)
@@ -143,7 +143,7 @@ def test_the_public_side_may_be_a_socket_too(own_stack):
     stack.heddle.settings |= {"public.listen": str(path), "public.url": "https://sync.example.net"}
 
     def get(target, headers=()):
-        connection = http.client.HTTPConnection("localhost", timeout=15)
+        connection = http.client.HTTPConnection("localhost", timeout=120)
         connection.sock = socket.socket(socket.AF_UNIX)
         with closing(connection):
             connection.sock.connect(str(path))
@@ -236,7 +236,7 @@ def store_files(stack):
 
 
 def test_sigterm_finishes_a_request_that_is_under_way(own_stack):
-    stack = own_stack()
+    stack = own_stack({"public.drain": 600})
     user, answers = stack.user(), []
     user.save("bookmarks", "a", "x")
     with locked_store(stack):
@@ -247,9 +247,9 @@ def test_sigterm_finishes_a_request_that_is_under_way(own_stack):
         wait_until(lambda: '"event":"stopping"' in stack.heddle.log_text(), "it stops")
         wait_until(lambda: refuses(stack.heddle.port), "nobody new is let in")
         assert stack.heddle.running and not answers
-    put.join(30)
+    put.join(300)
     assert answers == [200]
-    assert stack.heddle.child.wait(30) == 0
+    assert stack.heddle.child.wait(300) == 0
     stack.heddle.start()
     assert sorted(stack.again(user).ids("bookmarks")) == ["a", "b"]
 
@@ -264,13 +264,13 @@ def refuses(port):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_that_end_it_end_it_well_and_idle_connections_do_not_hold_it(own_stack, number):
-    stack = own_stack()
+    stack = own_stack({"public.drain": 600})
     user = stack.user()
     user.save("bookmarks", "a", "x")  # its connection stays open
     with socket.create_connection(("127.0.0.1", stack.heddle.port)) as half:
         half.sendall(b"GET /__heartbeat__ HTTP/1.1\r\n")
         stack.heddle.child.send_signal(number)
-        assert stack.heddle.child.wait(20) == 0
+        assert stack.heddle.child.wait(300) == 0
     assert '"event":"stopped"' in stack.heddle.log_text()
     assert not (stack.heddle.folder / "data" / "internal.sock").exists()
 

@@ -48,7 +48,7 @@ def test_a_password_file_is_read_whole_or_not_at_all(tmp_path):
                        "--set", "public.listen=127.0.0.1:0", "--set", "public.url=http://127.0.0.1:1")
     assert code != 0 and "longer than 510 bytes" in err
     r = subprocess.run([build_folder() / "heddle-directory", "--set", "ldap.provider=ldapi://%2Fnowhere", "ldap-init", "--as", "cn=admin",
-                        "--password-file", long], capture_output=True, text=True, timeout=30)
+                        "--password-file", long], capture_output=True, text=True, timeout=120)
     assert r.returncode != 0 and "too long" in r.stderr, r.stderr
 
 

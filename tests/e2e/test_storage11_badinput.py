@@ -198,7 +198,7 @@ def test_a_broken_escape_in_the_path(kept, path):
 
 # ---- HTTP itself ----
 
-def exchange(user, method, extra, body=b"", target="/storage/keep", timeout_s=15, promises=True):
+def exchange(user, method, extra, body=b"", target="/storage/keep", timeout_s=60, promises=True):
     head = (f"{method} /1.1/{user.name}{target} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {user.authorization()}\r\n{extra}\r\n")
     r = raw_exchange("127.0.0.1", user.server.port, head.encode() + body, timeout_s)
     if r is not None and promises:
@@ -272,8 +272,12 @@ def test_random_text_as_a_request(kept, seed):
         text = text.lstrip("\0\r\n") or "x"  # what is skipped before a request is no request yet
         with socket.create_connection(("127.0.0.1", kept.server.port), timeout=120) as s:
             s.sendall(text.encode() + b"\r\n\r\n")
-            s.shutdown(socket.SHUT_WR)
-            status = s.makefile("rb").readline().split(b" ")[1:2]
+            try:
+                s.shutdown(socket.SHUT_WR)
+                status = s.makefile("rb").readline().split(b" ")[1:2]
+            except OSError as e:  # closed already, without a word that arrived
+                assert not isinstance(e, TimeoutError)
+                status = []
         assert status == [] or int(status[0]) in (200, 400, 401, 404, 405, 413, 414, 431, 501, 505), (text, status)
 
 

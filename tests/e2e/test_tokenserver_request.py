@@ -259,7 +259,7 @@ def test_17_duration(user, asked, given):
     out = user.token(f"{PATH}?duration={asked}")
     assert out["duration"] == given
     members = json.loads(base64.urlsafe_b64decode(out["id"])[:-32])
-    assert abs(members["expires"] - user.stack.heddle.now() - given) < 10
+    assert abs(members["expires"] - user.stack.heddle.now() - given) < 60
 
 
 def test_17_the_longest_duration_is_configured(own_stack):

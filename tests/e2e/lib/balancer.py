@@ -28,7 +28,7 @@ class Balancer(Asked, Process):
             return False
         return (self.folder / f"{self.kind}.pid").exists() or self.kind == "nginx"
 
-    def stop(self, timeout_s=45.0):
+    def stop(self, timeout_s=300.0):
         """At once: who asks for a slow end signals it himself. (HAProxy's status says which signal it was.)"""
         if self.running:
             self.child.send_signal(signal.SIGTERM)
@@ -43,10 +43,10 @@ class Balancer(Asked, Process):
         return Connection("127.0.0.1", self.port, 10)
 
     def lines(self):
-        """The JSON log lines so far."""
+        """The JSON log lines so far. (The last one may be half written yet.)"""
         path = self.folder / "access.log" if self.kind == "nginx" else self.log
         out = []
-        for line in path.read_text(errors="replace").splitlines() if path.exists() else []:
+        for line in path.read_text(errors="replace").rpartition("\n")[0].splitlines() if path.exists() else []:
             if line.startswith("{"):
                 out.append(json.loads(line))
         return out

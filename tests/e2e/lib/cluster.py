@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from . import hawk, oauth, slapd
-from .heddle import DOMAIN, METRICS_KEY, SECRET, Heddle, build_folder
+from .heddle import DOMAIN, METRICS_KEY, PATIENT, SECRET, Heddle, build_folder
 from .ops import run
 from .processes import MariaDB, Redis, wait_until
 from .storage11 import Storage11
@@ -69,6 +69,7 @@ class Cluster:
     capacity = 1000
     base = slapd.SUFFIX
     ldap_timeout_s = 15  # a server that stands still for a moment is not away
+    patience = PATIENT  # of nodes
 
     def __init__(self, folder, template, engines, directories=1, accounts="sqlite"):
         self.folder, self.template, self.accounts = folder, template, accounts
@@ -125,7 +126,7 @@ class Cluster:
     def _node(self, name, engine):
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        values = {"node.directories": [str(d.socket) for d in self.directories],
+        values = {**self.patience, "node.directories": [str(d.socket) for d in self.directories],
                   "internal.listen": str(folder / "internal.sock"), "node.key": self.key_of(name),
                   "internal.keys": f"admin admin {self.admin_key}"}
         if engine == "mysql+redis":

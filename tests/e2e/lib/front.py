@@ -219,7 +219,7 @@ class Front(Asked):
             self.cluster.await_heard()
         return self
 
-    def stop(self, timeout_s=120.0):
+    def stop(self, timeout_s=300.0):
         self._homes.clear()
         return "; ".join(self.cluster.stop_programs()) or 0
 

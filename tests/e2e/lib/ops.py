@@ -55,8 +55,9 @@ class Refusals:
 
 
 def log_objects(heddle, event=None):
-    """The lines of the log, as objects; those of one event."""
-    lines = (json.loads(line) for line in heddle.log_text().splitlines() if line.startswith("{"))
+    """The lines of the log, as objects; those of one event. (The last one may be half written yet.)"""
+    whole = heddle.log_text().rpartition("\n")[0]
+    lines = (json.loads(line) for line in whole.splitlines() if line.startswith("{"))
     return [line for line in lines if event is None or line["event"] == event]
 
 

@@ -27,7 +27,7 @@ class NotInTime(AssertionError):
     """A condition did not become true in its time."""
 
 
-def wait_until(condition, what, timeout_s=60.0, every_s=0.01):
+def wait_until(condition, what, timeout_s=120.0, every_s=0.01):
     """Asks `condition` until it gives something true, and returns that. The only place where tests let time pass. timeout_s ends a test whose
     condition never comes; it says nothing about how soon it should. The last look begins after it: had the machine stood still, an earlier one
     would tell of the time before."""
@@ -140,7 +140,7 @@ class Process:
             self.child = subprocess.Popen(self.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **self.env()},
                                           preexec_fn=self._in_child, start_new_session=self.own_session)
 
-    def start(self, timeout_s=120.0):
+    def start(self, timeout_s=300.0):
         self.spawn()
 
         def up():
@@ -181,7 +181,7 @@ class Process:
     def _in_child():
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
-    def stop(self, timeout_s=120.0):
+    def stop(self, timeout_s=300.0):
         """Asks it to end (SIGTERM) and waits; gives the exit code."""
         if not self.running:
             return self.child.returncode if self.child else None

@@ -17,8 +17,8 @@ JSON_STAMP = re.compile(r'"modified":\s*(-?[0-9.eE+]+)')
 
 # What is refused is refused within a second. One refusal alone may have met a machine that stood still: it is given more, on slow builds more
 # still. Of many, nearly all must keep to the second (`Prompt`).
-PATIENCE_S = float(os.environ.get("HEDDLE_PATIENCE_S", "5"))
-SECOND_S = max(1.0, PATIENCE_S / 5)
+PATIENCE_S = float(os.environ.get("HEDDLE_PATIENCE_S", "20"))
+SECOND_S = max(1.0, PATIENCE_S / 20)
 
 
 class Prompt:
@@ -171,15 +171,16 @@ class Connection:
         h.endheaders(body)
 
 
-def raw_exchange(host, port, request, timeout_s=15):
+def raw_exchange(host, port, request, timeout_s=60):
     """Sends bytes as they are, on a connection of their own, and reads to the end of the first answer (or of the connection):
     gives a Reply, or None if the server closed without a word, or says nothing in that time."""
     begun = time.monotonic()
-    with socket.create_connection((host, port), timeout=timeout_s) as s:
+    with socket.create_connection((host, port), timeout=60) as s:
         try:
             s.sendall(request)
         except (BrokenPipeError, ConnectionResetError):
             pass  # it may have answered and closed already
+        s.settimeout(timeout_s)
         answer = http.client.HTTPResponse(s, method=request.split(b" ", 1)[0].decode("latin-1") or "GET")
         try:
             answer.begin()
