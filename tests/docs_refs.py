@@ -1,4 +1,5 @@
-"""What our pages name has to be there: files, sections, settings, and the operator's commands with their options."""
+"""What our pages name has to be there: files, sections, settings, and the operator's commands with their options; and a table's rows stand
+below its head."""
 import functools
 import os
 import re
@@ -74,6 +75,13 @@ def settings(path):
             yield f'there is no setting {key}'
 
 
+def tables(path):
+    lines = ['', *prose(path).split('\n'), '']
+    for before, line, after in zip(lines, lines[1:], lines[2:]):
+        if line.startswith('|') and not before.startswith('|') and not re.fullmatch(r'\|[ |:-]+\|', after):
+            yield f'a row without a table: {line[:60]}'
+
+
 class Commands:
     """heddle-admin VERB [NOUN] and the options of each, as its own help has them."""
 
@@ -124,6 +132,6 @@ class Commands:
 def failures(build):
     commands = Commands(build)
     for path in pages():
-        for look in (links, sections, files, settings, commands.all):
+        for look in (links, sections, files, settings, tables, commands.all):
             for found in look(path):
                 yield f'{path}: {found}'

@@ -37,10 +37,7 @@ bool hawk_check(view key, const struct hawk_header *h, const struct hawk_request
 void hawk_payload_hash(view content_type, view body, char out[HAWK_MAC_TEXT]);
 bool hawk_payload_ok(const struct hawk_header *h, view content_type, view body);
 
-/* After a failed check: which of method, path, host and port would have made the MAC fit? Tries the given alternatives (all
- * hosts and ports we know of, other methods, the target with and without the base path, …), those with the fewest
- * differences first and at most 256, and names what differed in *out (arena), e.g. "port: signed 443, checked 8000".
- * false: none of them. For the log only. */
+/* What a request may have been signed as, beside what it is. */
 struct hawk_guess {
     const view *hosts;
     size_t n_hosts;
@@ -49,6 +46,11 @@ struct hawk_guess {
     const view *targets;
     size_t n_targets;
 };
+
+/* After a failed check: which of method, path, host and port would have made the MAC fit? Tries the given alternatives (all
+ * hosts and ports we know of, other methods, the target with and without the base path, …), those with the fewest
+ * differences first and at most 256, and names what differed in *out (arena), e.g. "port: signed 443, checked 8000".
+ * false: none of them. For the log only. */
 bool hawk_diagnose(view key, const struct hawk_header *h, const struct hawk_request *r,
                    const struct hawk_guess *g, struct arena *a, view *out);
 
