@@ -1,5 +1,6 @@
 /* What the parts of an access token nearly always are: one object of plain texts and whole numbers, without blanks. Read in one pass and lent by
- * the text; anything else is for json_read, and nothing is read here in another way than there. */
+ * the text; anything else is for json_read, and nothing is read here in another way than there. It is not the
+ * reader of node/sync/bso_scan.h, which takes blanks, escapes and a few known members: without these, what both have in common is a line. */
 #ifndef HEDDLE_DIRECTORY_FLAT_JSON_H
 #define HEDDLE_DIRECTORY_FLAT_JSON_H
 

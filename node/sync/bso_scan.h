@@ -1,6 +1,7 @@
 /* The record that clients really write, read without building it: one object, its members plain. Anything else — an escape with
  * \u, a byte beyond ASCII, null, a member twice, a field that is unknown or out of range — is left to bso.h, which also knows how to
- * say what is wrong; so whatever is taken here means exactly what it means there. Pure; any thread. */
+ * say what is wrong; so whatever is taken here means exactly what it means there. Pure; any thread.
+ * It is not the reader of directory/flat_json.h, which takes any members, but no blanks and no escapes: what both have in common is a line. */
 #ifndef HEDDLE_SYNC_BSO_SCAN_H
 #define HEDDLE_SYNC_BSO_SCAN_H
 
