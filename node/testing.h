@@ -10,7 +10,7 @@
 #include "common/web/testing_conf.h"
 #include "node/authority.h"
 #include "node/node.h"
-#include "node/sync/testing_limits.h"
+#include "node/sync/testing_conf.h"
 
 #define SITE_ADMIN_KEY "key-of-the-operator"
 
@@ -51,17 +51,8 @@ static inline void site_make(struct site *s)
                                   .purge_grace_s = 10,
                                   .state = (char *)"normal" };
     s->limits = usual_limits();
-    s->store = (struct store_conf){
-        .driver = (char *)"sqlite", .path = s->path, .files = 2, .lock_wait_s = 5, .cache_bytes = 1 << 20
-    };
-    s->cache = (struct cache_conf){ .driver = (char *)"auto",
-                                    .redis_socket = (char *)"",
-                                    .redis_host = (char *)"",
-                                    .redis_password = (char *)"",
-                                    .ttl_s = 60,
-                                    .memory_bytes = 1 << 20,
-                                    .items_bytes = 1 << 20,
-                                    .scope = (char *)"" };
+    s->store = small_store(s->path);
+    s->cache = small_cache("auto", "");
 }
 
 static inline rc site_open(struct site *s, const char *public_url)

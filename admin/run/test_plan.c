@@ -30,12 +30,25 @@ static void empty(void)
     in.n_nodes = in.n_users = 0;
 }
 
+static int begin_empty(void **state)
+{
+    (void)state;
+    empty();
+    return 0;
+}
+
 static size_t node(int64_t weight, const char *pools)
 {
     nodes[in.n_nodes] = (struct plan_node){
         .name = view_of(names[in.n_nodes]), .pools = view_of(pools), .weight = weight, .open = true
     };
     return in.n_nodes++;
+}
+
+static void nodes_of(size_t n, int64_t weight) /* in the pool of those that name none */
+{
+    while (n-- > 0)
+        node(weight, "");
 }
 
 static size_t user(size_t at, int64_t bytes, double requests)
@@ -48,6 +61,12 @@ static size_t user(size_t at, int64_t bytes, double requests)
                                             .bytes = bytes,
                                             .requests = requests };
     return in.n_users++;
+}
+
+static void users_at(size_t at, size_t n) /* alike, and small */
+{
+    while (n-- > 0)
+        user(at, 1, 0);
 }
 
 /* Carries the plan out on paper: every move leads from where its user is, nobody moves twice, the figures are right. */
@@ -107,9 +126,7 @@ static void a_new_node_gets_its_share_by_the_fewest_moves(void **state)
 {
     (void)state;
     SCOPED(plan_done) struct plan p;
-    empty();
-    for (size_t i = 0; i < 4; i++)
-        node(10000, "");
+    nodes_of(4, 10000);
     for (size_t i = 0; i < 3000; i++)
         user(i % 3, 1000, 0);
     rebalance(&p, PLAN_BY_USERS, 0);
@@ -123,11 +140,9 @@ static void shares_follow_the_weights(void **state)
 {
     (void)state;
     SCOPED(plan_done) struct plan p;
-    empty();
     node(1000, "");
     node(3000, "");
-    for (size_t i = 0; i < 400; i++)
-        user(0, 1000, 0);
+    users_at(0, 400);
     rebalance(&p, PLAN_BY_USERS, 0);
     assert_int_equal(nodes[0].users_after, 100);
     assert_int_equal(nodes[1].users_after, 300);
@@ -138,13 +153,9 @@ static void the_threshold_skips_moves_and_says_how_many(void **state)
     (void)state;
     SCOPED(plan_done) struct plan p;
     SCOPED(plan_done) struct plan q;
-    empty();
-    node(10000, "");
-    node(10000, "");
-    for (size_t i = 0; i < 1020; i++)
-        user(0, 1000, 0);
-    for (size_t i = 0; i < 980; i++)
-        user(1, 1000, 0);
+    nodes_of(2, 10000);
+    users_at(0, 1020);
+    users_at(1, 980);
     rebalance(&p, PLAN_BY_USERS, 0.05);
     assert_int_equal(p.n_moves, 0);
     assert_int_equal(p.skipped, 20);
@@ -156,9 +167,7 @@ static void nodes_that_are_all_a_little_over_give_to_one_that_is_empty(void **st
 {
     (void)state;
     SCOPED(plan_done) struct plan p;
-    empty();
-    for (size_t i = 0; i < 8; i++)
-        node(10000, "");
+    nodes_of(8, 10000);
     for (size_t i = 0; i < 700; i++)
         user(i % 7, 1000, 0);
     rebalance(&p, PLAN_BY_USERS, 0.3);
@@ -169,9 +178,7 @@ static void of_equals_those_with_the_fewest_bytes_move(void **state)
 {
     (void)state;
     SCOPED(plan_done) struct plan p;
-    empty();
-    node(100, "");
-    node(100, "");
+    nodes_of(2, 100);
     for (size_t i = 0; i < 10; i++)
         user(0, (int64_t)(i * 7 % 10) * 1000 + 1000, 0);
     rebalance(&p, PLAN_BY_USERS, 0);
@@ -187,8 +194,7 @@ static void bytes_and_requests_are_balanced_as_well_as_their_lumps_allow(void **
         SCOPED(plan_done) struct plan p;
         empty();
         seed = 7;
-        for (size_t i = 0; i < 4; i++)
-            node(5000, "");
+        nodes_of(4, 5000);
         for (size_t i = 0; i < 2000; i++)
             user((size_t)draw() % 2, draw() % 100000, draw() % 4 ? 0 : (double)(draw() % 100) / 10);
         rebalance(&p, by, 0.01);
@@ -223,16 +229,13 @@ static void pools_are_balanced_each_by_itself(void **state)
 {
     (void)state;
     SCOPED(plan_done) struct plan p;
-    empty();
     node(1000, "eu");
     node(1000, "eu");
     node(1000, "us");
     node(1000, "");
     node(1000, "default, us");
-    for (size_t i = 0; i < 100; i++)
-        user(0, 1, 0);
-    for (size_t i = 0; i < 90; i++)
-        user(2, 1, 0);
+    users_at(0, 100);
+    users_at(2, 90);
     rebalance(&p, PLAN_BY_USERS, 0);
     assert_int_equal(nodes[0].users_after, 50);
     assert_int_equal(nodes[1].users_after, 50);
@@ -245,10 +248,7 @@ static void closed_fixed_and_full_nodes_are_left_alone(void **state)
 {
     (void)state;
     SCOPED(plan_done) struct plan p;
-    empty();
-    node(1000, "");
-    node(1000, "");
-    node(1000, "");
+    nodes_of(3, 1000);
     nodes[1].open = false;
     nodes[2].weight = 5;
     for (size_t i = 0; i < 100; i++)
@@ -264,9 +264,7 @@ static void who_is_on_his_way_is_left_alone(void **state)
 {
     (void)state;
     SCOPED(plan_done) struct plan p;
-    empty();
-    node(100, "");
-    node(100, "");
+    nodes_of(2, 100);
     for (size_t i = 0; i < 10; i++)
         users[user(0, 1, 0)].on_his_way = i < 8;
     rebalance(&p, PLAN_BY_USERS, 0);
@@ -277,11 +275,9 @@ static void a_node_of_no_weight_gives_all_it_has(void **state)
 {
     (void)state;
     SCOPED(plan_done) struct plan p;
-    empty();
     node(0, "");
     node(100, "");
-    for (size_t i = 0; i < 10; i++)
-        user(0, 1, 0);
+    users_at(0, 10);
     rebalance(&p, PLAN_BY_USERS, 0.02);
     assert_int_equal(nodes[0].users_after, 0);
     assert_non_null(strstr(p.moves[0].reason, "n0"));
@@ -291,12 +287,10 @@ static void nothing_at_all_is_no_trouble(void **state)
 {
     (void)state;
     SCOPED(plan_done) struct plan p;
-    empty();
     rebalance(&p, PLAN_BY_USERS, 0);
     assert_int_equal(p.n_moves, 0);
     plan_done(&p);
-    node(100, "");
-    node(100, "");
+    nodes_of(2, 100);
     rebalance(&p, PLAN_BY_BYTES, 0);
     assert_int_equal(p.n_moves, 0);
 }
@@ -347,7 +341,6 @@ static void who_finds_no_room_is_named(void **state)
 {
     (void)state;
     SCOPED(plan_done) struct plan p = { 0 };
-    empty();
     node(100, "eu");
     node(3, "eu");
     node(100, "us");
@@ -365,7 +358,6 @@ static void named_users_go_where_they_are_told_unless_that_makes_no_sense(void *
 {
     (void)state;
     SCOPED(plan_done) struct plan p = { 0 };
-    empty();
     node(100, "");
     node(2, "");
     size_t who[5];
@@ -399,26 +391,28 @@ static void pools_meet_in_a_word(void **state)
     }
 }
 
+#define TEST(f) cmocka_unit_test_setup(f, begin_empty)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_new_node_gets_its_share_by_the_fewest_moves),
-        cmocka_unit_test(shares_follow_the_weights),
-        cmocka_unit_test(the_threshold_skips_moves_and_says_how_many),
-        cmocka_unit_test(nodes_that_are_all_a_little_over_give_to_one_that_is_empty),
-        cmocka_unit_test(of_equals_those_with_the_fewest_bytes_move),
-        cmocka_unit_test(bytes_and_requests_are_balanced_as_well_as_their_lumps_allow),
-        cmocka_unit_test(nobody_is_moved_to_and_fro_by_a_second_plan),
-        cmocka_unit_test(pools_are_balanced_each_by_itself),
-        cmocka_unit_test(closed_fixed_and_full_nodes_are_left_alone),
-        cmocka_unit_test(who_is_on_his_way_is_left_alone),
-        cmocka_unit_test(a_node_of_no_weight_gives_all_it_has),
-        cmocka_unit_test(nothing_at_all_is_no_trouble),
-        cmocka_unit_test(random_clusters_end_within_the_threshold_or_at_what_the_lumps_allow),
-        cmocka_unit_test(a_drain_empties_the_node_and_keeps_the_shares_of_the_others),
-        cmocka_unit_test(who_finds_no_room_is_named),
-        cmocka_unit_test(named_users_go_where_they_are_told_unless_that_makes_no_sense),
-        cmocka_unit_test(pools_meet_in_a_word),
+        TEST(a_new_node_gets_its_share_by_the_fewest_moves),
+        TEST(shares_follow_the_weights),
+        TEST(the_threshold_skips_moves_and_says_how_many),
+        TEST(nodes_that_are_all_a_little_over_give_to_one_that_is_empty),
+        TEST(of_equals_those_with_the_fewest_bytes_move),
+        TEST(bytes_and_requests_are_balanced_as_well_as_their_lumps_allow),
+        TEST(nobody_is_moved_to_and_fro_by_a_second_plan),
+        TEST(pools_are_balanced_each_by_itself),
+        TEST(closed_fixed_and_full_nodes_are_left_alone),
+        TEST(who_is_on_his_way_is_left_alone),
+        TEST(a_node_of_no_weight_gives_all_it_has),
+        TEST(nothing_at_all_is_no_trouble),
+        TEST(random_clusters_end_within_the_threshold_or_at_what_the_lumps_allow),
+        TEST(a_drain_empties_the_node_and_keeps_the_shares_of_the_others),
+        TEST(who_finds_no_room_is_named),
+        TEST(named_users_go_where_they_are_told_unless_that_makes_no_sense),
+        TEST(pools_meet_in_a_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "common/auth/secrets.h"
+#include "common/auth/testing_secrets.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -8,7 +8,6 @@
 
 #include "common/base/encode.h"
 #include "common/base/json.h"
-#include "common/base/testing.h"
 
 static struct arena arena;
 
@@ -27,15 +26,6 @@ static void assert_hex(const uint8_t *bytes, size_t n, const char *expected)
     hex_put(&b, (view){ .p = (const char *)bytes, .n = n });
     assert_string_equal(buf_text(&b), expected);
     buf_done(&b);
-}
-
-static struct secrets *list_of(const char *const *items, size_t n)
-{
-    struct conf_list list = { .items = (char **)(uintptr_t)items, .n = n };
-    struct secrets *s = NULL;
-
-    assert_int_equal(secrets_new(&list, 1, &s, NULL), RC_OK);
-    return s;
 }
 
 /* FIPS 180-4 and RFC 4231 */

@@ -2,9 +2,9 @@
 #ifndef HEDDLE_AUTH_TESTING_TOKEN_H
 #define HEDDLE_AUTH_TESTING_TOKEN_H
 
+#include "common/auth/testing_secrets.h"
 #include "common/auth/token.h"
 #include "common/base/encode.h"
-#include "common/base/testing.h"
 
 #define NOW  1767225600.0
 #define NODE "https://node17.sync.example.net"
@@ -15,15 +15,6 @@ static const char new_text[] = "5b1f0e7c9d2a4483b6c0a1e2f3d4958677665544332211ff
 static struct arena arena;
 static struct secrets *both, *only_old, *only_new;
 static struct token_verifier *verifier; /* holds both, for NODE, grace 7200 s */
-
-static inline struct secrets *list_of(const char *const *items, size_t n)
-{
-    struct conf_list list = { .items = (char **)(uintptr_t)items, .n = n };
-    struct secrets *s = NULL;
-
-    assert_int_equal(secrets_new(&list, 1, &s, NULL), RC_OK);
-    return s;
-}
 
 static inline struct token_verifier *verifier_of(const struct secrets *s, const char *node)
 {

@@ -181,16 +181,20 @@ static inline struct said client_hear(struct client *c)
     return client_hear_as(c, false);
 }
 
-/* Says it and checks the answer. */
-static inline void client_expect(struct client *c, const char *text, int status, const char *body)
+/* What was heard when `text` was said; any body where that is NULL. Frees it. */
+static inline void said_expect(struct said s, const char *text, int status, const char *body)
 {
-    assert_true(client_say(c, text));
-    struct said s = client_hear(c);
     if (s.status != status)
-        fail_msg("status %d instead of %d to: %.100s", s.status, status, text);
+        fail_msg("status %d instead of %d to: %.200s", s.status, status, text);
     if (body)
         assert_string_equal(s.body, body);
     free(s.body);
+}
+
+static inline void client_expect(struct client *c, const char *text, int status, const char *body)
+{
+    assert_true(client_say(c, text));
+    said_expect(client_hear(c), text, status, body);
 }
 
 #endif

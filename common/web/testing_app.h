@@ -324,13 +324,7 @@ static inline struct said once(const char *text)
 
 static inline void expect_once(const char *text, int status, const char *body)
 {
-    struct said s = once(text);
-
-    if (s.status != status)
-        fail_msg("status %d instead of %d to: %.200s", s.status, status, text);
-    if (body)
-        assert_string_equal(s.body, body);
-    free(s.body);
+    said_expect(once(text), text, status, body);
 }
 
 #define GET_(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -1,7 +1,7 @@
 #include "node/sync/limits.h"
 
 #include "common/base/testing.h"
-#include "node/sync/testing_limits.h"
+#include "node/sync/testing_conf.h"
 
 static rc ready(struct sync_limits l)
 {

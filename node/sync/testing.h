@@ -10,7 +10,7 @@
 #include "common/base/testing.h"
 #include "common/web/inside.h"
 #include "node/sync/sync.h"
-#include "node/sync/testing_limits.h"
+#include "node/sync/testing_conf.h"
 
 #define BENCH_START_US INT64_C(1767225600310000) /* 1767225600.31 */
 #define U15            "/1.5/12345"
@@ -42,17 +42,8 @@ static inline int bench_open(void **state)
     clock_fake_init(&b->clock, BENCH_START_US);
     b->limits = usual_limits();
     assert_int_equal(sync_limits_ready(&b->limits, NULL), RC_OK);
-    b->store_conf = (struct store_conf){
-        .driver = (char *)"sqlite", .path = b->folder, .files = 2, .lock_wait_s = 5, .cache_bytes = 1 << 20
-    };
-    b->cache_conf = (struct cache_conf){ .driver = (char *)"memory",
-                                         .redis_socket = (char *)"",
-                                         .redis_host = (char *)"",
-                                         .redis_password = (char *)"",
-                                         .ttl_s = 60,
-                                         .memory_bytes = 1 << 20,
-                                         .items_bytes = 1 << 20,
-                                         .scope = (char *)"test" };
+    b->store_conf = small_store(b->folder);
+    b->cache_conf = small_cache("memory", "test");
     assert_int_equal(store_open(&b->store_conf, &b->clock.clock, &b->store, NULL), RC_OK);
     assert_int_equal(cache_open(&b->cache_conf, &b->clock.clock, &b->cache, NULL), RC_OK);
     b->node = (struct sync_node){
