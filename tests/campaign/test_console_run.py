@@ -1,12 +1,11 @@
 """A rebalance that is started in the console, watched live by two admins, paused by one and stopped by the other. Both see the same; who was moved is
 there with all he had, who was not is where he was."""
-import json
 import re
 
 from conftest import FULL
-from lib import hawk
-from lib.cluster import Cluster, over_socket
+from lib.cluster import Cluster
 from lib.console import Console, wait_for_state
+from lib.operator_calls import operate
 from lib.processes import wait_until
 
 USERS, RATE = (1000, "800k") if FULL else (48, "16k")
@@ -122,8 +121,5 @@ def check_users(cluster, users, done):
 
 
 def holdings(cluster, node, uid):
-    target = f"/internal/v1/users/{uid}/usage"
-    sign = hawk.header("admin", cluster.admin_key, "GET", target, "localhost", 80, int(node.now()), hash=hawk.payload_hash("", b""))
-    status, content = over_socket(node.socket, target, {"Authorization": sign})
-    assert status == 200, content
-    return sum(coll["items"] for coll in json.loads(content)["colls"])
+    told = operate(node, cluster.admin_key, "GET", f"users/{uid}/usage").json()
+    return sum(coll["items"] for coll in told["colls"])

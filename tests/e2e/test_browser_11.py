@@ -1,7 +1,7 @@
 """Whole syncs by simulated browsers of the 1.1 protocol (Pale Moon, Firefox before 29)."""
 import pytest
 
-from lib.device import SyncFailed, Unauthorized, assert_same, fill
+from lib.device import SyncFailed, Unauthorized, assert_same, fill, sync_over_restart_and_crash
 from lib.palemoon11 import PaleMoon
 
 
@@ -208,16 +208,7 @@ def test_syncs_go_on_over_restarts_and_crashes_of_the_server(own_stack):
     b = a.another_device()
     fill(a, 5)
     a.sync()
-    stack.heddle.restart()
-    b.sync()
-    b.records["bookmarks"].put(title="before the crash")
-    b.sync()
-    stack.heddle.kill()
-    with pytest.raises(OSError):
-        a.sync()
-    stack.heddle.start()
-    a.sync()
-    assert_same(a, b)
+    sync_over_restart_and_crash(stack.heddle, a, b)
 
 
 FAULTS = {"killed": lambda s: s.redis.kill(), "paused": lambda s: s.redis.pause(), "flushed": lambda s: s.redis.flush(),

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from lib import synccrypto
-from lib.device import Account15, SyncFailed, Unauthorized, assert_same, content, fill
+from lib.device import Account15, SyncFailed, Unauthorized, assert_same, content, fill, sync_over_restart_and_crash
 from lib.firefox15 import Desktop, Upload
 from lib.firefox15_rust import RustClient
 from lib.hawk import mint
@@ -380,18 +380,7 @@ def test_syncs_go_on_over_restarts_and_crashes_of_the_server(own_stack):
     a, b = Desktop(account, "a"), Desktop(account, "b")
     fill(a, 5)
     a.sync()
-    stack.heddle.restart()
-    b.sync()
-    assert_same(a, b)
-    b.records["bookmarks"].put(title="before the crash")
-    b.sync()
-    stack.heddle.kill()
-    with pytest.raises(OSError):
-        a.sync()
-    stack.heddle.start()
-    a.sync()
-    assert_same(a, b)
-    assert len(a.records["bookmarks"].items) == 6
+    sync_over_restart_and_crash(stack.heddle, a, b)
 
 
 @pytest.mark.parametrize("at", range(1, 12, 2))

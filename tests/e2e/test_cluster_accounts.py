@@ -6,7 +6,6 @@ import urllib.parse
 import pytest
 
 from lib.cluster import Cluster, metric, running
-from lib.operator_calls import operate
 from lib.processes import wait_until
 from lib.refused import Soon
 
@@ -20,11 +19,6 @@ def cluster(worker):
     assert not (bad := made.soon.judge()), "\n".join(bad)
 
 
-def ask(cluster, method, path, body=None, expect=200, directory=None):
-    """A call of the operator."""
-    return operate(directory or cluster.directory, cluster.admin_key, method, path, body, expect)
-
-
 def token_status(cluster, sub, directory):
     connection = directory.connection()
     try:
@@ -35,11 +29,11 @@ def token_status(cluster, sub, directory):
 
 
 def entry(cluster, key):
-    return ask(cluster, "GET", "accounts/" + urllib.parse.quote(str(key), safe="")).json()
+    return cluster.operate("GET", "accounts/" + urllib.parse.quote(str(key), safe="")).json()
 
 
 def erases(cluster):
-    return {x["uid"] for x in ask(cluster, "GET", "erases").lines()}
+    return {x["uid"] for x in cluster.operate("GET", "erases").lines()}
 
 
 def get(client):
@@ -63,10 +57,10 @@ def test_a_disabled_account_is_refused_within_a_second_by_password_and_by_token(
     storage.save("bookmarks", "abc", "hello")
     assert get(new) == 200
     for uid in (entry(cluster, old.name)["uid"], new.uid):
-        assert ask(cluster, "POST", f"accounts/{uid}/disable", directory=directory).json()["enabled"] is False
+        assert cluster.operate("POST", f"accounts/{uid}/disable", directory=directory).json()["enabled"] is False
     cluster.soon.refused(storage, new)
     for uid in (entry(cluster, old.name)["uid"], new.uid):
-        ask(cluster, "POST", f"accounts/{uid}/enable", directory=directory)
+        cluster.operate("POST", f"accounts/{uid}/enable", directory=directory)
     wait_until(lambda: get(storage) == 200 and get(new) == 200, "allowed")
     assert storage.item("bookmarks", "abc")["payload"] == "hello"
 
@@ -77,10 +71,10 @@ def test_a_deleted_account_is_refused_within_a_second_and_leaves_its_erase(clust
     assert get(storage) == 200 and get(new) == 200
     uids = [entry(cluster, old.name)["uid"], new.uid]
     for uid in uids:
-        ask(cluster, "POST", f"accounts/{uid}/delete")
+        cluster.operate("POST", f"accounts/{uid}/delete")
     cluster.soon.refused(storage, new)
     assert erases(cluster) >= set(uids)
-    ask(cluster, "POST", f"erases/{uids[0]}/done")
+    cluster.operate("POST", f"erases/{uids[0]}/done")
     assert uids[0] not in erases(cluster) and uids[1] in erases(cluster)
 
 
@@ -88,7 +82,7 @@ def test_a_deleted_account_is_refused_within_a_second_and_leaves_its_erase(clust
 def test_a_token_stays_refused_when_node_and_directory_start_anew(cluster, verb):
     user = cluster.user15()
     assert get(user) == 200
-    ask(cluster, "POST", f"accounts/{user.uid}/{verb}")
+    cluster.operate("POST", f"accounts/{user.uid}/{verb}")
     cluster.soon.refused(user)
     user.server.restart()
     refused_since_its_start(cluster, user)
@@ -101,10 +95,10 @@ def test_a_token_stays_refused_when_node_and_directory_start_anew(cluster, verb)
 def test_nobody_new_gets_a_token_while_he_is_disabled(cluster):
     sub = os.urandom(16).hex()
     user = cluster.user15(sub)
-    ask(cluster, "POST", f"accounts/{user.uid}/disable")
+    cluster.operate("POST", f"accounts/{user.uid}/disable")
     for directory in cluster.directories:
         assert token_status(cluster, sub, directory) == 403
-    ask(cluster, "POST", f"accounts/{user.uid}/enable")
+    cluster.operate("POST", f"accounts/{user.uid}/enable")
     for directory in cluster.directories:
         assert token_status(cluster, sub, directory) == 200
 
@@ -116,10 +110,10 @@ def test_a_flip_is_heard_by_both_directories_and_the_node_before_refuses_a_known
     assert get(storage) == 200
     found = entry(cluster, user.name)
     changes = [["syncNode", here.node_name, there.node_name], ["heddleEpoch", str(found["epoch"]), str(found["epoch"] + 1)]]
-    after = ask(cluster, "POST", f"accounts/{found['uid']}/cas", {"changes": changes}).json()
+    after = cluster.operate("POST", f"accounts/{found['uid']}/cas", {"changes": changes}).json()
     assert (after["node"], after["epoch"]) == (there.node_name, found["epoch"] + 1)
-    ask(cluster, "POST", f"accounts/{found['uid']}/cas", {"changes": changes}, expect=409)
-    ask(cluster, "POST", "news", {"uids": [found["uid"]]}, directory=cluster.directories[1])
+    cluster.operate("POST", f"accounts/{found['uid']}/cas", {"changes": changes}, expect=409)
+    cluster.operate("POST", "news", {"uids": [found["uid"]]}, directory=cluster.directories[1])
     cluster.soon.refused(storage)
     for directory in cluster.directories:
         assert user.through(directory).home is there

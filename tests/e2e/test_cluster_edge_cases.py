@@ -13,7 +13,6 @@ import pytest
 
 from lib import hawk
 from lib.cluster import Cluster, running
-from lib.operator_calls import operate
 from lib.processes import wait_until
 from lib.storage15 import Storage15
 
@@ -40,25 +39,21 @@ def as_before(cluster):
         put(cluster, node, state="open", seats=400)
 
 
-def call(cluster, method, path, body=None, expect=200, directory=None):
-    return operate(directory or cluster.directory, cluster.admin_key, method, path, body, expect)
-
-
 def put(cluster, node, **members):
     """Changes a node; the directory that hears it follows at once, the other one within a second: only the first is asked afterwards."""
-    return call(cluster, "PUT", f"nodes/{node.node_name}", members).json()
+    return cluster.operate("PUT", f"nodes/{node.node_name}", members).json()
 
 
 def seats(cluster):
-    return [call(cluster, "GET", f"nodes/{n.node_name}").json()["seats"] for n in cluster.nodes]
+    return [cluster.operate("GET", f"nodes/{n.node_name}").json()["seats"] for n in cluster.nodes]
 
 
 def cas(cluster, uid, *changes, expect=200):
-    return call(cluster, "POST", f"accounts/{uid}/cas", {"changes": [list(c) for c in changes]}, expect)
+    return cluster.operate("POST", f"accounts/{uid}/cas", {"changes": [list(c) for c in changes]}, expect)
 
 
 def entry(cluster, key):
-    return call(cluster, "GET", f"accounts/{key}").json()
+    return cluster.operate("GET", f"accounts/{key}").json()
 
 
 def ask_token(cluster, sub, state="aaaa", k=1234, g=None, directory=None):
@@ -89,10 +84,6 @@ def home_of(cluster, out):
 
 def client(cluster, out):
     return Storage15(home_of(cluster, out), out["uid"], out["id"], out["key"])
-
-
-def other_than(cluster, node):
-    return next(n for n in cluster.nodes if n is not node)
 
 
 def unassign(cluster, uid, erase=False):
@@ -156,7 +147,7 @@ def test_22_a_user_can_be_given_to_a_node_by_name_and_moved_to_one(cluster):
         assert user.home is wanted
         assert entry(cluster, user.name)["uid"] == found["uid"]
     moved = token(cluster, new_sub())
-    there = other_than(cluster, home_of(cluster, moved))
+    there = cluster.other_than(home_of(cluster, moved))
     was = entry(cluster, moved["uid"])
     cas(cluster, moved["uid"], ("syncNode", was["node"], there.node_name), ("heddleEpoch", str(was["epoch"]), str(was["epoch"] + 1)))
     assert entry(cluster, moved["uid"])["node"] == there.node_name
@@ -168,7 +159,7 @@ def test_23_and_57_a_deleted_account_gives_its_seat_back_and_a_changed_one_takes
     assert sum(seats(cluster)) == before - 1
     second = token(cluster, sub, state="bbbb", k=1235, g=1235)
     assert second["uid"] != first["uid"] and sum(seats(cluster)) == before - 1
-    call(cluster, "POST", f"accounts/{second['uid']}/delete")
+    cluster.operate("POST", f"accounts/{second['uid']}/delete")
     cluster.admin("settle", "--grace", "0")
     assert sum(seats(cluster)) == before, "one seat for two data areas"
 
@@ -176,15 +167,15 @@ def test_23_and_57_a_deleted_account_gives_its_seat_back_and_a_changed_one_takes
 def test_24_a_new_node_takes_all_of_its_capacity_and_begins_with_a_tenth_of_the_pace(cluster):
     """Others give it a tenth of its seats at first."""
     name = "node9.example.net"
-    call(cluster, "PUT", f"nodes/{name}", {"url": f"https://{name}", "capacity": 400})
+    cluster.operate("PUT", f"nodes/{name}", {"url": f"https://{name}", "capacity": 400})
     try:
-        assert call(cluster, "GET", f"nodes/{name}").json()["seats"] == 400
+        assert cluster.operate("GET", f"nodes/{name}").json()["seats"] == 400
         sub = new_sub()
-        told = call(cluster, "GET", f"accounts/{token(cluster, sub)['uid']}/explain").json()
+        told = cluster.operate("GET", f"accounts/{token(cluster, sub)['uid']}/explain").json()
         new = next(n for n in told["fresh"]["nodes"] if n["node"] == name)
         assert new["ramp"] == 0.1
     finally:
-        call(cluster, "DELETE", f"nodes/{name}")
+        cluster.operate("DELETE", f"nodes/{name}")
 
 
 # ---- who has no node any more ----
@@ -207,13 +198,13 @@ def test_29_and_31_users_of_a_node_that_goes_are_spread_over_the_others(cluster)
     name, subs = "node8.example.net", [new_sub() for _ in range(4)]
     for node in cluster.nodes:
         put(cluster, node, state="closed")
-    call(cluster, "PUT", f"nodes/{name}", {"url": f"https://{name}", "capacity": 400})
+    cluster.operate("PUT", f"nodes/{name}", {"url": f"https://{name}", "capacity": 400})
     first = [token(cluster, sub) for sub in subs]
     assert {entry(cluster, out["uid"])["node"] for out in first} == {name}
-    call(cluster, "DELETE", f"nodes/{name}", expect=409)
+    cluster.operate("DELETE", f"nodes/{name}", expect=409)
     for out in first:
         unassign(cluster, out["uid"])
-    call(cluster, "DELETE", f"nodes/{name}")
+    cluster.operate("DELETE", f"nodes/{name}")
     for node in cluster.nodes:
         put(cluster, node, state="open")
     second = [token(cluster, sub) for sub in subs]
@@ -245,7 +236,7 @@ def retire(cluster, name):
     else:
         cluster.provider.as_root("ldapmodify", stdin=f"dn: uid={name},ou=users,{cluster.base}\nchangetype: modify\nreplace: heddleGeneration\n"
                                                      f"heddleGeneration: {most}\n")
-        call(cluster, "POST", "news", {"names": [name]})
+        cluster.operate("POST", "news", {"names": [name]})
 
 
 # ---- records that are old ----
@@ -342,11 +333,11 @@ def test_U32_a_disabled_account_is_refused_everywhere(cluster):
     storage = user.at(user.home)
     assert storage.get("/info/collections").status == 200
     uid = entry(cluster, user.name)["uid"]
-    call(cluster, "POST", f"accounts/{uid}/disable")
+    cluster.operate("POST", f"accounts/{uid}/disable")
     wait_until(lambda: storage.get("/info/collections", expect=(200, 401)).status == 401, "refused at the node")
     assert user.account("POST", "/password", "another long password", type="text/plain", expect=401).status == 401
     assert user.account("GET").text == "1", "the name stays taken"
-    call(cluster, "POST", f"accounts/{uid}/enable")
+    cluster.operate("POST", f"accounts/{uid}/enable")
     wait_until(lambda: storage.get("/info/collections", expect=(200, 401)).status == 200, "let in again")
 
 
@@ -457,7 +448,7 @@ def test_U3_and_U33_a_backend_that_does_not_answer_is_503_with_retry_after(clust
     finally:
         for directory in cluster.directories:
             wait_until(lambda: answers(directory, known), "answers again")
-            wait_until(lambda: call(cluster, "GET", f"accounts/{known.name}", expect=None, directory=directory).status == 200, "decides again")
+            wait_until(lambda: cluster.operate("GET", f"accounts/{known.name}", expect=None, directory=directory).status == 200, "decides again")
             directory.restart(**usual)
         cluster.await_heard()
     wait_until(lambda: homeless.through(cluster.directory).node().text != "null", "there is room")

@@ -37,10 +37,6 @@ def node(cluster, request):
     return cluster.nodes[request.param]
 
 
-def other_than(cluster, node):
-    return next(n for n in cluster.nodes if n is not node)
-
-
 def refused_after(client, began):
     """Asks until it is refused; how long after `began` that was."""
     wait_until(lambda: client.get("/info/collections", expect=(200, 401)).status == 401, "refused")
@@ -99,7 +95,7 @@ def test_a_closed_node_gets_nobody_and_keeps_those_it_has(cluster, node):
 def test_a_known_user_at_the_wrong_node_gets_401_and_never_an_empty_200(cluster, node):
     user = cluster.user11(node)
     user.at(node).save("bookmarks", "abc", "hello")
-    wrong = user.at(other_than(cluster, node))
+    wrong = user.at(cluster.other_than(node))
     for target in ("/info/collections", "/storage/bookmarks", "/storage/bookmarks/abc", "/storage/nothing"):
         wrong.get(target, expect=401)
     wrong.put("/storage/bookmarks/abc", {"payload": "lost"}, expect=401)
@@ -110,7 +106,7 @@ def test_a_known_user_at_the_wrong_node_gets_401_and_never_an_empty_200(cluster,
 def test_a_token_of_one_node_opens_no_other(cluster):
     user = cluster.user15()
     user.put("/storage/bookmarks/abc", {"id": "abc", "payload": "hello"})
-    wrong = Storage15(other_than(cluster, user.server), user.uid, user.id, user.key)
+    wrong = Storage15(cluster.other_than(user.server), user.uid, user.id, user.key)
     assert wrong.get("/info/collections", expect=None).status == 401
     assert wrong.put("/storage/bookmarks/abc", {"id": "abc", "payload": "lost"}, expect=None).status == 401
 
@@ -247,7 +243,7 @@ def test_an_old_owner_revived_refuses_all_who_left_and_serves_all_others(cluster
     gone, stayed = [user15_at(cluster, node) for _ in range(4)], [user15_at(cluster, node) for _ in range(4)]
     await_confirmed(node)
     for user in gone:
-        give_away(cluster, user.uid, other_than(cluster, node))
+        give_away(cluster, user.uid, cluster.other_than(node))
     assert gone[0].get("/storage/bookmarks/abc").status == 200, "so far it cannot know"
     node.restart()
     for user in gone:  # whether it is their turn or not; 503: no directory has answered yet
@@ -284,7 +280,7 @@ def test_an_old_owner_revived_refuses_whom_no_account_knows_any_more(cluster, no
 
 def test_a_node_that_starts_without_a_directory_serves_nobody_it_is_not_sure_of(cluster, node, directory_back):
     gone, stayed = user15_at(cluster, node), user15_at(cluster, node)
-    give_away(cluster, gone.uid, other_than(cluster, node))
+    give_away(cluster, gone.uid, cluster.other_than(node))
     cluster.directory.kill()
     node.restart()
     for user in (gone, stayed):
@@ -361,7 +357,7 @@ def move(cluster, uid, to):
 @pytest.fixture
 def one_address(cluster, node):
     """Both nodes behind the public address of `node`: the other node, and a user of each, made while one could still see where."""
-    other = other_than(cluster, node)
+    other = cluster.other_than(node)
     users = user15_at(cluster, node), user15_at(cluster, other)
     cluster.admin("node", "set", other.node_name, f"address={node.url}")
     other.restart(public__url=node.url, node__url=other.url)
@@ -403,7 +399,7 @@ def test_strangers_cannot_make_a_node_ask(cluster, node, one_address):
 
 
 def test_with_addresses_of_their_own_an_old_token_is_refused_after_a_move(cluster, node):
-    user, other = user15_at(cluster, node), other_than(cluster, node)
+    user, other = user15_at(cluster, node), cluster.other_than(node)
     move(cluster, user.uid, other)
     wrong = Storage15(other, user.uid, user.id, user.key)
     assert wrong.get("/storage/bookmarks/abc", expect=None).status == 401
@@ -426,7 +422,7 @@ def hard_of_hearing(cluster):
 
 def test_who_moves_with_his_password_is_served_at_once_whatever_the_nodes_remember_of_him(cluster, node, hard_of_hearing):
     """In front of a balancer that holds him for the move, he would meet a 401 from the very place where he lives."""
-    user, other = cluster.user11(node), other_than(cluster, node)
+    user, other = cluster.user11(node), cluster.other_than(node)
     here, there = user.at(node), user.at(other)
     here.save("bookmarks", "abc", "hello")
     there.get("/info/collections", expect=401)  # remembers that he lives at the first one, which remembers so too

@@ -1,7 +1,6 @@
 """heddle-node, the storage node of a cluster: alone, as several processes on one database, and how it is started, reloaded and refused.
 There is no directory here; the tests make the tokens."""
 import http.client
-import json
 import re
 import socket
 import threading
@@ -13,6 +12,7 @@ from lib import hawk
 from lib.device import Account15
 from lib.firefox15 import ENGINES, Desktop
 from lib.heddle import SECRET, Heddle, build_folder, fresh_uid
+from lib.operator_calls import operate
 from lib.ops import internal_get, log_objects, metrics, run
 from lib.processes import wait_until
 from lib.storage11 import Storage11
@@ -343,16 +343,7 @@ def test_what_the_operator_sets_at_one_process_holds_for_all(node):
         return out
 
     def put(body):
-        target, text = "/internal/v1/maintenance", json.dumps(body).encode()
-        sign = hawk.header("admin", "k" * 32, "PUT", target, "localhost", 80, int(first.heddle.now()),
-                           hash=hawk.payload_hash("application/json", text))
-        connection = http.client.HTTPConnection("localhost", timeout=120)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.connect(str(first.heddle.settings.get("internal.listen", first.heddle.folder / "data" / "internal.sock")))
-        connection.request("PUT", target, text, {"Authorization": sign, "Content-Type": "application/json"})
-        answer = connection.getresponse()
-        assert answer.status == 200, answer.read()
-        connection.close()
+        operate(first.heddle, "k" * 32, "PUT", "maintenance", body)
 
     put({"on": True, "text": "Back at six.", "retry_after": 60})
     wait_until(lambda: answers() == {503}, "all refuse")

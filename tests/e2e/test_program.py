@@ -23,7 +23,7 @@ from lib.oauth import Issuer, write_jwk_set
 from lib.processes import free_port, wait_until
 from lib.storage15 import Storage15
 from lib.tokenserver import PATH, TokenUser
-from lib.wire import Connection, raw_exchange
+from lib.wire import Connection, over_socket, raw_exchange
 
 pytestmark = pytest.mark.one_engine("sqlite+memory")
 UID = 2_000_000_001
@@ -143,12 +143,7 @@ def test_the_public_side_may_be_a_socket_too(own_stack):
     stack.heddle.settings |= {"public.listen": str(path), "public.url": "https://sync.example.net"}
 
     def get(target, headers=()):
-        connection = http.client.HTTPConnection("localhost", timeout=120)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        with closing(connection):
-            connection.sock.connect(str(path))
-            connection.request("GET", target, headers=dict(headers))
-            return connection.getresponse().status
+        return over_socket(path, target, headers=headers).status
 
     def ready():
         try:

@@ -33,11 +33,6 @@ def visitor(stack):
     return Visitor(stack.url)
 
 
-def signs_in(user, password=None):
-    r = user.get("/info/collections", authorization=user.authorization(password=password), expect=(200, 401))
-    return r.status == 200
-
-
 def key_for(stack, user):
     """Asks over the API and reads the mail."""
     before = len(mails_of(stack).all(user.email))
@@ -134,9 +129,9 @@ def test_FP_06_a_code_is_bound_to_its_account(stack, user11, visitor):
     key, of_other = key_for(stack, user11), key_for(stack, other)
     assert visitor.reset(other.name, key, NEW).problem == SENTENCE
     use(other, key, expect=400, code=10)
-    assert signs_in(other) and not signs_in(other, NEW)
+    assert other.signs_in() and not other.signs_in(NEW)
     use(other, of_other)
-    assert signs_in(other, NEW) and signs_in(user11)
+    assert other.signs_in(NEW) and user11.signs_in()
 
 
 def test_FP_07_a_code_counts_once_under_parallel_posts(own_stack):
@@ -153,7 +148,7 @@ def test_FP_07_a_code_counts_once_under_parallel_posts(own_stack):
         pages = list(pool.map(post, passwords))
     won = [p for p, page in zip(passwords, pages) if "Password successfully changed" in page.text]
     assert len(won) == 1 and [p.problem for p in pages if p.problem] == [SENTENCE] * 11
-    assert [p for p in passwords if signs_in(user11, p)] == won
+    assert [p for p in passwords if user11.signs_in(p)] == won
 
 
 def test_FP_08_a_code_expires(clock_stack):
@@ -194,7 +189,7 @@ def test_FP_10_asking_changes_nothing(stack, user11, visitor):
     user11.save("bookmarks", "a", "x")
     visitor.ask_reset(user11.name)
     mails_of(stack).wait(user11.email)
-    assert signs_in(user11) and mine.signed_in and user11.item("bookmarks", "a")["payload"] == "x"
+    assert user11.signs_in() and mine.signed_in and user11.item("bookmarks", "a")["payload"] == "x"
 
 
 def test_FP_11_five_mails_an_hour_pass_and_no_more(clock_stack):
@@ -232,7 +227,7 @@ def test_FP_12_ten_wrong_codes_burn_the_right_one(stack, user11):
     for i in range(10):
         use(user11, "AAAA-BBBB-CCCC-DDDD-EEEE-FFFF-GGG" + str(i), expect=400, code=10)
     use(user11, key, expect=400, code=10)
-    assert signs_in(user11)
+    assert user11.signs_in()
     use(user11, key_for(stack, user11))  # a new one helps
 
 
@@ -287,10 +282,10 @@ def test_FP_18_other_sessions_end_and_the_old_password_is_refused(stack, user11,
     mine = Visitor(stack.url)
     mine.sign_in(user11.name, OLD)
     user11.save("bookmarks", "a", "x")
-    assert mine.signed_in and signs_in(user11)
+    assert mine.signed_in and user11.signs_in()
     visitor.reset(user11.name, key_for(stack, user11), NEW)
-    assert not signs_in(user11) and not mine.signed_in
-    assert signs_in(user11, NEW) and not signs_in(user11, "password")  # what an older server set instead
+    assert not user11.signs_in() and not mine.signed_in
+    assert user11.signs_in(NEW) and not user11.signs_in("password")  # what an older server set instead
 
 
 def test_FP_19_there_are_no_secret_questions(visitor):
@@ -303,7 +298,7 @@ def test_FP_21_requests_lock_nobody_out(stack, user11, visitor):
     for _ in range(30):
         visitor.ask_reset(user11.name)
         visitor.reset(user11.name, "AAAA-BBBB-CCCC-DDDD", NEW)
-        assert signs_in(user11)
+        assert user11.signs_in()
     assert "account" in Visitor(stack.url).sign_in(user11.name, OLD).response.url
 
 
@@ -429,7 +424,7 @@ def test_U6_to_U11_over_the_form(stack, user11, visitor):
     assert "Key does not match with username" in post(username=user11.name, key=bad, password=NEW, confirm=NEW)
     done = visitor.reset(user11.email, key, NEW)
     assert "Password successfully changed" in done.text
-    assert signs_in(user11, NEW) and not signs_in(user11)
+    assert user11.signs_in(NEW) and not user11.signs_in()
     assert "Key does not match with username" in visitor.reset(user11.name, key, "yet another one").problem
 
 
@@ -443,7 +438,7 @@ def test_the_old_form_deletes_an_account_and_its_data(stack, user11, visitor):
     assert post(username="nobody", password="wrong one").html == "Bad credentials"
     r = post(username=user11.email, password=OLD)
     assert r.html == "Account removed." and r.headers["Content-Type"].startswith("text/plain")
-    assert not signs_in(user11)
+    assert not user11.signs_in()
     user11.register()
     assert user11.info() == {}
 
@@ -457,4 +452,4 @@ def test_a_deletion_that_fails_says_so_and_stands_in_the_log(own_stack):
         r = Visitor(stack.url).post("/weave-delete-account", {"username": user.name, "password": OLD})
         db.execute("ROLLBACK")
     assert r.html == "Deletion failed." and "an account was not deleted" in stack.heddle.log_text()
-    assert signs_in(user)
+    assert user.signs_in()

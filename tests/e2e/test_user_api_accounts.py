@@ -55,12 +55,6 @@ def newcomer(stack):
     user.close()
 
 
-def signs_in(user, password=None):
-    """The node's word on these credentials."""
-    r = user.get("/info/collections", authorization=user.authorization(password=password), expect=(200, 401))
-    return r.status == 200
-
-
 # ---- is it there? ----
 
 def test_U1_and_U31_known_deleted_and_never_seen(newcomer):
@@ -124,7 +118,7 @@ def test_node_weave_of_an_unknown_user_is_404_without_a_body_and_what_follows_is
 def test_U14_an_account_that_exists_is_told_before_anything_else(user11, stack):
     for body in (b"", b"no json", {"email": "bad"}, {"email": user11.email, "password": "another password"}):
         put(stack, user11.name, body, expect=400, code=4)
-    assert signs_in(user11)
+    assert user11.signs_in()
 
 
 @pytest.mark.parametrize("change, code", [
@@ -141,7 +135,7 @@ def test_U15_what_is_wrong_is_told_in_the_order_of_the_table(newcomer, stack, ch
 def test_U16_a_good_one_with_captcha_fields_answers_with_the_bare_name(newcomer):
     r = newcomer.register()
     assert (r.type, r.text) == ("text/plain", newcomer.name)
-    assert exists(newcomer) and signs_in(newcomer) and not signs_in(newcomer, "another password")
+    assert exists(newcomer) and newcomer.signs_in() and not newcomer.signs_in("another password")
 
 
 def test_U16_the_answer_is_the_lower_case_name_and_the_content_type_of_requests_does_not_matter(stack):
@@ -165,8 +159,8 @@ def test_U16_a_password_that_is_the_name_is_weak(own_stack):
                                       "p" * 1024, "\"quotes\" \\ and / signs", "tab\tline\nend"])
 def test_U17_passwords_of_any_letters_work_and_delete_the_account(stack, password):
     user = stack.user11(password=password)
-    assert signs_in(user)
-    assert not signs_in(user, password[:-1]) and not signs_in(user, password + " ")
+    assert user.signs_in()
+    assert not user.signs_in(password[:-1]) and not user.signs_in(password + " ")
     user.account("DELETE")
     assert not exists(user)
 
@@ -197,7 +191,7 @@ def test_U28_names_need_not_belong_to_addresses_when_they_may_be_chosen(own_stac
     stack = own_stack({"registration.strict_usernames": "no"})
     assert put(stack, "Tarek.Z_1-2", {"email": "other@example.com", "password": "correct horse"}).text == "tarek.z_1-2"
     user = Storage11(stack.heddle, "tarek.z_1-2", "correct horse")
-    assert signs_in(user)
+    assert user.signs_in()
 
 
 def test_U30_when_sign_up_is_closed_it_is_503_and_what_is_wrong_comes_first(own_stack):
@@ -208,7 +202,7 @@ def test_U30_when_sign_up_is_closed_it_is_503_and_what_is_wrong_comes_first(own_
     put(stack, new.name, {"email": "bad"}, expect=400, code=12)
     put(stack, old.name, b"", expect=400, code=4)
     new.register(expect=503)
-    assert not exists(new) and signs_in(old)
+    assert not exists(new) and old.signs_in()
     old.account("POST", "/password", "another password")  # those who are here keep all they can do
     assert f'"registration.allow":"{new.email}"' in stack.heddle.log_text()
 
@@ -256,7 +250,7 @@ def test_U29_credentials_that_are_empty_anothers_or_wrong(user11, stack):
         user11.get("/info/collections", authorization=header, expect=401)
     user11.get("/info/collections", authorization=other.authorization(), expect=401)
     user11.account("DELETE", authorization=other.authorization(), expect=401)
-    assert signs_in(user11) and signs_in(other)
+    assert user11.signs_in() and other.signs_in()
 
 
 def test_U29_the_scheme_is_of_any_case_and_so_is_the_name(user11):
@@ -273,28 +267,28 @@ def test_U19_and_U20_the_address_is_changed_and_the_name_stays(user11):
         user11.account("POST", "/email", bad, expect=400, code=12)
     user11.account("POST", "/email", "new@example.com", authorization=user11.authorization(password="wrong password"), expect=401)
     user11.account("POST", "/email", "new@example.com", authorization="", expect=401)
-    assert exists(user11) and signs_in(user11)
+    assert exists(user11) and user11.signs_in()
 
 
 @pytest.mark.one_engine("sqlite+memory", "mysql+redis")
 def test_U21_and_U36_a_changed_password_is_in_force_at_once_and_the_old_one_is_dead_everywhere(user11):
     for _ in range(3):
-        assert signs_in(user11)  # the node remembers its verdict from here on
+        assert user11.signs_in()  # the node remembers its verdict from here on
     old, new = user11.password, "tö be or nöt"
     assert user11.account("POST", "/password", new).text == "success"
-    assert not signs_in(user11, old) and signs_in(user11, new)
+    assert not user11.signs_in(old) and user11.signs_in(new)
     user11.account("POST", "/password", old, expect=401)
     user11.account("DELETE", expect=401)
     user11.password = new
     user11.account("POST", "/password", "short", expect=400, code=9)
     assert user11.account("POST", "/password", old).text == "success"
-    assert signs_in(user11, old) and not signs_in(user11, new)
+    assert user11.signs_in(old) and not user11.signs_in(new)
 
 
 def test_U21_the_whole_body_is_the_password_blanks_included(user11):
     new = "  two words \n"
     user11.account("POST", "/password", new)
-    assert signs_in(user11, new) and not signs_in(user11, new.strip())
+    assert user11.signs_in(new) and not user11.signs_in(new.strip())
 
 
 def test_U22_a_reset_code_is_judged_by_form_then_by_user(user11, newcomer):
@@ -303,7 +297,7 @@ def test_U22_a_reset_code_is_judged_by_form_then_by_user(user11, newcomer):
     newcomer.account("POST", "/password", "a new password", headers=well_formed, authorization="", expect=404)
     user11.account("POST", "/password", "a new password", headers=well_formed, authorization="", expect=400, code=10)
     user11.account("POST", "/password", "a new password", headers=well_formed, expect=400, code=10)  # good credentials do not stand for it
-    assert signs_in(user11) and not signs_in(user11, "a new password")
+    assert user11.signs_in() and not user11.signs_in("a new password")
 
 
 def test_U37_what_a_registration_service_of_its_own_would_answer(newcomer, stack):
@@ -321,16 +315,16 @@ def test_U37_what_a_registration_service_of_its_own_would_answer(newcomer, stack
 @pytest.mark.one_engine("sqlite+memory", "mysql+redis")
 def test_U23_a_deleted_account_is_refused_at_once_and_its_data_are_nobodys(user11, stack):
     user11.save("bookmarks", "a", "secret diary")
-    assert signs_in(user11)
+    assert user11.signs_in()
     other = stack.user11()
     user11.account("DELETE", authorization=other.authorization(), expect=401)
     assert json.loads(user11.account("DELETE").body)
-    assert not exists(user11) and not signs_in(user11)
+    assert not exists(user11) and not user11.signs_in()
     user11.account("DELETE", expect=401)
     user11.node(expect=404)
     user11.register()
     assert user11.info() == {}  # the same name is another user
-    assert signs_in(other)
+    assert other.signs_in()
 
 
 def test_U24_without_a_captcha_its_page_is_404(stack):
@@ -348,11 +342,11 @@ def test_U35_fifty_users_at_once_do_not_meet(stack):
         user = stack.user11(password=f"password of {i}")
         user.save("bookmarks", "mine", str(i))
         user.account("POST", "/password", f"changed by {i}")
-        assert not signs_in(user)
+        assert not user.signs_in()
         user.password = f"changed by {i}"
         assert user.item("bookmarks", "mine")["payload"] == str(i)
         user.account("DELETE")
-        assert not exists(user) and not signs_in(user)
+        assert not exists(user) and not user.signs_in()
         user.close()
         return i
 
@@ -368,15 +362,15 @@ def test_U14_of_parallel_sign_ups_for_one_name_one_wins(stack):
     assert {r.body for r in answers if r.status == 400} == {b"4"}
     won = [i for i, r in enumerate(answers) if r.status == 200][0]
     user = Storage11(stack.heddle, username_of(mail), "")
-    assert [i for i in range(8) if signs_in(user, f"password {i}")] == [won]
+    assert [i for i in range(8) if user.signs_in(f"password {i}")] == [won]
 
 
 def test_U38_a_verdict_is_remembered_a_failure_is_not(user11, newcomer):
-    assert not signs_in(newcomer)
+    assert not newcomer.signs_in()
     newcomer.register()
-    assert signs_in(newcomer)  # at once, though it failed a moment ago
+    assert newcomer.signs_in()  # at once, though it failed a moment ago
     for _ in range(3):
-        assert signs_in(user11) and not signs_in(user11, "wrong password")
+        assert user11.signs_in() and not user11.signs_in("wrong password")
 
 
 # ---- addresses of clients ----

@@ -155,9 +155,9 @@ def replace_all(front, files):
 
 
 def over(path, target):
-    from lib.cluster import over_socket
+    from lib.wire import over_socket
     try:
-        return over_socket(path, target)[1].decode()
+        return over_socket(path, target).text
     except OSError:
         return None
 

@@ -2,7 +2,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from lib.device import Account15
+from lib.device import Account15, content, fill
 from lib.firefox15 import Desktop
 from lib.firefox15_rust import RustClient
 from lib.palemoon11 import PaleMoon
@@ -17,16 +17,6 @@ class Stack:
 
     def access_token(self, sub, **claims):
         return self.issuer.access_token(sub, now=self.heddle.now(), **claims)
-
-
-def content(device):
-    return {name: r.items for name, r in device.records.items()}
-
-
-def fill(device, count):
-    for name, records in device.records.items():
-        for i in range(count):
-            records.put(title=f"{name} {i} äöü \U0001f600", url=f"https://example.com/{i}", sortindex=i)
 
 
 @pytest.mark.parametrize("second", [Desktop, RustClient])

@@ -7,20 +7,20 @@ with Redis.
 """
 import contextlib
 import hashlib
-import http.client
 import json
 import os
-import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from . import hawk, oauth, slapd
 from .heddle import DOMAIN, METRICS_KEY, PATIENT, SECRET, Heddle, build_folder
+from .operator_calls import operate
 from .ops import run
 from .processes import MariaDB, Redis, wait_until
 from .storage11 import Storage11
 from .storage15 import Storage15
 from .synccrypto import username_of
+from .wire import over_socket
 
 ADMIN_KEY = "a" * 32
 
@@ -250,23 +250,18 @@ class Cluster:
         assert code == expect, f"{words}: {code}\n{out}{err}"
         return out if expect == 0 else err
 
+    def operate(self, method, what, body=None, expect=200, directory=None):
+        """A call of the internal API, as the operator."""
+        return operate(directory or self.directory, self.admin_key, method, what, body, expect)
+
     def ask(self, what, directory=None):
         """GET of the internal API, as the operator: an object, or the list of objects of an ndjson answer."""
-        lines = self._internal("GET", what, directory)
+        lines = [json.loads(line) for line in self.operate("GET", what, directory=directory).text.splitlines() if line]
         return lines[0] if "/" in what else lines
 
     def tell(self, what, directory=None, **members):
         """POST of the internal API, as the operator; gives the object that it answers with."""
-        return self._internal("POST", what, directory, json.dumps(members).encode() if members else b"")[0]
-
-    def _internal(self, method, what, directory, body=b""):
-        directory = directory or self.directory
-        target, kind = f"/internal/v1/{what}", "application/json" if body else ""
-        sign = hawk.header("admin", self.admin_key, method, target, "localhost", 80, int(directory.now()), hash=hawk.payload_hash(kind, body))
-        headers = {"Authorization": sign, **({"Content-Type": kind} if kind else {})}
-        status, content = over_socket(directory.socket, target, headers, method, body)
-        assert status == 200, f"{what}: {status} {content!r}"
-        return [json.loads(line) for line in content.decode().splitlines() if line]
+        return self.operate("POST", what, members or None, directory=directory).json()
 
     def account(self, name, directory=None):
         """The entry of an account."""
@@ -275,6 +270,9 @@ class Cluster:
     def users(self):
         """How many users each node has, by its name."""
         return {n["name"]: n["capacity"] - n["seats"] for n in self.ask("nodes")}
+
+    def other_than(self, node):
+        return next(n for n in self.nodes if n is not node)
 
     def node_of(self, url):
         port = urlsplit(url).port
@@ -344,27 +342,13 @@ class User11(Storage11):
         self.password = new
 
 
-def over_socket(path, target, headers=None, method="GET", body=b"", timeout_s=60):
-    """(status, body) of a request to a unix socket."""
-    connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(timeout_s)
-    try:
-        connection.sock.connect(str(path))
-        connection.request(method, target, body or None, headers or {})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
 def metric(process, name):
     """One value of /metrics, None while it does not answer."""
     try:
-        _, body = over_socket(process.socket, "/metrics")
+        told = over_socket(process.socket, "/metrics").text
     except OSError:
         return None
-    for line in body.decode().splitlines():
+    for line in told.splitlines():
         if line.startswith(name + " "):
             return float(line.rpartition(" ")[2])
     return None

@@ -4,6 +4,8 @@ import os
 import re
 from decimal import Decimal
 
+import pytest
+
 from . import synccrypto
 
 
@@ -133,3 +135,20 @@ def assert_same(*devices):
         assert content(d) == first
     for name in first:
         assert devices[0].on_server(name) == first[name]
+
+
+def sync_over_restart_and_crash(heddle, a, b):
+    """Two devices of one user, of whom a has synced, while the server is restarted and then killed."""
+    heddle.restart()
+    b.sync()
+    assert_same(a, b)
+    had = len(a.records["bookmarks"].items)
+    b.records["bookmarks"].put(title="before the crash")
+    b.sync()
+    heddle.kill()
+    with pytest.raises(OSError):
+        a.sync()
+    heddle.start()
+    a.sync()
+    assert_same(a, b)
+    assert len(a.records["bookmarks"].items) == had + 1

@@ -1,28 +1,17 @@
 """What an operator sees of a running server: the internal listener's unix socket, metrics, and the log as objects;
 and the operator's own command."""
-import http.client
 import json
 import re
-import socket
 import subprocess
 
 from .heddle import build_folder
 from .processes import Process
-from .wire import Reply
+from .wire import over_socket
 
 
 def internal_get(heddle, target, method="GET", headers=()):
     """One request to the internal listener."""
-    connection = http.client.HTTPConnection("localhost", timeout=60)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(60)
-    try:
-        connection.sock.connect(str(heddle.socket))
-        connection.request(method, target, headers=dict(headers))
-        answer = connection.getresponse()
-        return Reply(method, target, answer.status, answer.getheaders(), answer.read())
-    finally:
-        connection.close()
+    return over_socket(heddle.socket, target, method, headers=headers)
 
 
 def metrics(heddle):

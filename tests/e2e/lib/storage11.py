@@ -73,6 +73,11 @@ class Storage11(Storage):
 
     # -- User API --
 
+    def signs_in(self, password=None):
+        """The node's word on these credentials."""
+        r = self.get("/info/collections", authorization=self.authorization(password=password), expect=(200, 401))
+        return r.status == 200
+
     def account(self, method, rest="", body=None, **kw):
         return self.request(method, f"{self.prefix}/user/1.0/{self.name}{rest}", body, **kw)
 

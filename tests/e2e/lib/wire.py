@@ -110,6 +110,20 @@ class Reply:
         return [json.loads(line, parse_float=Decimal) for line in self.body[:-1].split(b"\n")]
 
 
+def over_socket(path, target, method="GET", body=None, headers=(), timeout_s=60):
+    """One request to a unix socket, on a connection of its own."""
+    connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(timeout_s)
+    try:
+        connection.sock.connect(str(path))
+        connection.request(method, target, body, dict(headers))
+        answer = connection.getresponse()
+        return Reply(method, target, answer.status, answer.getheaders(), answer.read())
+    finally:
+        connection.close()
+
+
 class Connection:
     """One keep-alive connection to host:port. A server that closed it while it was idle gets a second try on a fresh one, as
     browsers do, but only if not a byte of an answer has come."""
