@@ -1,6 +1,6 @@
 /* A run: workers, each with a way to the cluster of its own, take moves from the plan in its order; the calling thread listens to what is
  * asked of the run, feels the nodes, and shows. One lock guards everything but the workers' calls. */
-#include "admin/run/run.h"
+#include "admin/run/inside.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -8,10 +8,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "admin/audit/audit.h"
 #include "admin/interrupt.h"
-#include "admin/lb/lb.h"
-#include "admin/move/settle.h"
 #include "common/base/json.h"
 #include "common/base/mem.h"
 
@@ -22,39 +19,6 @@ enum {
     BACKOFF_FIRST_S = 2,
     BACKOFF_MOST_S = 60,
     FAILURES_IN_A_ROW = 20
-};
-
-struct run {
-    const struct admin_conf *conf;
-    struct journal *j;
-    const struct run_options *o;
-    const struct run_watch *watch;
-    run_noter *note;
-    void *note_arg;
-    struct ease *ease;
-    const struct clock *clock;
-
-    pthread_mutex_t lock; /* of all below, and of the journal's moves */
-    pthread_cond_t change;
-    enum run_state state; /* running, waiting, paused; or one it ends with */
-    const char *why;
-    bool ending; /* no move begins any more */
-    bool undo;   /* … and those under way are given up where they can be */
-    size_t moving, in_a_row, first;
-    struct run_slot slots[RUN_PARALLEL_MAX];
-    int64_t begun_us;
-    rc broken; /* the journal or the log cannot be written */
-    struct err broken_why;
-};
-
-struct worker {
-    struct run *run;
-    struct run_slot *slot;
-    struct ask *ask;
-    pthread_t thread;
-    struct run_move *m; /* under way */
-    size_t i;
-    int64_t eased_us, paged_us; /* of this move: what the brake made it wait, and what its pages took */
 };
 
 /* ---- options ---- */
@@ -87,9 +51,9 @@ void run_options_read(const json_t *json, struct run_options *out)
     out->has_window = window && run_window_parse(window, &out->window);
 }
 
-/* ---- one move ---- */
+/* ---- workers ---- */
 
-static void broke(struct run *r, rc why, const struct err *e) /* under the lock */
+void run_broke(struct run *r, rc why, const struct err *e)
 {
     if (r->broken == RC_OK) {
         r->broken = why;
@@ -97,129 +61,6 @@ static void broke(struct run *r, rc why, const struct err *e) /* under the lock 
     }
     r->ending = true;
 }
-
-static void on_progress(void *arg, const struct move_progress *p)
-{
-    struct worker *w = arg;
-    struct run *r = w->run;
-    struct err e = ERR_NONE;
-    pthread_mutex_lock(&r->lock);
-    struct run_slot *s = w->slot;
-    if (s->phase != p->phase || s->bytes != p->bytes || s->items != p->items)
-        s->since_us = clock_mono_us(r->clock);
-    s->phase = p->phase;
-    s->items = p->items;
-    s->bytes = p->bytes;
-    snprintf(s->note, sizeof(s->note), "%s", p->note);
-    if (p->phase == MOVE_INTEND) { /* before the intent is written: so a resumed run knows it as its own */
-        snprintf(w->m->move, sizeof(w->m->move), "%.*s", VIEW_ARG(p->move));
-        rc res = journal_add_move(r->j, w->i, "begun", &e);
-        if (res != RC_OK)
-            broke(r, res, &e);
-    }
-    pthread_mutex_unlock(&r->lock);
-}
-
-static bool is_cancelled(void *arg)
-{
-    struct worker *w = arg;
-    pthread_mutex_lock(&w->run->lock);
-    bool undo = w->run->undo || w->run->broken != RC_OK;
-    pthread_mutex_unlock(&w->run->lock);
-    return undo;
-}
-
-static int64_t throttle(void *arg, uint64_t bytes, int64_t source_us, int64_t target_us)
-{
-    struct worker *w = arg;
-    int64_t us =
-        ease_wait_us(w->run->ease, view_of(w->m->from), view_of(w->m->to), bytes, source_us, target_us);
-    w->eased_us += us;
-    w->paged_us += source_us + target_us;
-    return us;
-}
-
-/* What an earlier life of this run, or somebody else whose time is over, left half done. */
-static rc clear_up(struct reach *reach, const struct run_move *m, const struct subject *s, struct err *e)
-{
-    struct intent i;
-    enum settle_act act;
-    if (!s->intent.p)
-        return RC_OK;
-    TRY(intent_parse(s->intent, &i, e));
-    const struct settle_rules rules = { .at_once = m->move[0] && view_eq(i.move, view_of(m->move)) };
-    TRY(settle_subject(reach, &rules, s, &act, e));
-    return act == SETTLE_WAITS
-               ? fail(e, RC_CONFLICT, RESP_GENERIC, "another move has him: %.*s", VIEW_ARG(s->intent))
-               : RC_OK;
-}
-
-/* RC_NOT_FOUND: the plan does not fit any more. */
-static rc still_fits(struct worker *w, struct reach *reach, struct subject *s, struct err *e)
-{
-    const struct run_move *m = w->m;
-    TRY(subject_get_uid(reach, m->uid, s, e));
-    if (s->intent.p) {
-        TRY(clear_up(reach, m, s, e));
-        TRY(subject_get_uid(reach, m->uid, s, e));
-    }
-    if (!view_eq(s->node, view_of(m->from)) && !view_eq(s->node, view_of(m->to)))
-        return fail(e, RC_NOT_FOUND, RESP_GENERIC, "he lives on %.*s by now", VIEW_ARG(s->node));
-    return RC_OK;
-}
-
-/* The balancer in front lets him wait; the threads of a run may do so side by side. */
-static void on_cut_over(void *arg, const struct move_progress *p, bool begin)
-{
-    struct worker *w = arg;
-    lb_cut_over(w->run->conf, w->ask, p->uid, p->name, begin);
-}
-
-static rc carry_out(struct worker *w, struct err *e)
-{
-    struct run *r = w->run;
-    struct run_move *m = w->m;
-    struct reach reach = { .ask = w->ask, .clock = r->clock };
-    SCOPED(subject_done) struct subject before = { 0 };
-    SCOPED(subject_done) struct subject after = { 0 };
-    SCOPED(buf_done) struct buf who = { 0 };
-    struct run_change change = { .move = m };
-    struct move_progress p = { .note = "" };
-    const struct move_watch watch = { .progress = on_progress,
-                                      .cancelled = is_cancelled,
-                                      .throttle_us = throttle,
-                                      .cut_over = on_cut_over,
-                                      .arg = w };
-
-    TRY(still_fits(w, &reach, &before, e));
-    buf_add_i64(&who, m->uid);
-    const struct move_options o = { .who = buf_view(&who),
-                                    .to = view_of(m->to),
-                                    .skew_ms = r->o->skew_s * 1000,
-                                    .lease_s = MOVE_LEASE_S,
-                                    .pause_s = MOVE_PAUSE_S,
-                                    .pause_most_s = MOVE_PAUSE_MOST_S,
-                                    .watch = &watch };
-    rc result = move_user(&reach, &o, &p, e);
-    m->items = p.items;
-    m->bytes = p.bytes;
-    m->frozen_us = p.frozen_us;
-    TRY(result);
-    TRY(subject_get_uid(&reach, m->uid, &after, e));
-    audit_digest_place(&before, change.before);
-    audit_digest_place(&after, change.after);
-    audit_data_of_move(&reach, &before, &after, change.data_before, change.data_after);
-    struct err why = ERR_NONE;
-    rc noted = r->note(r->note_arg, &change, &why);
-    if (noted != RC_OK) {
-        pthread_mutex_lock(&r->lock);
-        broke(r, noted, &why);
-        pthread_mutex_unlock(&r->lock);
-    }
-    return RC_OK;
-}
-
-/* ---- workers ---- */
 
 static bool has_ended(const struct run_move *m)
 {
@@ -289,7 +130,7 @@ static void book(struct worker *w, rc result, const struct err *e)
     }
     rc written = journal_add_move(r->j, w->i, name, &why);
     if (written != RC_OK)
-        broke(r, written, &why);
+        run_broke(r, written, &why);
     if (r->in_a_row >= FAILURES_IN_A_ROW && r->state == RUN_RUNNING) {
         r->state = RUN_PAUSED;
         r->why = "many moves failed one after the other";
@@ -318,22 +159,6 @@ static bool take_next(struct worker *w)
     }
 }
 
-/* What a move costs beside its pages is paid for when it is over: nobody shall be refused for longer because we hold back. */
-static rc carry_gently(struct worker *w, int64_t *out_rest_us, struct err *e)
-{
-    const struct run *r = w->run;
-    view from = view_of(w->m->from), to = view_of(w->m->to);
-    int64_t begun_us = clock_mono_us(r->clock);
-    w->eased_us = w->paged_us = 0;
-    ease_takes_part(r->ease, from, to, true);
-    rc result = carry_out(w, e);
-    int64_t busy_us = clock_mono_us(r->clock) - begun_us - w->eased_us - w->paged_us;
-    *out_rest_us = ease_rest_us(r->ease, from, to, busy_us > 0 ? busy_us : 0);
-    w->m->held_us = w->eased_us + *out_rest_us;
-    ease_takes_part(r->ease, from, to, false);
-    return result;
-}
-
 /* Under the lock, which it gives away. */
 static void rest(struct run *r, int64_t us)
 {
@@ -355,7 +180,7 @@ static void *work(void *arg)
         r->moving++;
         pthread_mutex_unlock(&r->lock);
         int64_t rest_us = 0;
-        rc result = carry_gently(w, &rest_us, &e);
+        rc result = run_carry(w, &rest_us, &e);
         pthread_mutex_lock(&r->lock);
         r->moving--;
         w->slot->busy = false;
@@ -378,7 +203,7 @@ static void set_state(struct run *r, enum run_state s, const char *why) /* under
     r->why = why;
     rc written = journal_add_state(r->j, s, why, &e);
     if (written != RC_OK)
-        broke(r, written, &e);
+        run_broke(r, written, &e);
     pthread_cond_broadcast(&r->change);
 }
 
@@ -587,9 +412,7 @@ rc run_go(const struct admin_conf *c, struct journal *j, const struct run_option
     pthread_condattr_t attr;
     SCOPED(ask_free) struct ask *ask = NULL;
     TRY(ask_new(c, &ask, e));
-    ask_limit(
-        ask,
-        FEEL_MS); /* it asks for latencies alone: one that hangs must not keep us from hearing what is asked of us */
+    ask_limit(ask, FEEL_MS); /* for latencies alone: a node that hangs must not keep us from hearing words */
     take_up(j);
     if (!watch->stop) {
         interrupt_heed(true); /* a run that is ended at once goes on by its journal later */
