@@ -10,12 +10,11 @@
 #include "common/base/scope.h"
 #include "node/confirm.h"
 #include "node/exchange.h"
+#include "node/signed.h"
 #include "node/strikes.h"
 
 #define REFUSALS_A_MINUTE 300 /* of one address; honest clients meet one or two a day */
 #define DIAGNOSE_EVERY_US INT64_C(1000000)
-#define TARGETS_MAX       4
-#define HOSTS_MAX         8
 
 /* ---- why not ---- */
 
@@ -180,108 +179,13 @@ static view url_user(const struct request *rq)
     return VIEW_NONE;
 }
 
-/* ---- Hawk: what was signed ---- */
+/* ---- Hawk ---- */
 
-static view with_base(const struct request *rq, view base)
-{
-    return arena_text(rq->arena, "%.*s%.*s", VIEW_ARG(base), VIEW_ARG(rq->target));
-}
-
-/* "/base" or "/base/…" or "/base?…" */
-static bool under(view target, view base)
-{
-    if (!view_starts(target, base))
-        return false;
-    return target.n == base.n || target.p[base.n] == '/' || target.p[base.n] == '?';
-}
-
-/* The client signed the public address: its scheme's port, its host, and its path with the public base. A proxy may have stripped the
- * base on the way; then the target came without it. */
-static bool mac_fits(const struct request *rq, view key, const struct hawk_header *h)
-{
-    const struct url_parts *url = &node_of(rq)->public_url;
-    struct hawk_request r = {
-        .method = rq->method_text, .target = rq->target, .host = url->host, .port = url->port
-    };
-
-    if (url->base.n > 0 && !under(rq->target, url->base)) {
-        r.target = with_base(rq, url->base);
-        if (hawk_check(key, h, &r))
-            return true;
-        r.target = rq->target;
-    }
-    return hawk_check(key, h, &r);
-}
-
-/* ---- Hawk: why it does not fit ---- */
-
+/* Whether the operator is to be told, in the log, what is wrong with a signature: not for each of them. */
 static bool may_diagnose(struct admit *a, const struct clock *clock)
 {
     int64_t now = clock_mono_us(clock), last = atomic_load(&a->diagnosed_us);
     return now - last >= DIAGNOSE_EVERY_US && atomic_compare_exchange_strong(&a->diagnosed_us, &last, now);
-}
-
-/* A host[:port] as a client sent it; good enough for guessing. */
-static void guess_host(view text, view hosts[], size_t *n_hosts, unsigned ports[], size_t *n_ports)
-{
-    if (text.n == 0 || *n_hosts >= HOSTS_MAX || *n_ports >= HOSTS_MAX)
-        return;
-    size_t end = text.n;
-    while (end > 0 && text.p[end - 1] >= '0' && text.p[end - 1] <= '9')
-        end--;
-    uint64_t port;
-    if (end > 1 && text.p[end - 1] == ':' &&
-        view_to_u64((view){ .p = text.p + end, .n = text.n - end }, 65535, &port)) {
-        ports[(*n_ports)++] = (unsigned)port;
-        text.n = end - 1;
-    }
-    hosts[(*n_hosts)++] = text;
-}
-
-/* Tells the operator which of method, path, host, port would have made the MAC fit: the usual cause is a proxy, or public.url. */
-static void diagnose_mac(const struct request *rq, view key, const struct hawk_header *h)
-{
-    const struct node *n = node_of(rq);
-    view hosts[HOSTS_MAX + 1], targets[TARGETS_MAX], found;
-    unsigned ports[HOSTS_MAX + 3];
-    size_t n_hosts = 0, n_ports = 0, n_targets = 0;
-
-    if (!may_diagnose(n->admit, rq->clock))
-        return;
-    guess_host(request_header(rq, "Host"), hosts, &n_hosts, ports, &n_ports);
-    guess_host(request_header(rq, "X-Forwarded-Host"), hosts, &n_hosts, ports, &n_ports);
-    for (size_t i = 0; i < n->n_own_urls; i++) {
-        struct url_parts url;
-        if (n_hosts < HOSTS_MAX && n_ports < HOSTS_MAX && url_cut(n->own_urls[i], &url)) {
-            hosts[n_hosts++] = url.host;
-            ports[n_ports++] = url.port;
-        }
-    }
-    ports[n_ports++] = 443;
-    ports[n_ports++] = 80;
-    view base = n->public_url.base;
-    if (base.n > 0 && under(rq->target, base))
-        targets[n_targets++] = (view){ .p = rq->target.p + base.n, .n = rq->target.n - base.n };
-    else if (base.n > 0)
-        targets[n_targets++] = with_base(rq, base);
-    if (rq->query.p)
-        targets[n_targets++] = rq->path; /* the query was lost or added */
-    else
-        targets[n_targets++] = arena_text(rq->arena, "%.*s/", VIEW_ARG(rq->target));
-
-    const struct hawk_request r = { .method = rq->method_text,
-                                    .target = rq->target,
-                                    .host = n->public_url.host,
-                                    .port = n->public_url.port };
-    const struct hawk_guess g = { .hosts = hosts,
-                                  .n_hosts = n_hosts,
-                                  .ports = ports,
-                                  .n_ports = n_ports,
-                                  .targets = targets,
-                                  .n_targets = n_targets };
-    if (hawk_diagnose(key, h, &r, &g, rq->arena, &found))
-        LOG(LOG_WARN, "a signature fits another request: check public.url and the proxy in front",
-            LOG_V("signed", found), LOG_V("id", rq->id));
 }
 
 static void diagnose_time(const struct request *rq, int64_t ts, int64_t now_s, int64_t window_s)
@@ -290,8 +194,6 @@ static void diagnose_time(const struct request *rq, int64_t ts, int64_t now_s, i
         LOG(LOG_WARN, "a signature's time is outside the window: check the clocks", LOG_I("signed_s", ts),
             LOG_I("now_s", now_s), LOG_I("window_s", window_s), LOG_V("id", rq->id));
 }
-
-/* ---- Hawk ---- */
 
 static bool in_window(int64_t ts, int64_t now_s, int64_t window_s)
 {
@@ -334,8 +236,9 @@ static rc check_opened(struct request *rq, const struct opened *o, struct err *e
 
     if (o->expired && (rq->route->auth != AUTH_HAWK_GRACE || !(rq->method & (GET | HEAD))))
         return refuse(rq, WHY_EXPIRED, e);
-    if (!mac_fits(rq, o->key, h)) {
-        diagnose_mac(rq, o->key, h);
+    if (!signed_fits(rq, n, o->key, h)) {
+        if (may_diagnose(n->admit, rq->clock))
+            signed_tell(rq, n, o->key, h);
         return refuse(rq, WHY_BAD_MAC, e);
     }
     TRY(check_time(rq, h, e));
