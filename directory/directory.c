@@ -144,12 +144,9 @@ static rc open_sole(struct directory *d, const struct directory_options *o, stru
         return RC_OK;
     if (!url_cut(url, &u) || url.n >= sizeof(((struct directory_verdict *)0)->node))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "the node's URL is \"%s\"", o->sole_node_url);
-    /* The node's name is host[:port] as it stands in the URL. */
-    size_t from = u.scheme.n + strlen("://");
-    view name = { .p = url.p + from, .n = url.n - from - u.base.n };
     d->has_sole = true;
     d->sole =
-        (struct owner){ .name = name,
+        (struct owner){ .name = u.host_port,
                         .url = url,
                         .address = view_of(o->sole_node_address ? o->sole_node_address : o->sole_node_url),
                         .node_type = view_of(o->conf->node_type) };

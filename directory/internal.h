@@ -25,6 +25,7 @@ void internal_close(struct directory *d); /* also when there is none */
 
 /* ---- internal_nodes.c ---- */
 handler_fn internal_node_list, internal_node_get, internal_node_put, internal_node_delete;
+void internal_put_text(struct buf *b, const char *name, view value); /* ,"name":"value"; "" for VIEW_NONE */
 
 /* ---- internal_accounts.c: what the admin reads ---- */
 handler_fn internal_account_list, internal_account_get, internal_account_explain, internal_erase_list;

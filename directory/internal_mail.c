@@ -6,12 +6,6 @@
 #include "directory/internal.h"
 #include "directory/mail/mail.h"
 
-static void put(struct buf *b, const char *name, view value)
-{
-    buf_addf(b, ",\"%s\":", name);
-    json_put_string(b, value.p ? value : VIEW(""));
-}
-
 rc internal_mail_newest(struct request *rq, struct err *e)
 {
     const struct directory_worker *w = rq->worker;
@@ -23,11 +17,11 @@ rc internal_mail_newest(struct request *rq, struct err *e)
     LOG(LOG_INFO, "the newest mail was looked at", LOG_V("by", internal_caller(rq)->name),
         LOG_V("id", rq->id));
     buf_addf(b, "{\"made\":%" PRId64 ",\"cut\":%s", m.made_ms, m.cut ? "true" : "false");
-    put(b, "from", m.from);
-    put(b, "to", m.to);
-    put(b, "date", m.date);
-    put(b, "subject", m.subject);
-    put(b, "text", m.text);
+    internal_put_text(b, "from", m.from);
+    internal_put_text(b, "to", m.to);
+    internal_put_text(b, "date", m.date);
+    internal_put_text(b, "subject", m.subject);
+    internal_put_text(b, "text", m.text);
     buf_addc(b, '}');
     return RC_OK;
 }

@@ -5,7 +5,7 @@
 #include "directory/choice.h"
 #include "directory/internal.h"
 
-static void put_member(struct buf *b, const char *name, view value)
+void internal_put_text(struct buf *b, const char *name, view value)
 {
     buf_addf(b, ",\"%s\":", name);
     json_put_string(b, value.p ? value : VIEW(""));
@@ -15,11 +15,11 @@ static void node_put_json(struct buf *b, const struct node_entry *n)
 {
     buf_add(b, VIEW("{\"name\":"));
     json_put_string(b, n->name);
-    put_member(b, "url", n->url);
-    put_member(b, "address", n->address);
-    put_member(b, "node_type", n->node_type);
-    put_member(b, "pools", n->pools);
-    put_member(b, "state", view_of(node_state_name(n->state)));
+    internal_put_text(b, "url", n->url);
+    internal_put_text(b, "address", n->address);
+    internal_put_text(b, "node_type", n->node_type);
+    internal_put_text(b, "pools", n->pools);
+    internal_put_text(b, "state", view_of(node_state_name(n->state)));
     buf_addf(b, ",\"capacity\":%" PRId64 ",\"seats\":%" PRId64 ",\"opened\":%" PRId64 "}", n->capacity,
              n->seats, n->opened_ms);
 }
@@ -39,10 +39,10 @@ static void put_sole(struct buf *b, const struct directory *d)
 {
     buf_add(b, VIEW("{\"name\":"));
     json_put_string(b, d->sole.name);
-    put_member(b, "url", d->sole.url);
-    put_member(b, "address", d->sole.address);
+    internal_put_text(b, "url", d->sole.url);
+    internal_put_text(b, "address", d->sole.address);
     if (d->sole_socket)
-        put_member(b, "internal", view_of(d->sole_socket));
+        internal_put_text(b, "internal", view_of(d->sole_socket));
     buf_add(
         b,
         VIEW(
@@ -80,11 +80,9 @@ static rc check_url(view name, view url, struct err *e)
     if (!url.p || !url_cut(url, &u) || url.p[url.n - 1] == '/')
         return fail(e, RC_BAD_INPUT, RESP_GENERIC,
                     "url must be the node's own, like https://node7.example.net, without a slash at its end");
-    size_t from = u.scheme.n + strlen("://");
-    view host = { .p = url.p + from, .n = url.n - from - u.base.n };
-    if (!view_eq(name, host))
+    if (!view_eq(name, u.host_port))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "the name of the node at %.*s is %.*s", VIEW_ARG(url),
-                    VIEW_ARG(host));
+                    VIEW_ARG(u.host_port));
     return RC_OK;
 }
 

@@ -9,10 +9,7 @@
 static view name_of(view url)
 {
     struct url_parts u;
-    if (!url_cut(url, &u))
-        return VIEW_NONE;
-    size_t from = u.scheme.n + strlen("://");
-    return (view){ .p = url.p + from, .n = url.n - from - u.base.n };
+    return url_cut(url, &u) ? u.host_port : VIEW_NONE;
 }
 
 /* Opens it as the node would that it was made for. RC_DENIED: it is none of ours, or has expired. */

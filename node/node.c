@@ -20,6 +20,7 @@
 #include "node/pulse.h"
 #include "node/remote.h"
 #include "node/sweep.h"
+#include "node/urls.h"
 
 #define SECRET_LEAST_BYTES 8      /* shorter ones are typing errors                    */
 #define VERDICTS_MOST      100000 /* remembered passwords: some 50 MB at the very most */
@@ -34,11 +35,10 @@ struct node_extra {
     struct cache_conf cache;   /* the caller's, with its scope */
     struct route *routes;      /* those of sync and ours       */
     size_t n_routes;
-    int store_lock;               /* alone.h; -1 */
-    const char *internal_address; /* "": not told */
-    struct remote
-        *remote; /* the directories, and what tells us their news; NULL: none, or one in this process */
-    struct pulse *pulse;
+    int store_lock;                 /* alone.h; -1 */
+    const char *internal_address;   /* "": not told */
+    struct remote *remote;          /* the directories; NULL: none, or one in this process */
+    struct pulse *pulse;            /* what tells us their news */
     struct node_internal *internal; /* who may ask us what */
 };
 
@@ -91,80 +91,6 @@ static void collect_routes(struct node *n)
 }
 
 /* ---- settings ---- */
-
-static view without_slash(view url)
-{
-    while (url.n > 0 && url.p[url.n - 1] == '/')
-        url.n--;
-    return url;
-}
-
-/* "https://host" and "https://host:443" are the same node, whichever the token says. VIEW_NONE: no other form. */
-static view other_form(struct arena *a, view url, const struct url_parts *u)
-{
-    unsigned usual = view_eq(u->scheme, VIEW("https")) ? 443 : 80;
-    if (u->port != usual)
-        return VIEW_NONE;
-    size_t plain = u->scheme.n + 3 + u->host.n; /* "scheme://host" */
-    view head = { .p = url.p, .n = plain }, tail = { .p = url.p + plain, .n = url.n - plain };
-    if (tail.n == 0 || tail.p[0] != ':')
-        return arena_text(a, "%.*s:%u%.*s", VIEW_ARG(head), usual, VIEW_ARG(tail));
-    size_t digits = 1;
-    while (digits < tail.n && tail.p[digits] >= '0' && tail.p[digits] <= '9')
-        digits++;
-    return arena_text(a, "%.*s%.*s", VIEW_ARG(head), (int)(tail.n - digits), tail.p + digits);
-}
-
-static rc add_own_url(struct node *n, view url, view *urls, struct err *e)
-{
-    struct arena *a = &n->extra->arena;
-    struct url_parts u;
-
-    url = arena_copy(a, without_slash(url));
-    if (!url_cut(url, &u))
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
-                    "\"%.*s\" is no URL of a node: must be like https://node7.example.net", VIEW_ARG(url));
-    urls[n->n_own_urls++] = url;
-    view other = other_form(a, url, &u);
-    if (other.p)
-        urls[n->n_own_urls++] = other;
-    return RC_OK;
-}
-
-static view host_and_port(view url)
-{
-    size_t start = 0;
-    for (size_t i = 0; i + 2 < url.n; i++)
-        if (memcmp(url.p + i, "://", 3) == 0) {
-            start = i + 3;
-            break;
-        }
-    view rest = { .p = url.p + start, .n = url.n - start }, host;
-    view_cut(&rest, '/', &host);
-    return host;
-}
-
-/* The public URL, our own, the aliases; and the node's name for the cache. */
-static rc settle_urls(struct node *n, const struct node_options *o, struct err *e)
-{
-    struct arena *a = &n->extra->arena;
-    const struct node_conf *c = o->conf;
-    view public_url = arena_copy(a, without_slash(view_of(o->public_url)));
-
-    if (!url_cut(public_url, &n->public_url))
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
-                    "public.url is \"%s\": must be like https://sync.example.net",
-                    o->public_url ? o->public_url : "");
-    view *urls = arena_zero(a, 2 * (c->aliases.n + 1) * sizeof(*urls));
-    n->own_urls = urls;
-    TRY(add_own_url(n, c->url && c->url[0] ? view_of(c->url) : public_url, urls, e));
-    for (size_t i = 0; i < c->aliases.n; i++)
-        TRY(add_own_url(n, view_of(c->aliases.items[i]), urls, e));
-    if (a->spent)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "node.aliases: too many");
-    n->own_name = c->name && c->name[0] ? view_of(c->name) : host_and_port(n->own_urls[0]);
-    return RC_OK;
-}
 
 static rc open_tokens(struct node *n, struct err *e)
 {
@@ -356,7 +282,7 @@ static rc settle(struct node *n, const struct node_options *o, struct err *e)
     struct node_extra *x = n->extra;
     const struct node_conf *c = o->conf;
 
-    TRY(settle_urls(n, o, e));
+    TRY(node_urls(n, o, &x->arena, e));
     TRY(front_new(c, &x->front, e));
     x->limits = *o->limits;
     x->limits.colls = NULL;

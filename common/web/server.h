@@ -73,10 +73,10 @@ unsigned server_waiting(bool internal);
 /* A text for people: "http://127.0.0.1:8000". Of conf.url if set. */
 const char *server_url(const struct server *s);
 
-/* Cuts a URL: "https://h:8443/base" → scheme, host (brackets kept), port (default by scheme), base ("" or "/base").
- * false: not an absolute http(s) URL without user, query and fragment. */
+/* Cuts a URL: "https://h:8443/base" → scheme, host (brackets kept), port (default by scheme), base ("" or "/base"); host_port is host[:port]
+ * as it stands there, which is a node's name. false: not an absolute http(s) URL without user, query and fragment. */
 struct url_parts {
-    view scheme, host, base;
+    view scheme, host, base, host_port;
     unsigned port;
 };
 bool url_cut(view url, struct url_parts *out);

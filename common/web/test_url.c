@@ -3,17 +3,18 @@
 #include "common/base/testing.h"
 
 static const struct {
-    const char *url, *scheme, *host, *base;
+    const char *url, *scheme, *host, *base, *host_port;
     unsigned port;
 } good[] = {
-    { "http://localhost", "http", "localhost", "", 80 },
-    { "http://localhost/", "http", "localhost", "", 80 },
-    { "https://sync.example.net", "https", "sync.example.net", "", 443 },
-    { "https://sync.example.net:8443/base", "https", "sync.example.net", "/base", 8443 },
-    { "https://sync.example.net/a/b//", "https", "sync.example.net", "/a/b", 443 },
-    { "http://[::1]:8000", "http", "[::1]", "", 8000 },
-    { "http://[2001:db8::1]/x", "http", "[2001:db8::1]", "/x", 80 },
-    { "http://127.0.0.1:65535", "http", "127.0.0.1", "", 65535 },
+    { "http://localhost", "http", "localhost", "", "localhost", 80 },
+    { "http://localhost/", "http", "localhost", "", "localhost", 80 },
+    { "https://sync.example.net", "https", "sync.example.net", "", "sync.example.net", 443 },
+    { "https://sync.example.net:8443/base", "https", "sync.example.net", "/base", "sync.example.net:8443",
+      8443 },
+    { "https://sync.example.net/a/b//", "https", "sync.example.net", "/a/b", "sync.example.net", 443 },
+    { "http://[::1]:8000", "http", "[::1]", "", "[::1]:8000", 8000 },
+    { "http://[2001:db8::1]/x", "http", "[2001:db8::1]", "/x", "[2001:db8::1]", 80 },
+    { "http://127.0.0.1:65535", "http", "127.0.0.1", "", "127.0.0.1:65535", 65535 },
 };
 
 static const char *const bad[] = {
@@ -50,6 +51,7 @@ static void good_urls_are_cut_into_their_parts(void **state)
         assert_true(view_eq(u.scheme, view_of(good[i].scheme)));
         assert_true(view_eq(u.host, view_of(good[i].host)));
         assert_true(view_eq(u.base, view_of(good[i].base)));
+        assert_true(view_eq(u.host_port, view_of(good[i].host_port)));
         assert_non_null(u.base.p);
         assert_int_equal(u.port, good[i].port);
     }

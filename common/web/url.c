@@ -72,6 +72,7 @@ bool url_cut(view url, struct url_parts *out)
         u.port = (unsigned)port;
         rest = (view){ .p = rest.p + n, .n = rest.n - n };
     }
+    u.host_port = (view){ .p = u.host.p, .n = (size_t)(rest.p - u.host.p) };
     while (rest.n > 0 && rest.p[rest.n - 1] == '/')
         rest.n--;
     if (rest.n > 0 && (rest.p[0] != '/' || !all(rest, path_char)))

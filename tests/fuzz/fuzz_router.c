@@ -94,6 +94,7 @@ static void url_one(view input)
     if (!url_cut(input, &u))
         return;
     assert(u.port > 0 && u.port <= 65535 && u.host.n > 0);
+    assert(u.host_port.p == u.host.p && u.host_port.n >= u.host.n);
     assert(u.base.n == 0 || (u.base.p[0] == '/' && u.base.p[u.base.n - 1] != '/'));
 }
 
