@@ -83,6 +83,12 @@ const struct command *command_at(size_t i)
     return NULL;
 }
 
+bool command_in_group(const struct command *c, const char *group)
+{
+    size_t n = strlen(group);
+    return strncmp(c->name, group, n) == 0 && (c->name[n] == ' ' || c->name[n] == '\0');
+}
+
 /* How many words of name argv begins with; 0: not with all of them. */
 static int words_match(const char *name, int argc, char **argv)
 {

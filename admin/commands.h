@@ -105,6 +105,7 @@ struct command_group {
 extern const struct command_group command_groups[]; /* ends with a name of NULL */
 /* The i-th command of all tables; NULL behind the last. */
 const struct command *command_at(size_t i);
+bool command_in_group(const struct command *c, const char *group);
 /* That of the longest name which argv begins with; *out_words: how many words that were. NULL: none. */
 const struct command *command_find(int argc, char **argv, int *out_words);
 /* Its options with those that every verb has, in the order of --help; gives how many. */

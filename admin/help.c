@@ -91,12 +91,6 @@ void help_command(FILE *out, const struct command *c)
     examples(out, c);
 }
 
-static bool in_group(const struct command *c, const char *group)
-{
-    size_t n = strlen(group);
-    return strncmp(c->name, group, n) == 0 && (c->name[n] == ' ' || c->name[n] == '\0');
-}
-
 static void command_line(FILE *out, const struct command *c)
 {
     fprintf(out, "  %-20s ", c->name);
@@ -113,7 +107,7 @@ bool help_group(FILE *out, const char *group)
         return false;
     fprintf(out, "heddle-admin %s: %s\n\n", g->name, g->help);
     for (size_t i = 0; (c = command_at(i)); i++)
-        if (in_group(c, group))
+        if (command_in_group(c, group))
             command_line(out, c);
     fprintf(out, "\n\"heddle-admin %s VERB --help\" tells about one of them, with examples.\n", g->name);
     return true;
@@ -126,7 +120,7 @@ void help_overview(FILE *out)
     for (const struct command_group *g = command_groups; g->name; g++) {
         fprintf(out, "\n%s: %s\n", g->name, g->help);
         for (size_t i = 0; (c = command_at(i)); i++)
-            if (in_group(c, g->name))
+            if (command_in_group(c, g->name))
                 command_line(out, c);
     }
     fputs(

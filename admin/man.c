@@ -181,12 +181,6 @@ static void settings(FILE *out)
     fputs(".El\n", out);
 }
 
-static bool in_group(const struct command *c, const char *group)
-{
-    size_t n = strlen(group);
-    return strncmp(c->name, group, n) == 0 && (c->name[n] == ' ' || c->name[n] == '\0');
-}
-
 /* ---- pages ---- */
 
 static void main_page(FILE *out)
@@ -204,7 +198,7 @@ static void main_page(FILE *out)
         sentence(out, g->help);
         fprintf(out, "See\n.Xr heddle-admin-%s 1 .\n.Bl -tag -width Ds\n", g->name);
         for (size_t i = 0; (c = command_at(i)); i++)
-            if (in_group(c, g->name)) {
+            if (command_in_group(c, g->name)) {
                 fprintf(out, ".It Cm %s\n", c->name);
                 sentence(out, c->help);
             }
@@ -235,7 +229,7 @@ static bool group_page(FILE *out, const char *group)
         g->name);
     sentence(out, g->help);
     for (size_t i = 0; (c = command_at(i)); i++)
-        if (in_group(c, group))
+        if (command_in_group(c, group))
             one_command(out, c);
     exit_statuses(out);
     fputs(".Sh SEE ALSO\n.Xr heddle-admin 1\n", out);

@@ -3,7 +3,6 @@
  * forget. All else is the cluster's code. */
 #include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "admin/console/console.h"
@@ -184,21 +183,10 @@ static rc check(void *arg, struct err *e)
     return sync_limits_ready(&b->limits, e);
 }
 
-static rc make_data_dir(const char *path, struct err *e)
-{
-    struct stat st;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "data.dir: cannot make the folder %s: %s", path,
-                    strerror(errno));
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "data.dir: %s is not a folder", path);
-    return RC_OK;
-}
-
 /* Places in the data folder for what was not told, and a token secret of our own. */
 static rc settle_paths(struct box *b, struct err *e)
 {
-    TRY(make_data_dir(b->data.dir, e));
+    TRY(program_data_dir(b->data.dir, e));
     if (b->store.path[0] == '\0')
         b->store.path = b->store_path = text("%s/%s", b->data.dir, "store");
     if (b->directory_conf.path[0] == '\0')

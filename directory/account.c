@@ -269,12 +269,6 @@ rc user_api_email(struct request *rq, struct err *e)
 
 /* ---- reset codes by mail ---- */
 
-static view arg_value(const struct request *rq, const char *name)
-{
-    const struct query_arg *a = request_arg(rq, name);
-    return a ? a->value : VIEW_NONE;
-}
-
 static rc reset_start(struct request *rq, view name, struct err *e)
 {
     struct directory *d = worker(rq)->d;
@@ -286,7 +280,8 @@ static rc reset_start(struct request *rq, view name, struct err *e)
     TRY(r);
     if (acc.mail.n == 0)
         return fail(e, RC_BAD_INPUT, RESP_NO_EMAIL, "no mail address on file");
-    TRY(check_captcha(rq, arg_value(rq, "captcha-challenge"), arg_value(rq, "captcha-response"), e));
+    TRY(check_captcha(rq, request_arg_value(rq, "captcha-challenge"),
+                      request_arg_value(rq, "captcha-response"), e));
     unsigned wait_s = limits_wait(d->screens->asks, rq->peer, now_s);
     if (wait_s > 0) {
         r = fail(e, RC_BUSY, RESP_GENERIC, "too many mails asked for from there");
@@ -301,7 +296,8 @@ static rc reset_stop(struct request *rq, view name, struct err *e)
 {
     struct account acc;
     TRY(identity_basic(rq, name, &acc, e));
-    TRY(check_captcha(rq, arg_value(rq, "captcha-challenge"), arg_value(rq, "captcha-response"), e));
+    TRY(check_captcha(rq, request_arg_value(rq, "captcha-challenge"),
+                      request_arg_value(rq, "captcha-response"), e));
     TRY(reset_cancel(worker(rq), rq->arena, name, e));
     LOG(LOG_INFO, "password reset cancelled", LOG_I("uid", acc.uid), LOG_V("id", rq->id));
     return RC_OK;

@@ -9,11 +9,6 @@ static view common[COMMON_MOST];
 static size_t n_common;
 static pthread_once_t read_once = PTHREAD_ONCE_INIT;
 
-static int by_text(const void *a, const void *b)
-{
-    return view_cmp(*(const view *)a, *(const view *)b);
-}
-
 static void read_list(void)
 {
     view rest = { .p = (const char *)embedded_directory_data[0].bytes, .n = embedded_directory_data[0].n },
@@ -21,7 +16,7 @@ static void read_list(void)
     while (n_common < COMMON_MOST && view_cut(&rest, '\n', &line))
         if (line.n > 0 && !view_starts(line, VIEW("#!")))
             common[n_common++] = line;
-    qsort(common, n_common, sizeof(common[0]), by_text);
+    qsort(common, n_common, sizeof(common[0]), view_order);
 }
 
 bool password_is_common(view password)
@@ -34,5 +29,5 @@ bool password_is_common(view password)
         lower[i] = (char)(password.p[i] >= 'A' && password.p[i] <= 'Z' ? password.p[i] + ('a' - 'A')
                                                                        : password.p[i]);
     pthread_once(&read_once, read_list);
-    return bsearch(&key, common, n_common, sizeof(common[0]), by_text) != NULL;
+    return bsearch(&key, common, n_common, sizeof(common[0]), view_order) != NULL;
 }

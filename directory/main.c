@@ -1,6 +1,4 @@
 /* The program heddle-directory: who you are, where you live. `heddle-directory ldap-init` prepares an LDAP server for it. */
-#include <errno.h>
-#include <sys/stat.h>
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -66,22 +64,11 @@ static rc check(void *arg, struct err *e)
     return directory_check(&a->conf, a->url, e);
 }
 
-static rc make_data_dir(const char *path, struct err *e)
-{
-    struct stat st;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "data.dir: cannot make the folder %s: %s", path,
-                    strerror(errno));
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "data.dir: %s is not a folder", path);
-    return RC_OK;
-}
-
 static rc start(void *arg, struct err *e)
 {
     struct app *a = arg;
     struct mount mounts[2];
-    TRY(make_data_dir(a->data.dir, e));
+    TRY(program_data_dir(a->data.dir, e));
     TRY(directory_open(&(struct directory_options){ .conf = &a->conf,
                                                     .ldap = &a->ldap,
                                                     .mail = &a->mail,

@@ -63,11 +63,6 @@ static view text_of(const json_t *v, struct arena *a)
     return t.p ? arena_copy(a, t) : VIEW_NONE;
 }
 
-static int64_t number_of(const json_t *o, const char *name)
-{
-    return json_integer_value(json_object_get(o, name));
-}
-
 static bool read_colls(const json_t *list, struct arena *a, struct head *out)
 {
     size_t n = json_array_size(list);
@@ -90,10 +85,10 @@ rc line_read_head(view line, struct arena *a, struct head *out, struct err *e)
     SCOPED(buf_done) struct buf again = { 0 };
     struct head h = { .state = HEAD_NONE };
     TRY(json_read(line, LINE_DEPTH, JSON_READ_NO_DUPLICATES, &o, e));
-    h.clock.cs = number_of(o, "clock");
-    h.modified.cs = number_of(o, "modified");
-    h.used_bytes = number_of(o, "used_bytes");
-    h.quota_bytes = number_of(o, "quota_bytes");
+    h.clock.cs = json_member_int(o, "clock");
+    h.modified.cs = json_member_int(o, "modified");
+    h.used_bytes = json_member_int(o, "used_bytes");
+    h.quota_bytes = json_member_int(o, "quota_bytes");
     if (!read_colls(json_object_get(o, "colls"), a, &h))
         return odd_line("a head", line, e);
     manifest_head_put(&again, &h, a);
@@ -127,11 +122,11 @@ rc line_read_row(view line, struct import_row *out, json_t **out_keep, struct er
     SCOPED(buf_done) struct buf again = { 0 };
     TRY(json_read(line, LINE_DEPTH, JSON_READ_NO_DUPLICATES, &o, e));
     const json_t *index = json_object_get(o, "sortindex");
-    int64_t expires = number_of(o, "expires");
+    int64_t expires = json_member_int(o, "expires");
     struct import_row r = { .coll = json_text(json_object_get(o, "coll")) };
     r.item = (struct item){ .id = json_text(json_object_get(o, "id")),
                             .payload = json_text(json_object_get(o, "payload")),
-                            .modified = { number_of(o, "modified") },
+                            .modified = { json_member_int(o, "modified") },
                             .has_sortindex = index != NULL,
                             .sortindex = json_integer_value(index),
                             .parentid = json_text(json_object_get(o, "parentid")),

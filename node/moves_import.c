@@ -13,14 +13,6 @@ static rc begin(struct request *rq, struct store_txn **out, struct err *e)
     return store_import_begin(w->sync.store, &m, rq->arena, out, e);
 }
 
-static size_t count_lines(view lines)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < lines.n; i++)
-        n += lines.p[i] == '\n';
-    return n;
-}
-
 /* The next line, without its "\n". */
 static bool next_line(view *rest, view *out)
 {
@@ -39,7 +31,7 @@ static bool put_lack(const struct manifest_entry *m, void *arg)
 
 static rc read_entries(view lines, struct arena *a, struct manifest_entry **out, size_t *out_n, struct err *e)
 {
-    struct manifest_entry *list = arena_zero(a, (count_lines(lines) + 1) * sizeof *list);
+    struct manifest_entry *list = arena_zero(a, (view_count(lines, '\n') + 1) * sizeof *list);
     view line;
     size_t n = 0;
     while (next_line(&lines, &line))
@@ -97,7 +89,7 @@ static void rows_done_scoped(struct rows *r)
 
 static rc read_rows(view lines, struct arena *a, struct rows *out, struct err *e)
 {
-    size_t most = count_lines(lines);
+    size_t most = view_count(lines, '\n');
     view line;
     out->list = arena_zero(a, (most + 1) * sizeof *out->list);
     out->keep = arena_zero(a, (most + 1) * sizeof *out->keep);

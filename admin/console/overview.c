@@ -27,11 +27,6 @@ struct totals {
     size_t nodes, good;
 };
 
-static double real(const json_t *o, const char *name)
-{
-    return json_number_value(json_object_get(o, name));
-}
-
 static struct totals add_up(const json_t *rows)
 {
     struct totals t = { 0 };
@@ -41,11 +36,13 @@ static struct totals add_up(const json_t *rows)
         const json_t *load = json_object_get(row, "load");
         t.nodes++;
         t.good += view_eq(member(row, "health"), VIEW("good"));
-        t.users += real(load, "users");
-        t.bytes += real(load, "bytes");
-        t.rps += real(load, "rps");
-        t.users_most = real(load, "users") > t.users_most ? real(load, "users") : t.users_most;
-        t.bytes_most = real(load, "bytes") > t.bytes_most ? real(load, "bytes") : t.bytes_most;
+        t.users += json_member_real(load, "users");
+        t.bytes += json_member_real(load, "bytes");
+        t.rps += json_member_real(load, "rps");
+        t.users_most =
+            json_member_real(load, "users") > t.users_most ? json_member_real(load, "users") : t.users_most;
+        t.bytes_most =
+            json_member_real(load, "bytes") > t.bytes_most ? json_member_real(load, "bytes") : t.bytes_most;
     }
     return t;
 }
@@ -72,7 +69,7 @@ static void bar_cell(struct page *p, const json_t *load, const char *name, doubl
 {
     HTML(p->b, "<td class=\"number\">{}", json_object_get(load, name) ? text : VIEW("–"));
     if (json_object_get(load, name))
-        chart_bar(p, real(load, name), most, label);
+        chart_bar(p, json_member_real(load, name), most, label);
     HTML(p->b, "</td>");
 }
 
@@ -100,10 +97,10 @@ static void put_node(struct page *p, const json_t *row, const struct totals *t)
              text_with(p, N_("Users of {}, beside the fullest node"), name));
     bar_cell(p, load, "bytes", t->bytes_most, size_text(p->a, member_number(load, "bytes")),
              text_with(p, N_("Data of {}, beside the fullest node"), name));
-    line_cell(p, load, "rps", arena_text(p->a, "%.1f", real(load, "rps")), s->rps, s->n,
+    line_cell(p, load, "rps", arena_text(p->a, "%.1f", json_member_real(load, "rps")), s->rps, s->n,
               text_with(p, N_("Requests of {} in the last hour"), name));
-    line_cell(p, load, "latency_ms", arena_text(p->a, "%.2f ms", real(load, "latency_ms")), s->latency_ms,
-              s->n, text_with(p, N_("Latency of {} in the last hour"), name));
+    line_cell(p, load, "latency_ms", arena_text(p->a, "%.2f ms", json_member_real(load, "latency_ms")),
+              s->latency_ms, s->n, text_with(p, N_("Latency of {} in the last hour"), name));
     cell_number(p, bytes_of(p->a, load, "disk_free"));
     HTML(p->b, "</tr>\n");
 }

@@ -70,11 +70,6 @@ static rc picture_of(struct page *p, view id, struct picture **out, struct err *
     return RC_OK;
 }
 
-static bool is_over(const struct picture *x)
-{
-    return x->state == RUN_DONE || x->state == RUN_CANCELLED;
-}
-
 /* ---- one ---- */
 
 static void figure(struct page *p, const char *id, view label, view value)
@@ -115,7 +110,7 @@ static rc put_progress(struct page *p, struct err *e)
     struct picture *x = NULL;
     TRY(picture_of(p, p->rq->params[0], &x, e));
     int64_t ended = x->done + x->skipped + x->failed;
-    if (is_over(x))
+    if (run_is_over(x->state))
         HTML(p->b, "<span hidden data-over></span>\n");
     HTML(p->b, "<p class=\"run-state state state-{}\" id=\"run-state\">{}</p>\n",
          view_of(run_state_name(x->state)), state_text(p, x->state));
@@ -146,7 +141,7 @@ static void put_controls(struct page *p, const struct picture *x)
                  { "resume", N_("Go on"), false },
                  { "cancel", N_("Stop for good"), true } };
     const char *path = arena_text(p->a, "/runs/%.*s", VIEW_ARG(x->id)).p;
-    if (!may(p, ROLE_ADMIN) || is_over(x))
+    if (!may(p, ROLE_ADMIN) || run_is_over(x->state))
         return;
     HTML(p->b, "<div class=\"acts\" data-until-over>\n");
     for (size_t i = 0; i < sizeof(acts) / sizeof(acts[0]); i++)

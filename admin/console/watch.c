@@ -112,11 +112,6 @@ static struct history *history_of(struct watch *w, view name)
     return h;
 }
 
-static double real(const json_t *o, const char *name)
-{
-    return json_number_value(json_object_get(o, name));
-}
-
 static void add_point(struct series *s, const json_t *load)
 {
     if (s->n == WATCH_POINTS) {
@@ -126,10 +121,10 @@ static void add_point(struct series *s, const json_t *load)
         memmove(s->rps, s->rps + 1, s->n * sizeof(double));
         memmove(s->latency_ms, s->latency_ms + 1, s->n * sizeof(double));
     }
-    s->users[s->n] = real(load, "users");
-    s->bytes[s->n] = real(load, "bytes");
-    s->rps[s->n] = real(load, "rps");
-    s->latency_ms[s->n] = real(load, "latency_ms");
+    s->users[s->n] = json_member_real(load, "users");
+    s->bytes[s->n] = json_member_real(load, "bytes");
+    s->rps[s->n] = json_member_real(load, "rps");
+    s->latency_ms[s->n] = json_member_real(load, "latency_ms");
     s->n++;
 }
 

@@ -86,14 +86,6 @@ static rc put_ids(view lines, struct buf *body, size_t *out_n, struct err *e)
     return RC_OK;
 }
 
-static size_t count_lines(view v)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < v.n; i++)
-        n += v.p[i] == '\n';
-    return n;
-}
-
 static rc note_oldest(struct carry *c, const struct answer *a, struct err *e)
 {
     SCOPED(json_decref) json_t *o = NULL;
@@ -124,7 +116,7 @@ static rc bring_rows(struct carry *c, view lines, int64_t source_us, struct err 
         result = note_oldest(c, &a, e);
     answer_done(&a);
     TRY(result);
-    c->rows += count_lines(lines);
+    c->rows += view_count(lines, '\n');
     c->bytes += lines.n;
     return c->breathe ? c->breathe(c->arg, lines.n, source_us, now_us(c) - from_us, e) : RC_OK;
 }
@@ -275,7 +267,7 @@ static rc carry_page(struct carry *c, const struct answer *a, const char *path, 
     }
     if (c->frozen)
         sum_page(sum, lines, behind_clock);
-    size_t n = count_lines(lines);
+    size_t n = view_count(lines, '\n');
     c->items_seen += after[0] ? n : n - (n > 0); /* without the head */
     rc result = compare(c, lines, after, last, &lacking, &lacks, e);
     if (result == RC_OK && c->breathe)

@@ -1,15 +1,10 @@
 #include "admin/move/verify.h"
 
-#include "admin/audit/audit.h"
-
 #include <inttypes.h>
 
+#include "admin/audit/audit.h"
+#include "common/base/json.h"
 #include "common/base/mem.h"
-
-static int64_t number(const json_t *o, const char *name)
-{
-    return json_integer_value(json_object_get(o, name));
-}
 
 static const char *text(const json_t *o, const char *name)
 {
@@ -68,13 +63,13 @@ static bool look_at(void *arg, json_t *line)
 
 static void check_owner(json_t *out, const struct subject *s, const json_t *usage)
 {
-    int64_t bytes = 0, epoch = number(usage, "epoch");
+    int64_t bytes = 0, epoch = json_member_int(usage, "epoch");
     size_t i;
     const json_t *c;
     const char *state = text(usage, "state");
     json_array_foreach (json_object_get(usage, "colls"), i, c) {
-        bytes += number(c, "bytes");
-        if (number(c, "modified") > number(usage, "clock"))
+        bytes += json_member_int(c, "bytes");
+        if (json_member_int(c, "modified") > json_member_int(usage, "clock"))
             fault(out, "%s has a stamp after the clock", text(c, "name"));
     }
     if (epoch != s->epoch)
@@ -82,9 +77,9 @@ static void check_owner(json_t *out, const struct subject *s, const json_t *usag
               s->epoch, epoch);
     if (strcmp(state, "active") != 0 && !s->intent.p)
         fault(out, "he is %s on his node, and on no move: see heddle-admin doctor", state);
-    if (number(usage, "used_bytes") < bytes)
-        fault(out, "the quota counts %" PRId64 " bytes, there are %" PRId64, number(usage, "used_bytes"),
-              bytes);
+    if (json_member_int(usage, "used_bytes") < bytes)
+        fault(out, "the quota counts %" PRId64 " bytes, there are %" PRId64,
+              json_member_int(usage, "used_bytes"), bytes);
 }
 
 static const char *role_of(const char *state)
@@ -125,10 +120,10 @@ static rc add_holder(struct looking *l, const char *name, json_t *usage, struct 
     bool owner = view_eq(view_of(name), l->s->node);
     char digest[AUDIT_HASH_TEXT + 1];
     audit_digest_usage(usage, digest);
-    json_t *holder = mem_need(json_pack("{s:s, s:s, s:I, s:s, s:O, s:s}", "node", name, "state",
-                                        text(usage, "state"), "epoch", (json_int_t)number(usage, "epoch"),
-                                        "role", owner ? "owner" : role_of(text(usage, "state")), "colls",
-                                        json_object_get(usage, "colls"), "data_digest", digest));
+    json_t *holder = mem_need(json_pack(
+        "{s:s, s:s, s:I, s:s, s:O, s:s}", "node", name, "state", text(usage, "state"), "epoch",
+        (json_int_t)json_member_int(usage, "epoch"), "role", owner ? "owner" : role_of(text(usage, "state")),
+        "colls", json_object_get(usage, "colls"), "data_digest", digest));
     json_array_append_new(json_object_get(l->out, "holders"), holder);
     if (owner) {
         check_owner(l->out, l->s, usage);

@@ -4,6 +4,7 @@
 
 #include "admin/move/verify.h"
 #include "common/base/arena.h"
+#include "common/base/json.h"
 #include "common/base/mem.h"
 
 enum { EXAMPLES = 10, ROWS_AT_ONCE = 200 };
@@ -46,18 +47,13 @@ static rc read_manifest(struct reach *r, view node, int64_t uid, struct manifest
     return lines_each(r, node, path, visit_entry, m, e);
 }
 
-static int64_t number(const json_t *o, const char *name)
-{
-    return json_integer_value(json_object_get(o, name));
-}
-
 static int64_t coll_modified(const json_t *usage, view coll)
 {
     size_t i;
     const json_t *c;
     json_array_foreach (json_object_get(usage, "colls"), i, c)
         if (view_eq(json_text(json_object_get(c, "name")), coll))
-            return number(c, "modified");
+            return json_member_int(c, "modified");
     return INT64_MAX; /* the whole collection is gone: somebody deleted it */
 }
 
@@ -82,7 +78,7 @@ static rc written_cs(struct reach *r, view node, int64_t uid, const struct entry
     *out = -1;
     if (view_cut(&rest, '\n', &line) && json_read(line, 4, JSON_READ_PLAIN, &o, NULL) == RC_OK &&
         json_object_get(o, "payload"))
-        *out = number(o, "modified");
+        *out = json_member_int(o, "modified");
     return RC_OK;
 }
 
@@ -165,7 +161,7 @@ rc verify_items(struct reach *r, int64_t uid, const struct verify_side *owner, c
     arena_init(&a, (size_t)4 << 30);
     *out = (struct verify_result){ .examples = mem_need(json_array()) };
     struct pair p = {
-        .r = r, .uid = uid, .clock_cs = number(copy->usage, "clock"), .owner = owner, .out = out
+        .r = r, .uid = uid, .clock_cs = json_member_int(copy->usage, "clock"), .owner = owner, .out = out
     };
     rc result = read_manifest(r, owner->node, uid, &ours, e);
     if (result == RC_OK)

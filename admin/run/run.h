@@ -184,7 +184,7 @@ MUST_USE rc run_go(const struct admin_conf *c, struct journal *j, const struct r
 
 /* ---- run_words.c: what is asked of a run from outside; id may be "last" ---- */
 
-bool run_is_over(const struct journal *j); /* done or cancelled: it cannot go on */
+bool run_is_over(enum run_state s); /* done or cancelled: it cannot go on */
 /* RUN_PAUSE, RUN_GO or RUN_CANCEL, for the process that runs it; it hears within a second. RC_CONFLICT: nobody runs it. out_id may be NULL. */
 MUST_USE rc run_ask(const struct admin_conf *c, const char *id, enum run_word word, char out_id[RUN_ID_MAX],
                     struct err *e);

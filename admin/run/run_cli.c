@@ -75,20 +75,25 @@ int run_plan_ask(struct admin *a, const json_t *plan)
                          a->command->name, n);
 }
 
+/* The journal of a run that carries the plan out by the options given. The caller closes it. */
+static int make_journal(struct admin *a, const json_t *plan, struct run_options *out_o, struct journal **out)
+{
+    SCOPED(json_decref) json_t *options = NULL;
+    struct err e = ERR_NONE;
+    int status = run_options_given(a, out_o);
+    if (status != EXIT_DONE)
+        return status;
+    options = run_options_json(out_o);
+    rc r = journal_create(a->conf, plan, options, out, &e);
+    return r == RC_OK ? EXIT_DONE : admin_status(r, &e);
+}
+
 int run_plan_go(struct admin *a, const json_t *plan)
 {
     SCOPED(journal_close) struct journal *j = NULL;
-    SCOPED(json_decref) json_t *options = NULL;
     struct run_options o;
-    struct err e = ERR_NONE;
-    int status = run_options_given(a, &o);
-    if (status != EXIT_DONE)
-        return status;
-    options = run_options_json(&o);
-    rc r = journal_create(a->conf, plan, options, &j, &e);
-    if (r != RC_OK)
-        return admin_status(r, &e);
-    return go(a, j, &o);
+    int status = make_journal(a, plan, &o, &j);
+    return status == EXIT_DONE ? go(a, j, &o) : status;
 }
 
 static int run_plan(struct admin *a, const json_t *plan)
@@ -147,18 +152,15 @@ static int run_saved(struct admin *a)
 static int run_prepare(struct admin *a)
 {
     SCOPED(journal_close) struct journal *j = NULL;
-    SCOPED(json_decref) json_t *plan = NULL, *options = NULL;
+    SCOPED(json_decref) json_t *plan = NULL;
     struct run_options o;
     struct err e = ERR_NONE;
-    int status = run_options_given(a, &o);
-    if (status != EXIT_DONE)
-        return status;
-    options = run_options_json(&o);
     rc r = plan_load(a->argv[0], &plan, &e);
-    if (r == RC_OK)
-        r = journal_create(a->conf, plan, options, &j, &e);
     if (r != RC_OK)
         return admin_status(r, &e);
+    int status = make_journal(a, plan, &o, &j);
+    if (status != EXIT_DONE)
+        return status;
     SCOPED(json_decref)
     json_t *made = mem_need(json_pack("{s:s,s:I}", "run", j->id, "moves", (json_int_t)j->n_moves));
     show_object(a, made, NULL);
@@ -305,7 +307,7 @@ rc run_cancel_of(struct admin *a, const char *kind, const char *node, size_t *ou
         SCOPED(journal_close) struct journal *j = NULL;
         TRY(journal_open(a->conf, json_string_value(id), false, &j, e));
         const json_t *plan = json_object_get(j->head, "plan");
-        if (run_is_over(j) || j->state == RUN_PARTLY ||
+        if (run_is_over(j->state) || j->state == RUN_PARTLY ||
             !view_eq(json_text(json_object_get(plan, "kind")), view_of(kind)) ||
             !view_eq(json_text(json_object_get(plan, "node")), view_of(node)))
             continue;

@@ -1,9 +1,9 @@
 /* What is asked of a run from outside: by another terminal, or the console. */
 #include "admin/run/run.h"
 
-bool run_is_over(const struct journal *j)
+bool run_is_over(enum run_state s)
 {
-    return j->state == RUN_DONE || j->state == RUN_CANCELLED;
+    return s == RUN_DONE || s == RUN_CANCELLED;
 }
 
 static rc not_under_way(const struct journal *j, struct err *e)
@@ -29,7 +29,7 @@ rc run_ask(const struct admin_conf *c, const char *id, enum run_word word, char 
     SCOPED(journal_close) struct journal *j = NULL;
     TRY(journal_open(c, id, false, &j, e));
     put_id(j, out_id);
-    if (run_is_over(j) || j->state == RUN_STOPPED || j->state == RUN_PARTLY)
+    if (run_is_over(j->state) || j->state == RUN_STOPPED || j->state == RUN_PARTLY)
         return not_under_way(j, e);
     return journal_ask(j, word, e);
 }
@@ -39,7 +39,7 @@ rc run_take(const struct admin_conf *c, const char *id, struct journal **out, st
 {
     SCOPED(journal_close) struct journal *j = NULL;
     TRY(journal_open(c, id, true, &j, e));
-    if (run_is_over(j))
+    if (run_is_over(j->state))
         return is_over(j, e);
     (void)journal_hear(j); /* words from before */
     run_options_read(json_object_get(j->head, "options"), out_options);
@@ -58,7 +58,7 @@ rc run_cancel(const struct admin_conf *c, const char *id, bool *out_asked, char 
         return run_ask(c, id, RUN_CANCEL, out_id, e);
     TRY(r);
     put_id(j, out_id);
-    if (run_is_over(j))
+    if (run_is_over(j->state))
         return is_over(j, e);
     return journal_add_state(j, RUN_CANCELLED, "asked for", e);
 }

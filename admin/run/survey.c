@@ -20,11 +20,6 @@ void survey_done(struct survey *s)
     *s = (struct survey){ 0 };
 }
 
-static int64_t number(const json_t *o, const char *name)
-{
-    return json_integer_value(json_object_get(o, name));
-}
-
 static void note(struct survey *s, const char *fmt, view node, const char *why)
 {
     SCOPED(buf_done) struct buf b = { 0 };
@@ -54,7 +49,7 @@ static void read_nodes(struct survey *s)
         bool open = view_eq(json_text(json_object_get(o, "state")), VIEW("open"));
         s->nodes[i] = (struct plan_node){ .name = json_text(json_object_get(o, "name")),
                                           .pools = pools.p ? pools : VIEW(""),
-                                          .weight = number(o, "capacity"),
+                                          .weight = json_member_int(o, "capacity"),
                                           .open = open,
                                           .fixed = !open };
     }
@@ -88,8 +83,8 @@ static void read_users(struct survey *s)
     json_array_foreach (s->accounts, i, o) {
         view node = json_text(json_object_get(o, "node"));
         s->users[i] = (struct plan_user){ .name = json_text(json_object_get(o, "name")),
-                                          .uid = number(o, "uid"),
-                                          .epoch = number(o, "epoch"),
+                                          .uid = json_member_int(o, "uid"),
+                                          .epoch = json_member_int(o, "epoch"),
                                           .node = node.n > 0 ? survey_node(s, node) : PLAN_NOWHERE,
                                           .on_his_way = json_text(json_object_get(o, "intent")).n > 0 };
     }
@@ -119,12 +114,12 @@ struct heads {
 static rc take_head(void *arg, json_t *line, struct err *e)
 {
     struct heads *h = arg;
-    size_t i = survey_user(h->s, number(line, "uid"));
+    size_t i = survey_user(h->s, json_member_int(line, "uid"));
     (void)e;
     if (i == PLAN_NOWHERE || h->s->users[i].node != h->node)
         return RC_OK;
-    h->s->users[i].bytes = number(line, "used_bytes");
-    if (number(line, "clock") >= h->active_since_cs) {
+    h->s->users[i].bytes = json_member_int(line, "used_bytes");
+    if (json_member_int(line, "clock") >= h->active_since_cs) {
         h->n_active++;
         h->s->users[i].requests = 1;
     }

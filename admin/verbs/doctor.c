@@ -4,6 +4,7 @@
 #include <stdarg.h>
 
 #include "admin/intent.h"
+#include "common/base/json.h"
 #include "common/base/mem.h"
 
 const char *doctor_level_name(enum doctor_level level)
@@ -33,11 +34,6 @@ void doctor_tell(struct doctor *d, enum doctor_level level, view node, int64_t u
 
 /* ---- directories ---- */
 
-static int64_t number(const json_t *o, const char *name)
-{
-    return json_integer_value(json_object_get(o, name));
-}
-
 /* Has anybody settled? Any directory may know; one that was just started knows nothing yet. */
 static void check_settle(struct doctor *d)
 {
@@ -57,9 +53,9 @@ static void check_settle(struct doctor *d)
             continue;
         }
         asked = true;
-        up_ms = number(o, "up_ms") > up_ms ? number(o, "up_ms") : up_ms;
-        if (json_object_get(o, "age_ms") && number(o, "age_ms") < best_ms)
-            best_ms = number(o, "age_ms");
+        up_ms = json_member_int(o, "up_ms") > up_ms ? json_member_int(o, "up_ms") : up_ms;
+        if (json_object_get(o, "age_ms") && json_member_int(o, "age_ms") < best_ms)
+            best_ms = json_member_int(o, "age_ms");
     }
     if (asked && best_ms == INT64_MAX)
         doctor_tell(d, DOCTOR_WARNING, VIEW(""), 0, "run heddle-admin settle --every 30s as a service",
@@ -101,7 +97,7 @@ struct node_check {
 
 static void check_status(struct node_check *c, view node, const json_t *o, int64_t ours_ms, int64_t trip_ms)
 {
-    int64_t off_ms = number(o, "clock") - ours_ms;
+    int64_t off_ms = json_member_int(o, "clock") - ours_ms;
     const json_t *durable = json_object_get(o, "durable");
     if (off_ms < 0)
         off_ms = -off_ms;
@@ -113,11 +109,12 @@ static void check_status(struct node_check *c, view node, const json_t *o, int64
         doctor_tell(c->d, DOCTOR_WARNING, node, 0,
                     "store.durable = yes; for MariaDB also innodb_flush_log_at_trx_commit = 1",
                     "its database may lose what it acknowledged when the power fails");
-    if (c->known && number(o, "schema") != c->schema)
+    if (c->known && json_member_int(o, "schema") != c->schema)
         doctor_tell(c->d, DOCTOR_WARNING, node, 0,
                     "bring all nodes to one version: users do not move between schemas",
-                    "it has schema %" PRId64 ", others have %" PRId64, number(o, "schema"), c->schema);
-    c->schema = c->known ? c->schema : number(o, "schema");
+                    "it has schema %" PRId64 ", others have %" PRId64, json_member_int(o, "schema"),
+                    c->schema);
+    c->schema = c->known ? c->schema : json_member_int(o, "schema");
     c->known = true;
 }
 

@@ -149,15 +149,12 @@ static int node_add(struct admin *a)
     if (!url_cut(url, &u))
         return admin_wrong("node add: \"%s\" is no URL of a node, like https://node7.example.net",
                            a->argv[0]);
-    size_t from = u.scheme.n + strlen("://");
     buf_add(&body, VIEW("{\"url\":"));
     json_put_string(&body, url);
     int status = put_members(&body, a->argc - 1, a->argv + 1);
     if (status != EXIT_DONE)
         return status;
-    while (url.p[url.n - 1] == '/') /* the directory will say that it must not be there */
-        url.n--;
-    return change_and_show(a, (view){ .p = url.p + from, .n = url.n - from - u.base.n }, buf_view(&body));
+    return change_and_show(a, u.host_port, buf_view(&body));
 }
 
 static int node_set(struct admin *a)
@@ -206,11 +203,6 @@ static int node_weight(struct admin *a)
 
 /* ---- loads ---- */
 
-static double real(const json_t *o, const char *name)
-{
-    return json_number_value(json_object_get(o, name));
-}
-
 /* One line of loads is one process of a node: they share what they hold, and each has its own requests. */
 static void add_process(json_t *load, const json_t *line)
 {
@@ -221,10 +213,14 @@ static void add_process(json_t *load, const json_t *line)
     for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
         if (json_object_get(sync, same[i]))
             json_object_set(load, same[i], json_object_get(sync, same[i]));
-    double slower = real(load, "latency_ms") > real(sync, "latency_ms") ? real(load, "latency_ms")
-                                                                        : real(sync, "latency_ms");
-    json_object_set_new(load, "rps", json_real(real(load, "rps") + real(sync, "rps")));
-    json_object_set_new(load, "queue", json_integer((json_int_t)(real(load, "queue") + real(sync, "queue"))));
+    double slower = json_member_real(load, "latency_ms") > json_member_real(sync, "latency_ms")
+                        ? json_member_real(load, "latency_ms")
+                        : json_member_real(sync, "latency_ms");
+    json_object_set_new(load, "rps",
+                        json_real(json_member_real(load, "rps") + json_member_real(sync, "rps")));
+    json_object_set_new(
+        load, "queue",
+        json_integer((json_int_t)(json_member_real(load, "queue") + json_member_real(sync, "queue"))));
     json_object_set_new(load, "latency_ms", json_real(slower));
     if (first || age < json_integer_value(json_object_get(load, "age_ms")))
         json_object_set_new(load, "age_ms", json_integer(age));

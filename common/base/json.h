@@ -27,6 +27,17 @@ static inline view json_text(const json_t *s) /* a string's bytes; VIEW_NONE for
     return json_is_string(s) ? (view){ .p = json_string_value(s), .n = json_string_length(s) } : VIEW_NONE;
 }
 
+/* A member that is a number; 0 where there is none. */
+static inline int64_t json_member_int(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static inline double json_member_real(const json_t *object, const char *name) /* whole ones too */
+{
+    return json_number_value(json_object_get(object, name));
+}
+
 /* quoted and escaped; U+2028 etc. are left alone; "\n" as \n */
 void json_put_string(struct buf *b, view text);
 /* a dump of it, braces included, compact; or of any value */

@@ -37,6 +37,19 @@ int view_cmp(view a, view b)
     return a.n == b.n ? 0 : a.n < b.n ? -1 : 1;
 }
 
+int view_order(const void *a, const void *b)
+{
+    return view_cmp(*(const view *)a, *(const view *)b);
+}
+
+size_t view_count(view v, char c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v.n; i++)
+        n += v.p[i] == c;
+    return n;
+}
+
 bool view_cut(view *v, char sep, view *out_head)
 {
     const char *at;

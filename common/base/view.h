@@ -30,7 +30,9 @@ static inline bool view_eq(view a, view b)
 
 bool view_eq_nocase(view a, view b); /* ASCII letters only */
 bool view_starts(view v, view prefix);
-int view_cmp(view a, view b); /* bytewise, shorter first */
+int view_cmp(view a, view b);                 /* bytewise, shorter first */
+int view_order(const void *a, const void *b); /* the same for qsort and bsearch over an array of views */
+size_t view_count(view v, char c);            /* how often it stands there */
 
 /* Cuts v at the first `sep`: *out_head is what stands before it, *v becomes what stands after it.
  * Without a sep the head is all and *v becomes VIEW_NONE. false when *v was VIEW_NONE (p == NULL). */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/mem.h"
@@ -273,6 +274,17 @@ rc program_public_url(const struct server_conf *public, char **out, struct err *
             e, RC_BAD_INPUT, RESP_GENERIC,
             "listening at %s, at all addresses, needs the one that clients use and sign: set public.url",
             public->listen);
+    return RC_OK;
+}
+
+rc program_data_dir(const char *path, struct err *e)
+{
+    struct stat st;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "data.dir: cannot make the folder %s: %s", path,
+                    strerror(errno));
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "data.dir: %s is not a folder", path);
     return RC_OK;
 }
 

@@ -71,6 +71,9 @@ int program_main(const struct program *p, int argc, char **argv);
  * that public.listen names. The caller frees *out, which is also set where the answer is RC_BAD_INPUT. */
 MUST_USE rc program_public_url(const struct server_conf *public, char **out, struct err *e);
 
+/* Makes the folder of data.dir, for its owner alone, where it is missing. RC_BAD_INPUT: it cannot be made, or is no folder. */
+MUST_USE rc program_data_dir(const char *path, struct err *e);
+
 /* Whether this address ("127.0.0.1:8000") is reached from this machine alone. */
 bool program_listens_here_alone(const char *listen);
 

@@ -198,6 +198,12 @@ const struct query_arg *request_arg(const struct request *rq, const char *name)
     return NULL;
 }
 
+view request_arg_value(const struct request *rq, const char *name)
+{
+    const struct query_arg *a = request_arg(rq, name);
+    return a ? a->value : VIEW_NONE;
+}
+
 view request_authorization(const struct request *rq, bool *out_twice)
 {
     size_t n = request_header_count(rq, "Authorization");

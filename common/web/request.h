@@ -55,6 +55,7 @@ size_t request_header_count(const struct request *rq, const char *name);
 
 /* The first argument of that name; NULL if absent. */
 const struct query_arg *request_arg(const struct request *rq, const char *name);
+view request_arg_value(const struct request *rq, const char *name); /* VIEW_NONE if absent */
 
 /* Reads an untrusted-looking "Authorization" (two of them count as none and *out_twice is set). */
 view request_authorization(const struct request *rq, bool *out_twice);

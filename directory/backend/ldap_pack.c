@@ -92,11 +92,6 @@ static rc name_unpack(const struct ldap_entry *x, const char *attr, view asked, 
     return RC_OK;
 }
 
-static int by_bytes(const void *a, const void *b)
-{
-    return view_cmp(*(const view *)a, *(const view *)b);
-}
-
 static rc many_unpack(const struct ldap_entry *x, const char *attr, int (*order)(const void *, const void *),
                       struct arena *a, const view **out, size_t *out_n, struct err *e)
 {
@@ -141,7 +136,7 @@ rc account_unpack(const struct ldap_entry *x, view name, struct arena *a, struct
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
         TRY(number_or_none(x, numbers[i].attr, numbers[i].to, e));
     TRY(many_unpack(x, "heddleOldState", old_state_order, a, &acc.old_states, &acc.n_old_states, e));
-    TRY(many_unpack(x, "heddleErase", by_bytes, a, &acc.erases, &acc.n_erases, e));
+    TRY(many_unpack(x, "heddleErase", view_order, a, &acc.erases, &acc.n_erases, e));
     const struct ldap_value_list *enabled = ldap_entry_values(x, "account-enabled");
     acc.enabled = enabled && view_eq(enabled->items[0], VIEW("Yes"));
     acc.has_password = acc.password_since_ms > 0;
@@ -200,7 +195,7 @@ rc invite_unpack(const struct ldap_entry *x, struct arena *a, struct invite *out
     TRY(number_unpack(x, "heddleLeft", &i.left, e));
     TRY(number_unpack(x, "heddleCreated", &i.made_ms, e));
     TRY(number_unpack(x, "heddleEnds", &i.end_ms, e));
-    TRY(many_unpack(x, "heddleTaker", by_bytes, a, &i.takers, &i.n_takers, e));
+    TRY(many_unpack(x, "heddleTaker", view_order, a, &i.takers, &i.n_takers, e));
     if (!i.hash.p)
         return fail(e, RC_BROKEN, RESP_GENERIC, "%.*s has no hash", VIEW_ARG(x->dn));
     *out = i;

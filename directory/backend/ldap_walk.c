@@ -41,11 +41,6 @@ static int number_cmp(view a, view b)
     return a.n != b.n ? (a.n < b.n ? -1 : 1) : view_cmp(a, b);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return view_cmp(*(const view *)a, *(const view *)b);
-}
-
 static int by_number(const void *a, const void *b)
 {
     return number_cmp(*(const view *)a, *(const view *)b);
@@ -105,7 +100,7 @@ DEFINE_SCOPED(struct names *, names_free);
 static void sort(struct names *x)
 {
     if (x->n > 1)
-        qsort(x->items, x->n, sizeof(view), x->walk->by_number ? by_number : by_name);
+        qsort(x->items, x->n, sizeof(view), x->walk->by_number ? by_number : view_order);
 }
 
 static void keep(struct names *x, view name)

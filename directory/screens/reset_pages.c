@@ -153,12 +153,6 @@ static size_t other_args(const struct request *rq)
     return n;
 }
 
-static view arg_value(const struct request *rq, const char *name)
-{
-    const struct query_arg *a = request_arg(rq, name);
-    return a ? a->value : VIEW_NONE;
-}
-
 static rc show_reset(struct page *p, struct err *e)
 {
     if (p->rq->method == POST) {
@@ -171,7 +165,8 @@ static rc show_reset(struct page *p, struct err *e)
     if (other_args(p->rq) == 0)
         return show_ask(p, VIEW_NONE);
     if (request_arg(p->rq, "key") || request_arg(p->rq, "error"))
-        return show_choose(p, arg_value(p->rq, "username"), arg_value(p->rq, "key"), VIEW_NONE);
+        return show_choose(p, request_arg_value(p->rq, "username"), request_arg_value(p->rq, "key"),
+                           VIEW_NONE);
     return fail(e, RC_BAD_INPUT, RESP_GENERIC, "a query without a key");
 }
 
