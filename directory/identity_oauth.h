@@ -38,6 +38,7 @@ struct oauth_user {
     view client_id;      /* for the log; VIEW_NONE */
 };
 
+/* Texts of conf are borrowed until oauth_close. RC_BAD_INPUT: no scope. */
 MUST_USE rc oauth_open(const struct oauth_conf *c, struct oauth **out, struct err *e);
 void oauth_close(struct oauth *o);
 /* Reads a key file again, at start and on reload. RC_BAD_INPUT: no usable key in it; those at hand stay. */

@@ -158,17 +158,13 @@ static rc start(struct resets *r, struct err *e)
 
 rc resets_open(struct directory *d, const char *dir, struct resets **out, struct err *e)
 {
-    pthread_condattr_t attr;
     struct resets *r = mem_need(calloc(1, sizeof(*r)));
     r->d = d;
     r->worker.d = d;
     r->dir = mem_need(strdup(dir));
     r->lock_fd = -1;
     pthread_mutex_init(&r->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&r->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&r->wake);
     rc got = start(r, e);
     if (got != RC_OK) {
         resets_close(r);

@@ -11,6 +11,7 @@ struct ahead;
 /* What the thread does with each. */
 typedef void ahead_asker(void *arg, view name, view password);
 
+/* RC_BROKEN: no thread. */
 MUST_USE rc ahead_start(ahead_asker *ask, void *arg, struct ahead **out, struct err *e);
 /* Any thread; does not block. What has no room is dropped. */
 void ahead_add(struct ahead *h, view name, view password);

@@ -34,6 +34,8 @@ struct authority_driver {
 };
 
 struct authority;
+/* Verdicts are trusted for keep_s, and of so many at most: the oldest go. The driver is copied, the clock borrowed. All of it from any thread.
+ * RC_BAD_INPUT: no room, or a time below 0. */
 MUST_USE rc authority_new(const struct authority_driver *d, const struct clock *clock, int64_t keep_s,
                           size_t capacity, struct authority **out, struct err *e);
 void authority_free(struct authority *a);

@@ -6,14 +6,9 @@
 
 rc background_start(struct background *b, const char *what, void *(*run)(void *arg), void *arg, struct err *e)
 {
-    pthread_condattr_t attr;
-
     *b = (struct background){ .stopping = false };
     pthread_mutex_init(&b->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&b->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&b->changed);
     int why = pthread_create(&b->thread, NULL, run, arg);
     if (why != 0)
         return fail(e, RC_BROKEN, RESP_GENERIC, "no thread to %s: %s", what, strerror(why));

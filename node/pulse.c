@@ -261,7 +261,6 @@ static void await_first_answers(struct pulse *p)
 rc pulse_start(const struct pulse_options *o, struct pulse **out, struct err *e)
 {
     struct pulse *p = mem_need(calloc(1, sizeof(*p)));
-    pthread_condattr_t attr;
     uint8_t bytes[BOOT_BYTES];
 
     p->o = *o;
@@ -270,10 +269,7 @@ rc pulse_start(const struct pulse_options *o, struct pulse **out, struct err *e)
     for (size_t i = 0; i < sizeof(bytes); i++)
         snprintf(p->boot + 2 * i, 3, "%02x", bytes[i]);
     pthread_mutex_init(&p->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&p->changed);
     p->n = remote_count(o->remote);
     p->ears = mem_need(calloc(p->n, sizeof(*p->ears)));
     authority_hears(o->authority, AUTHORITY_HEARS_NONE);

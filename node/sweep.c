@@ -97,17 +97,13 @@ static void *run(void *arg)
 rc sweep_start(const struct sweep_options *o, struct sweep **out, struct err *e)
 {
     struct sweep *s = mem_need(calloc(1, sizeof(*s)));
-    pthread_condattr_t attr;
 
     s->o = *o;
     s->items = metric_counter("heddle_purged_total", "what=\"items\"", "Rows removed in the background.");
     s->batches = metric_counter("heddle_purged_total", "what=\"batches\"", "Rows removed in the background.");
     s->gone = metric_counter("heddle_purged_total", "what=\"gone\"", "Rows removed in the background.");
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&s->changed);
     if (o->every_s > 0) {
         int why = pthread_create(&s->thread, NULL, run, s);
         if (why != 0) {

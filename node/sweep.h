@@ -17,6 +17,7 @@ struct sweep_options {
 
 struct sweep;
 
+/* Options are copied; what they name is borrowed until sweep_stop. RC_BROKEN: no thread. */
 MUST_USE rc sweep_start(const struct sweep_options *o, struct sweep **out, struct err *e);
 void sweep_stop(struct sweep *s); /* joins; NULL is fine */
 /* Begins a round now. For tests: sweep_rounds counts the finished ones. */

@@ -19,6 +19,7 @@ struct console_conf {
 extern const struct conf_key console_conf_keys[], console_listen_keys[];
 extern const size_t console_conf_keys_n, console_listen_keys_n;
 
+/* RC_BAD_INPUT: says which setting is wrong. */
 MUST_USE rc console_check(const struct console_conf *c, struct err *e);
 
 #endif

@@ -143,6 +143,8 @@ const char *act_person(const struct page *p);
 
 /* ---- start.c: verbs that take long run as processes of their own ---- */
 
+/* Starts heddle-admin with these words (ends with NULL) and the console's own settings, and does not wait for its end. RC_BROKEN: it
+ * cannot be started. */
 MUST_USE rc start_command(const struct page *p, const char *const *words, struct err *e);
 
 /* ---- chart.c ---- */
@@ -159,7 +161,9 @@ struct series {
     size_t n;
     double users[WATCH_POINTS], bytes[WATCH_POINTS], rps[WATCH_POINTS], latency_ms[WATCH_POINTS];
 };
-rc watch_open(const struct admin_conf *c, const struct clock *clock, struct watch **out, struct err *e);
+/* Starts a thread that asks while somebody looks. Conf and clock are borrowed until watch_close. As ask_new; RC_BROKEN: no thread. */
+MUST_USE rc watch_open(const struct admin_conf *c, const struct clock *clock, struct watch **out,
+                       struct err *e);
 void watch_close(struct watch *w); /* NULL is fine */
 /* The same picture for everybody, two seconds old at most while somebody looks. *out: array of entries of nodes with "load" and "health",
  * json_decref. RC_AWAY …: why there is none. */

@@ -244,15 +244,11 @@ static void release(struct watch *w)
 rc watch_open(const struct admin_conf *c, const struct clock *clock, struct watch **out, struct err *e)
 {
     struct watch *w = mem_need(calloc(1, sizeof(*w)));
-    pthread_condattr_t attr;
     w->conf = c;
     w->clock = clock;
     pthread_mutex_init(&w->taking, NULL);
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&w->changed);
     rc r = ask_new(c, &w->ask, e);
     if (r == RC_OK && pthread_create(&w->thread, NULL, run, w) != 0)
         r = fail(e, RC_BROKEN, RESP_GENERIC, "no thread for watching the nodes");

@@ -81,7 +81,6 @@ static void release(struct settle_thread *t)
 rc settle_thread_start(const struct settle_thread_options *o, struct settle_thread **out, struct err *e)
 {
     struct settle_thread *t = mem_need(calloc(1, sizeof *t));
-    pthread_condattr_t attr;
     t->directory[0] = mem_need(strdup(o->directory));
     t->key[0] = mem_need(strdup(o->key));
     t->conf = (struct admin_conf){ .directories = { .items = t->directory, .n = 1 },
@@ -95,10 +94,7 @@ rc settle_thread_start(const struct settle_thread_options *o, struct settle_thre
     t->every_s = o->every_s;
     t->grace_s = o->grace_s;
     pthread_mutex_init(&t->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&t->changed);
     int why = pthread_create(&t->thread, NULL, run, t);
     if (why != 0) {
         release(t);

@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "admin/interrupt.h"
 #include "common/base/json.h"
@@ -409,7 +408,6 @@ rc run_go(const struct admin_conf *c, struct journal *j, const struct run_option
                      .clock = clock_system(),
                      .why = "",
                      .state = RUN_STOPPED };
-    pthread_condattr_t attr;
     SCOPED(ask_free) struct ask *ask = NULL;
     TRY(ask_new(c, &ask, e));
     ask_limit(ask, FEEL_MS); /* for latencies alone: a node that hangs must not keep us from hearing words */
@@ -420,10 +418,7 @@ rc run_go(const struct admin_conf *c, struct journal *j, const struct run_option
     }
     r.ease = ease_new(&(struct ease_options){ .rate = o->rate, .rise = o->rise, .clock = r.clock });
     pthread_mutex_init(&r.lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC); /* waits that a step of the clock does not touch */
-    pthread_cond_init(&r.change, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&r.change);
     r.begun_us = clock_mono_us(r.clock);
     set_state(&r, RUN_RUNNING, "");
     mind_window(&r); /* before anybody works */

@@ -94,6 +94,15 @@ const struct clock *clock_system(void)
     return &system_clock;
 }
 
+void clock_cond_init(pthread_cond_t *c)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 struct timespec clock_in_ms(int64_t ms)
 {
     struct timespec t;

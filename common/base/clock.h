@@ -2,6 +2,7 @@
 #ifndef HEDDLE_BASE_CLOCK_H
 #define HEDDLE_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -19,7 +20,9 @@ struct clock {
  * A build without HEDDLE_TEST_HOOKS knows no such variable. */
 const struct clock *clock_system(void);
 
-/* So long from now by the steady clock of the system, for pthread_cond_timedwait on a condition with CLOCK_MONOTONIC. */
+/* For waits that whoever sets the time cannot make longer or shorter: a condition by the steady clock of the system, and so long from now
+ * for pthread_cond_timedwait on it. */
+void clock_cond_init(pthread_cond_t *c);
 struct timespec clock_in_ms(int64_t ms);
 
 /* For unit tests: both times are the fields below. */

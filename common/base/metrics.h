@@ -18,6 +18,7 @@ metric metric_histogram(const char *name, const char *labels, const char *help);
  * whoever frees arg does when nobody reads the page any more. */
 void metric_gauge(const char *name, const char *labels, const char *help, double (*fn)(void *arg), void *arg);
 
+/* Any thread; neither waits. */
 void metric_add(metric m, uint64_t n);
 void metric_observe_us(metric m, int64_t us);
 uint64_t metric_value(metric m); /* for tests: a counter's sum; how often a histogram observed */

@@ -18,6 +18,7 @@ struct recall_mark {
 struct recall *recall_new(size_t most);
 void recall_free(struct recall *r); /* NULL is fine */
 
+/* Before the answer is looked for, for recall_keep. */
 struct recall_mark recall_mark(struct recall *r, view key);
 /* Takes a copy, unless something was dropped since the mark. until_us: on whatever clock the finders use. */
 void recall_keep(struct recall *r, view key, struct recall_mark since, view value, int64_t until_us);

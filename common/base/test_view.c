@@ -40,6 +40,24 @@ static void order_is_bytewise_and_the_shorter_comes_first(void **state)
     assert_int_equal(view_cmp(VIEW("abc"), VIEW("abc")), 0);
 }
 
+static void an_array_of_views_is_sorted_by_the_same_order(void **state)
+{
+    view v[] = { VIEW("b"), VIEW(""), VIEW("ab"), VIEW("a") };
+    static const char *const sorted[] = { "", "a", "ab", "b" };
+    (void)state;
+    qsort(v, 4, sizeof v[0], view_order);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(view_eq(v[i], view_of(sorted[i])));
+}
+
+static void a_character_is_counted_wherever_it_stands(void **state)
+{
+    (void)state;
+    assert_int_equal(view_count(VIEW("\na\n\nb\n"), '\n'), 4);
+    assert_int_equal(view_count(VIEW("ab"), '\n'), 0);
+    assert_int_equal(view_count(VIEW_NONE, '\n'), 0);
+}
+
 static void cutting_gives_every_part_once(void **state)
 {
     const char *const expected[] = { "a", "", "bc", "" };
@@ -140,6 +158,8 @@ int main(void)
         cmocka_unit_test(absent_and_empty_are_equal_bytes),
         cmocka_unit_test(case_matters_only_where_it_is_said),
         cmocka_unit_test(order_is_bytewise_and_the_shorter_comes_first),
+        cmocka_unit_test(an_array_of_views_is_sorted_by_the_same_order),
+        cmocka_unit_test(a_character_is_counted_wherever_it_stands),
         cmocka_unit_test(cutting_gives_every_part_once),
         cmocka_unit_test(trimming_takes_blanks_and_tabs),
         cmocka_unit_test(numbers_are_digits_and_nothing_else),

@@ -32,6 +32,8 @@ struct answer {
     char next[800];
 };
 
+/* A caller keeps its connections, and belongs to one thread at a time. The clock, for signatures, is borrowed. RC_BROKEN: libcurl does not
+ * start. */
 MUST_USE rc caller_new(const struct clock *clock, struct caller **out, struct err *e);
 void caller_free(struct caller *c);
 /* out: zeroed or an earlier answer, which is replaced; untouched on failure. All of `what` is borrowed for the call.

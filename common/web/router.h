@@ -112,6 +112,6 @@ enum route_result route_find(const struct mount *mounts, size_t n_mounts, bool i
                              const struct mount **out_mount, view params[ROUTE_PARAMS_MAX], size_t *out_n,
                              unsigned *out_allow);
 
-enum method method_parse(view text);
+enum method method_parse(view text); /* METHOD_OTHER: one that no route has */
 
 #endif

@@ -300,7 +300,6 @@ rc server_open(const struct server_conf *c, bool internal, const struct mount *m
                const struct clock *clock, struct server **out, struct err *e)
 {
     struct server *s = mem_need(calloc(1, sizeof *s));
-    pthread_condattr_t attr;
 
     s->conf = c;
     s->connections_most = server_connections_most(c);
@@ -309,10 +308,7 @@ rc server_open(const struct server_conf *c, bool internal, const struct mount *m
     s->listener.fd = -1;
     pthread_mutex_init(&s->quiet_lock, NULL);
     pthread_mutex_init(&s->queue.lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->quiet, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&s->quiet);
     mounts_join(s, mounts, n_mounts);
     register_metrics(s);
     rc r = start(s, e);

@@ -220,12 +220,13 @@ extern const struct backend_driver backend_sqlite, backend_ldap;
 int old_state_order(const void *a, const void *b);
 const struct backend_driver *backend_find(view name); /* NULL: no such driver */
 
+/* As the table of drivers has it. conf is borrowed until backend_close. */
 MUST_USE rc backend_open(const struct backend_driver *d, const struct backend_conf *c, struct backend **out,
                          struct err *e);
 void backend_close(struct backend *b);
 MUST_USE rc backend_session_open(struct backend *b, struct backend_session **out, struct err *e);
 void backend_session_close(struct backend_session *s);
-MUST_USE rc backend_ping(struct backend_session *s, struct err *e);
+MUST_USE rc backend_ping(struct backend_session *s, struct err *e); /* asks it something small */
 
 /* RC_NOT_FOUND. By uid: the present one, in decimal. By mail, in any case of letters: RC_CONFLICT when several have it. */
 MUST_USE rc account_get(struct backend_session *s, enum account_key by, view key, struct arena *a,

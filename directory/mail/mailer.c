@@ -224,7 +224,6 @@ static char *joined(const char *a, const char *b)
 
 static rc start_smtp(struct mailer *m, const struct mail_conf *c, struct err *e)
 {
-    pthread_condattr_t attr;
     char *path = joined(m->dir, "lock");
     m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     free(path);
@@ -233,10 +232,7 @@ static rc start_smtp(struct mailer *m, const struct mail_conf *c, struct err *e)
     TRY(smtp_open(c, &m->smtp, e));
     pthread_mutex_init(&m->lock, NULL);
     pthread_rwlock_init(&m->counting, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&m->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&m->wake);
     m->started = pthread_create(&m->thread, NULL, run, m) == 0;
     return m->started ? RC_OK : fail(e, RC_BROKEN, RESP_GENERIC, "no thread for mails");
 }

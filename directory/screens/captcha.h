@@ -19,6 +19,7 @@ struct captcha_driver {
     bool (*right)(const struct directory *d, struct arena *a, view challenge, view response);
 };
 
+/* *out is NULL where the captcha is off. RC_BAD_INPUT: no such driver. */
 MUST_USE rc captcha_open(const struct screens_conf *c, struct captcha **out, struct err *e);
 void captcha_close(struct captcha *c); /* NULL is fine */
 /* The fields for a form, if the captcha is on. pass: one that the visitor came with, or VIEW_NONE. instead: page to go to without scripts. */

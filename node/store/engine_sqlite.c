@@ -454,14 +454,10 @@ static rc settle_files(struct engine_s *g, int64_t *out, struct err *e)
 
 static void files_init(struct engine_s *g, unsigned n)
 {
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     for (unsigned i = 0; i < n; i++) {
         pthread_mutex_init(&g->files[i].lock, NULL);
-        pthread_cond_init(&g->files[i].freed, &attr);
+        clock_cond_init(&g->files[i].freed);
     }
-    pthread_condattr_destroy(&attr);
     g->base.shards = n;
 }
 
