@@ -150,8 +150,8 @@ rc user_api_node(struct request *rq, struct err *e)
     rc r = account_get(w->session, ACCOUNT_BY_NAME, user_api_name(rq), rq->arena, &acc, e);
     reply_type(rq, "text/plain");
     if (r == RC_NOT_FOUND) {
-        reply_status(
-            rq, 404); /* an empty body: the client then takes our own address for a node, and meets a 401 */
+        /* an empty body: the client then takes our own address for a node, and meets a 401 */
+        reply_status(rq, 404);
         return RC_OK;
     }
     TRY(r);

@@ -73,8 +73,8 @@ bool rs256_proves(const struct rs256 *k, view text, view signature)
     SCOPED(EVP_MD_CTX_free) EVP_MD_CTX *c = mem_need(EVP_MD_CTX_new());
     if (EVP_MD_CTX_copy_ex(c, k->ready) != 1)
         return false;
-    EVP_MD_CTX_set_flags(c,
-                         EVP_MD_CTX_FLAG_FINALISE); /* nothing is added to it afterwards: no further copy */
+    /* nothing is added to it afterwards: no further copy */
+    EVP_MD_CTX_set_flags(c, EVP_MD_CTX_FLAG_FINALISE);
     return EVP_DigestVerify(c, (const unsigned char *)signature.p, signature.n, (const unsigned char *)text.p,
                             text.n) == 1;
 }

@@ -164,8 +164,8 @@ static void users_go_to_the_nodes_of_their_pool_alone(void **state)
         chosen(&c, "carl", "carl@example.com", NODE1);
     chosen(&c, "anna", "Anna@Example.org", NODE2);
     chosen(&c, "dora", "dora@example.com", NODE2);
-    assert_int_equal(choose(&c, "anna", "anna@example.org", &o),
-                     RC_BUSY);                     /* NODE1 has seats, and is not for her */
+    /* NODE1 has seats, and is not for her */
+    assert_int_equal(choose(&c, "anna", "anna@example.org", &o), RC_BUSY);
     chosen(&c, "dora", "dora@example.com", NODE1); /* the next of her pools */
     assert_int_equal(choose(&c, "emil", "emil@example.net", &o), RC_BUSY);
     close_cluster(&c);

@@ -582,8 +582,8 @@ static void while_no_directory_is_heard_none_is_asked_ahead(void **state)
     assert_int_equal(authority_verify(w.a, VIEW("bert"), VIEW("secret"), &bert, NULL), RC_OK);
     w.clock.steady_us += 45000000;
     assert_true(authority_known(w.a, VIEW("bert"), VIEW("secret"), &bert));
-    WAIT_UNTIL(authority_known(w.a, VIEW("bert"), VIEW("secret"), &bert) &&
-               bert.epoch > 2); /* after anna, were she asked about */
+    /* after anna, were she asked about */
+    WAIT_UNTIL(authority_known(w.a, VIEW("bert"), VIEW("secret"), &bert) && bert.epoch > 2);
     authority_free(w.a);
     assert_int_equal(atomic_load(&c.asked), 3);
 }

@@ -15,8 +15,8 @@ struct dir {
     size_t longest;
     int64_t left[8][2]; /* uid, epoch */
     size_t n_left;
-    int64_t nobody,
-        until_s; /* whom it does not know any more; 0: it is an older directory, which tells of none */
+    /* whom it does not know any more; 0: it is an older directory, which tells of none */
+    int64_t nobody, until_s;
     int64_t voided, voided_until_s;
     bool closed; /* answers nobody until it is opened */
     pthread_cond_t opened;

@@ -151,8 +151,8 @@ static void a_cache_in_memory_does_not_share_its_store(void **state)
     node_close(first);
     assert_int_equal(site_open(&s, "https://node.example.net"), RC_OK);
     first = s.node;
-    assert_int_equal(site_open(&s, "https://node.example.net"),
-                     RC_OK); /* two without a memory of their own */
+    /* two without a memory of their own */
+    assert_int_equal(site_open(&s, "https://node.example.net"), RC_OK);
     node_close(first);
     site_close(&s);
 }

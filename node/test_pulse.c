@@ -29,8 +29,8 @@ struct dir {
     char last[1024];              /* body of the last pulse */
     const char *answer, *verdict; /* NULL: 503              */
     int cursor;                   /* of next                */
-    char next[512],
-        heard[96]; /* said until a pulse has this in it, by which a node tells that it heard; "": answer */
+    /* next is said until a pulse has heard in it, by which a node tells that it heard; "": answer */
+    char next[512], heard[96];
 };
 
 static rc answer_pulse(struct request *rq, struct err *e)

@@ -84,8 +84,8 @@ static double load_of(const struct plan_user *u, enum plan_by by)
 struct stock {
     size_t *users;
     size_t n;
-    size_t
-        *left;  /* of each place: the next one at or below it whose user is still there, plus one; 0: none */
+    /* of each place: the next one at or below it whose user is still there, plus one; 0: none */
+    size_t *left;
     bool spent; /* nobody there can better anything */
 };
 

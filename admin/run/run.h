@@ -159,8 +159,8 @@ struct run_view {
 
 struct run_watch {
     void (*tick)(void *arg, const struct run_view *v); /* several times a second, from the calling thread */
-    void (*ended)(void *arg, const struct journal *j,
-                  size_t move); /* a move ended; under the run's lock; any thread */
+    /* a move ended; under the run's lock; any thread */
+    void (*ended)(void *arg, const struct journal *j, size_t move);
     /* Whether to finish what is under way and stop. NULL: SIGINT and SIGTERM of this process ask for that, while run_go runs. */
     bool (*stop)(void *arg);
     void *arg;

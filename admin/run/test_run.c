@@ -308,11 +308,11 @@ static void a_rate_holds_for_all_moves_together(void **state)
     struct clock_fake f;
     struct ease *x = ease_with(&f, 1000000, 0);
     assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 500000, 0, 0), 500000);
-    assert_int_equal(ease_wait_us(x, VIEW("c"), VIEW("d"), 500000, 0, 0),
-                     1000000); /* in line behind the first */
+    /* in line behind the first */
+    assert_int_equal(ease_wait_us(x, VIEW("c"), VIEW("d"), 500000, 0, 0), 1000000);
     f.steady_us += 2000000;
-    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 100000, 0, 0),
-                     100000); /* what was not used is gone */
+    /* what was not used is gone */
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 100000, 0, 0), 100000);
     ease_free(x);
 }
 
@@ -345,11 +345,11 @@ static void all_moves_together_keep_to_a_share_of_each_node(void **state)
     struct ease *x = ease_with(&f, 0, 20000);
     ease_know(x, VIEW("a"), VIEW("m"), 2, 0);
     ease_takes_part(x, VIEW("a"), VIEW("b"), true);
-    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("z"), 1, 1000, 9000),
-                     2000); /* a third of one of two processors */
+    /* a third of one of two processors */
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("z"), 1, 1000, 9000), 2000);
     assert_int_equal(ease_wait_us(x, VIEW("z"), VIEW("b"), 1, 9000, 1000), 5000); /* a sixth of one */
-    assert_int_equal(ease_rest_us(x, VIEW("a"), VIEW("b"), 1000),
-                     5000); /* the one that needs more rest counts */
+    /* the one that needs more rest counts */
+    assert_int_equal(ease_rest_us(x, VIEW("a"), VIEW("b"), 1000), 5000);
     ease_takes_part(x, VIEW("a"), VIEW("c"), true);
     assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("z"), 1, 1000, 0), 5000);
     ease_takes_part(x, VIEW("a"), VIEW("c"), false);
@@ -373,8 +373,8 @@ static void nodes_of_one_machine_share_what_we_may_take_of_it(void **state)
         ease_know(x, view_of(nodes[i]), VIEW("m"), 2, 0);
     ease_know(x, VIEW("d"), VIEW("another"), 2, 0);
     ease_takes_part(x, VIEW("a"), VIEW("b"), true);
-    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 1, 1000, 0),
-                     2000); /* it works at one end at a time */
+    /* it works at one end at a time */
+    assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 1, 1000, 0), 2000);
     ease_takes_part(x, VIEW("a"), VIEW("c"), true);
     assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("b"), 1, 0, 1000), 5000);
     assert_int_equal(ease_wait_us(x, VIEW("a"), VIEW("c"), 1, 0, 1000), 5000);

@@ -434,8 +434,8 @@ static int reassign(struct recovery *x)
         json_array_size(x->accounts), a->argv[0]);
     if (asked != EXIT_DONE)
         return asked;
-    rc r = set_state(a, a->argv[0], "{\"state\":\"down\"}",
-                     &e); /* so nobody comes, and it refuses should it wake */
+    /* so nobody comes, and it refuses should it wake */
+    rc r = set_state(a, a->argv[0], "{\"state\":\"down\"}", &e);
     if (r != RC_OK)
         return admin_status(r, &e);
     x->uids = mem_need(json_array());

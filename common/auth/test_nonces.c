@@ -140,8 +140,8 @@ static void *ask(void *arg)
 
 static void of_thousands_a_second_none_is_taken_for_another(void **state)
 {
-    struct nonces *n =
-        nonces_new(THREADS * MANY / 10, 120); /* full soon, and from then on it forgets the oldest */
+    /* full soon, and from then on it forgets the oldest */
+    struct nonces *n = nonces_new(THREADS * MANY / 10, 120);
     struct asker askers[THREADS] = { 0 };
     pthread_t threads[THREADS];
 

@@ -29,8 +29,8 @@ uint32_t rand_below(uint32_t limit)
     uint32_t value, uneven;
 
     assert(limit > 0);
-    uneven =
-        (uint32_t)-limit % limit; /* 2^32 mod limit: so many values would make some results more frequent */
+    /* 2^32 mod limit: so many values would make some results more frequent */
+    uneven = (uint32_t)-limit % limit;
     do
         rand_bytes(&value, sizeof value);
     while (value < uneven);

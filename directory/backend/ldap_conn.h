@@ -24,9 +24,9 @@
 struct ldap_server {
     const char *uri;
     bool start_tls, tls;
-    _Atomic int64_t
-        shunned_until_us;   /* connecting took long and failed: not tried before that moment (steady clock) */
-    _Atomic bool caught_up; /* of a replica: it has all that was changed before our start */
+    /* connecting took long and failed: not tried before that moment (steady clock) */
+    _Atomic int64_t shunned_until_us;
+    _Atomic bool caught_up;     /* of a replica: it has all that was changed before our start */
     _Atomic int64_t look_at_us; /* until then: not looked at again whether it has (steady clock) */
 };
 

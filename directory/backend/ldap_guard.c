@@ -191,8 +191,8 @@ struct guard {
     char *bytes;
     size_t capacity;
     size_t have; /* bytes that were read and not given yet … */
-    size_t size,
-        given; /* … of which the first message, whole and good, takes so many; so many of them were given */
+    /* … of which the first message, whole and good, takes so many; so many of them were given */
+    size_t size, given;
     bool whole, timed;
     bool ahead; /* what the server has sent may be read at once, also what belongs to the next message */
     int64_t timeout_s;

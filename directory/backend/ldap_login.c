@@ -99,8 +99,8 @@ static rc check_guest(struct ldap_session *s, struct login *l, view password, st
         return deny_slowly(s, password, e);
     TRY(r);
     TRY(ldap_conn_bind(&s->login, p.dn.p, password, e));
-    TRY(ldap_account_get(&s->base, ACCOUNT_BY_NAME, l->name, l->a, &l->acc,
-                         e)); /* makes our entry at the first login */
+    /* makes our entry at the first login */
+    TRY(ldap_account_get(&s->base, ACCOUNT_BY_NAME, l->name, l->a, &l->acc, e));
     bool secondhand;
     r = fetch_login(s, l, &secondhand, e);
     if (r == RC_NOT_FOUND || (r == RC_OK && !l->acc.enabled))

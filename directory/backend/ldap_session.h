@@ -42,8 +42,8 @@ struct ldap_backend {
     pthread_mutex_t started_lock; /* of started: what the provider had after our start; n 0: not known yet */
     struct ldap_csns started;
     _Atomic size_t sessions; /* ever opened: spreads them over the replicas */
-    _Atomic int64_t changed_until_us
-        [LDAP_CHANGED_SLOTS]; /* by hash of a name; names that share one read the provider more often */
+    /* by hash of a name; names that share one read the provider more often */
+    _Atomic int64_t changed_until_us[LDAP_CHANGED_SLOTS];
 };
 
 struct ldap_session {
@@ -120,8 +120,8 @@ struct ldap_walk {
     bool by_number; /* decimal numbers, by their value */
     view after;
     const char *const *attrs; /* of an entry */
-    rc (*unpack)(const struct ldap_entry *x, struct arena *a, void *out_item,
-                 struct err *e); /* RC_NOT_FOUND: leave it out */
+    /* RC_NOT_FOUND: leave it out */
+    rc (*unpack)(const struct ldap_entry *x, struct arena *a, void *out_item, struct err *e);
     view (*name_of)(const void *item, struct arena *a);
     size_t item_bytes;
 };

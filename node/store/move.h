@@ -144,8 +144,8 @@ MUST_USE rc store_manifest_sum(struct store_txn *tx, struct manifest_sum *out, s
 
 /* The same piece by piece, for who has the lines: so that what came over a wire is compared with the sum that came with it. */
 struct manifest_digest;
-struct manifest_digest *manifest_digest_new(const struct head *h,
-                                            struct arena *a); /* of h's collections, in any order */
+/* of h's collections, in any order */
+struct manifest_digest *manifest_digest_new(const struct head *h, struct arena *a);
 void manifest_digest_add(struct manifest_digest *d, const struct manifest_entry *m);
 void manifest_digest_end(struct manifest_digest *d, uint8_t out[SHA256_BYTES]); /* may be left out */
 void manifest_digest_free(struct manifest_digest *d);                           /* takes NULL       */

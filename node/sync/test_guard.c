@@ -159,13 +159,13 @@ static void the_old_protocol_refuses_when_nothing_is_left_before(void **state)
     b->limits.quota_bytes = 102;
     expect(b, "PUT", U11 "/storage/col/a", NULL, "{\"payload\":\"012345678901234567890123\"}", 200, NULL);
     expect_header(b, "X-Weave-Quota-Remaining", "0.099609375");
-    assert_int_equal(ask_bytes(b, "PUT", U11 "/storage/col/b", NULL, five_hundred()),
-                     200); /* may overshoot */
+    /* may overshoot */
+    assert_int_equal(ask_bytes(b, "PUT", U11 "/storage/col/b", NULL, five_hundred()), 200);
     expect_header(b, "X-Weave-Quota-Remaining", "0.076171875");
     expect(b, "PUT", U11 "/storage/col/c", NULL, "{\"payload\":\"\"}", 400, "14");
     expect(b, "POST", U11 "/storage/col", NULL, "[{\"id\":\"c\"}]", 400, "14");
-    expect(b, "PUT", U11 "/storage/col/c", NULL, "nonsense", 400,
-           "14"); /* the quota comes before the body … */
+    /* the quota comes before the body … */
+    expect(b, "PUT", U11 "/storage/col/c", NULL, "nonsense", 400, "14");
     expect(b, "POST", U11 "/storage/col", NULL, "nonsense", 400, "6"); /* … but not in a POST */
 }
 

@@ -247,8 +247,8 @@ static void nothing_is_remembered_that_was_read_while_somebody_wrote(void **stat
     expect(b, "GET", ITEM, NULL, NULL, 200, NULL);
     cache_after(b->worker.cache, b->uid, &mark, VIEW_NONE);
     expect(b, "GET", U15 "/info/collections", NULL, NULL, 200, NULL);
-    expect(b, "GET", ITEM, NULL, NULL, 200,
-           NULL); /* the first of the two reads the store, and is remembered */
+    /* the first of the two reads the store, and is remembered */
+    expect(b, "GET", ITEM, NULL, NULL, 200, NULL);
     assert_int_equal(found_in_memory() - before, 1);
 }
 

@@ -231,8 +231,8 @@ static void on_end(void *arg)
 
 static bool is_good(int status)
 {
-    return (status >= 200 && status <= 299) || status == 304 ||
-           status == 404; /* a session may ask for what it deleted */
+    /* a session may ask for what it deleted */
+    return (status >= 200 && status <= 299) || status == 304 || status == 404;
 }
 
 static void print_status(const struct loop_result *r)

@@ -258,8 +258,8 @@ static void on_readable(struct loop *l, struct link *k)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        bool asked =
-            k->asked; /* an idle one may be closed at any time: it is opened again when it is needed */
+        /* an idle one may be closed at any time: it is opened again when it is needed */
+        bool asked = k->asked;
         link_lost(l, k);
         if (asked)
             go_on(l, k);

@@ -233,8 +233,8 @@ static void put_coll(struct ask *out, const struct session *s, const struct step
 
 static size_t pareto_bytes(struct work *w)
 {
-    size_t n =
-        (size_t)(300 / cbrt(chance_unit(&w->chance))); /* Pareto(3) has the quantile (1 - u) ^ (-1/3) */
+    /* Pareto(3) has the quantile (1 - u) ^ (-1/3) */
+    size_t n = (size_t)(300 / cbrt(chance_unit(&w->chance)));
 
     return n < RECORD_MOST ? n : RECORD_MOST;
 }

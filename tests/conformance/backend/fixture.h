@@ -21,8 +21,8 @@ struct fixture {
 
 extern const struct backend_driver *fixture_driver;
 extern bool fixture_guest; /* LDAP: people are in a tree of their own */
-extern bool
-    fixture_restart; /* LDAP: the server is killed and started when everything is open, before each test */
+/* LDAP: the server is killed and started when everything is open, before each test */
+extern bool fixture_restart;
 
 int fixture_setup(void **state);
 int fixture_teardown(void **state);

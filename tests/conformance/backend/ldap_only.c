@@ -123,8 +123,8 @@ static void huge_and_binary_values_are_errors_and_not_more(void **state)
     memset(huge, 'h', 2 << 20);
     fixture_ldap_set(f->ldap, "x@y", "heddleIntent", (view){ huge, 5000 }); /* longer than ours ever are */
     assert_int_equal(get(f, "x@y", &a), RC_BROKEN);
-    fixture_ldap_set(f->ldap, "x@y", "heddleIntent",
-                     (view){ huge, 2 << 20 }); /* longer than a message may be */
+    /* longer than a message may be */
+    fixture_ldap_set(f->ldap, "x@y", "heddleIntent", (view){ huge, 2 << 20 });
     assert_int_not_equal(get(f, "x@y", &a), RC_OK);
     fixture_ldap_set(f->ldap, "x@y", "heddleIntent", VIEW("a\0b\xc3\xa9"));
     assert_int_equal(get(f, "x@y", &a), RC_OK);
@@ -224,8 +224,8 @@ static void what_was_changed_here_is_not_asked_of_a_stale_replica(void **state)
     fixture_add(f, &n);
     struct change c = fixture_change(ATTR_NODE, "node1.example.net", "node2");
     assert_int_equal(account_cas(f->s, VIEW("x@y"), &c, 1, NULL), RC_OK);
-    assert_true(
-        view_eq(fixture_get(f, "x@y").node, VIEW("node2"))); /* at once: nobody waits for the replica */
+    /* at once: nobody waits for the replica */
+    assert_true(view_eq(fixture_get(f, "x@y").node, VIEW("node2")));
     fixture_ldap_control("resume", "replica");
     assert_true(view_eq(fixture_get(f, "x@y").node, VIEW("node2")));
 }
@@ -245,8 +245,8 @@ static void what_another_directory_changed_is_asked_of_the_provider(void **state
     int64_t from_us = clock_mono_us(clock);
     assert_int_equal(get(f, "x@y", &a), RC_OK);
     assert_int_equal(account_truth(f->s, ACCOUNT_BY_UID, VIEW("8"), &f->arena, &a, NULL), RC_OK);
-    assert_true(clock_mono_us(clock) - from_us <
-                f->ldap->timeout_s * 1000000); /* nobody waited for the replica */
+    /* nobody waited for the replica */
+    assert_true(clock_mono_us(clock) - from_us < f->ldap->timeout_s * 1000000);
     fixture_ldap_control("resume", "replica");
 }
 

@@ -95,8 +95,8 @@ static void a_login_with_an_old_hash_makes_a_new_one(void **state)
         "UPDATE accounts SET password = '{SSHA-256}Lid6DT8LQQY5qGAZK+2DJxMKUMfAAOtfsN6pZWGxwv1hYkNEMTIzNA=='");
     assert_int_equal(account_check_password(f->s, VIEW("alice"), VIEW("wrong"), &f->arena, &a, NULL),
                      RC_DENIED);
-    sql(f,
-        "UPDATE accounts SET enabled = 'No' WHERE password NOT LIKE '{SSHA-256}%'"); /* a wrong one changes nothing */
+    /* a wrong one changes nothing */
+    sql(f, "UPDATE accounts SET enabled = 'No' WHERE password NOT LIKE '{SSHA-256}%'");
     assert_int_equal(
         account_check_password(f->s, VIEW("alice"), VIEW("caf\xc3\xa9 secret"), &f->arena, &a, NULL), RC_OK);
     sql(f, "UPDATE accounts SET enabled = 'No' WHERE password NOT LIKE '$argon2id$%'");

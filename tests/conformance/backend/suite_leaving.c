@@ -25,8 +25,8 @@ static void a_deleted_account_leaves_what_is_to_be_erased(void **state)
     assert_int_equal(cas1(f, "z@y", ATTR_ERASE, NULL, "node0 4 1 6"), RC_OK);
     assert_int_equal(account_delete(f->s, VIEW("x@y"), 9, 1000, NULL), RC_CONFLICT);
     assert_int_equal(account_delete(f->s, VIEW("x@y"), 8, 1000, NULL), RC_OK);
-    assert_int_equal(account_delete(f->s, VIEW("alice"), 7, 1000, NULL),
-                     RC_OK); /* never placed: nothing to erase */
+    /* never placed: nothing to erase */
+    assert_int_equal(account_delete(f->s, VIEW("alice"), 7, 1000, NULL), RC_OK);
     assert_int_equal(account_delete(f->s, VIEW("x@y"), 8, 1000, NULL), RC_NOT_FOUND);
     assert_int_equal(account_get(f->s, ACCOUNT_BY_NAME, VIEW("x@y"), &f->arena, &a, NULL), RC_NOT_FOUND);
     assert_int_equal(erases_each(f->s, see_erase, &seen, NULL), RC_OK);

@@ -51,8 +51,8 @@ static void a_manifest_out_of_order_or_cut_off_changes_nothing(void **state)
     step(2, STEP_IMPORT_BEGIN);
     OK(store_import_begin(fx.ss, &m, &fx.arena, &tx, &err));
     OK(store_import_items(tx, &row, 1, &err));
-    GIVES(RC_BAD_INPUT,
-          store_import_prune(tx, &late, page, 3, true, NULL, NULL, &err)); /* a page sent again further on */
+    /* a page sent again further on */
+    GIVES(RC_BAD_INPUT, store_import_prune(tx, &late, page, 3, true, NULL, NULL, &err));
     GIVES(RC_BAD_INPUT, store_import_prune(tx, &first, page, 0, false, NULL, NULL, &err));
     struct manifest_entry swapped[] = { page[0], page[2], page[1] };
     GIVES(RC_BAD_INPUT, store_import_prune(tx, &first, swapped, 3, true, NULL, NULL, &err));
@@ -113,8 +113,8 @@ static void what_no_store_holds_is_not_imported(void **state)
 static void a_head_is_imported_whole_but_its_clock_never_turns_back(void **state)
 {
     (void)state;
-    stamp before =
-        put("history", "a", "x"); /* he lived here, and the node he comes from runs on an old copy */
+    /* he lived here, and the node he comes from runs on an old copy */
+    stamp before = put("history", "a", "x");
     step(1, STEP_FREEZE);
     step(2, STEP_RETIRE);
     OK(try_step(OTHER, 3, STEP_IMPORT_BEGIN, NULL));

@@ -54,8 +54,8 @@ struct lines {
 };
 bool keep_entry(const struct manifest_entry *m, void *arg); /* in struct lines */
 
-void meddle(const char *sql,
-            const char *id); /* as nobody of us does to a row at T; ?1: the user, ?2: the id */
+/* as nobody of us does to a row at T; ?1: the user, ?2: the id */
+void meddle(const char *sql, const char *id);
 
 void fill(void);             /* S with 35 items of all kinds           */
 void assert_same_user(void); /* what the heads of both say; and at(T)  */

@@ -242,8 +242,8 @@ static void delta(void)
     meddle("DELETE FROM items WHERE uid = ?1 AND id = ?2", "h07"); /* old rows still have to be there … */
     GIVES(RC_CONFLICT, seal());
     assert_int_equal(pass(), 1);
-    meddle("UPDATE items SET modified = modified - 10 WHERE uid = ?1 AND id = ?2",
-           "h08"); /* … as they were */
+    /* … as they were */
+    meddle("UPDATE items SET modified = modified - 10 WHERE uid = ?1 AND id = ?2", "h08");
     GIVES(RC_CONFLICT, seal());
     assert_int_equal(pass(), 1);
     meddle("UPDATE items SET sortindex = 1 WHERE uid = ?1 AND id = ?2", "h09");

@@ -246,8 +246,8 @@ static void a_user_who_left_long_ago_is_gone_whatever_an_old_copy_says(void **st
     GIVES(RC_NOT_HERE, store_begin(fx.ss, &old, &tx, &err));
     assert_int_equal(rows_of("items"), 1);
     assert_int_equal(head_now()->clock.cs, t.cs);
-    GIVES(RC_CONFLICT,
-          try_step(MOVE, 1, STEP_FREEZE, NULL));     /* of a mover that knows as little as the copy did */
+    /* of a mover that knows as little as the copy did */
+    GIVES(RC_CONFLICT, try_step(MOVE, 1, STEP_FREEZE, NULL));
     OK(try_step(OTHER, 4, STEP_IMPORT_BEGIN, NULL)); /* he comes back */
     GIVES(RC_CONFLICT, try_step(MOVE, 4, STEP_LEAVE, NULL));
 }
