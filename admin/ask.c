@@ -29,14 +29,14 @@ const size_t admin_conf_keys_n = sizeof(admin_conf_keys) / sizeof(admin_conf_key
 /* One of those we call. */
 struct place {
     char *name;    /* of a node; NULL for a directory */
-    char *address; /* "http://…", or a path           */
+    char *address; /* "http://…", or a path */
 };
 
 struct ask {
     const struct admin_conf *conf;
     struct caller *caller;
-    size_t first;  /* of conf->directories: the one to ask first  */
-    bool answered; /* it has answered us                          */
+    size_t first;  /* of conf->directories: the one to ask first */
+    bool answered; /* it has answered us */
     struct place *nodes;
     size_t n_nodes;
     long limit_ms; /* of a call, where it is shorter than the setting's; 0: none */

@@ -74,13 +74,13 @@ struct box {
     char *store_path, *directory_path, *internal_path;
     char *token_secret; /* made and kept by us when none was given */
     struct conf_list token_list;
-    char *admin_secret;      /* likewise, for heddle-admin and for our own settling            */
-    char *own_callers[3];    /* "admin admin KEY", "admin settle KEY", "admin console KEY"     */
-    struct conf_list admits; /* those of the settings, and ours                                */
+    char *admin_secret;      /* likewise, for heddle-admin and for our own settling */
+    char *own_callers[3];    /* "admin admin KEY", "admin settle KEY", "admin console KEY" */
+    struct conf_list admits; /* those of the settings, and ours */
     struct settle_thread *settle;
     struct console_conf console_conf;
     struct admin_conf admin; /* of the console: how it reaches this process */
-    char *admin_places[3];   /* directory, node, folder                     */
+    char *admin_places[3];   /* directory, node, folder */
     struct console *console;
     struct directory *directory;
     struct node *node;

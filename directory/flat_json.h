@@ -13,7 +13,7 @@
 struct flat_member {
     view name;
     view text;      /* VIEW_NONE: it is a number */
-    int64_t number; /* 0 or more                 */
+    int64_t number; /* 0 or more */
 };
 
 struct flat_json {

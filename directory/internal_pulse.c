@@ -13,7 +13,7 @@ enum { LOADS_MAX = 1024, LOAD_TEXT = 1024, BOOT_TEXT = 64 };
 /* The last pulse of one process of a node. */
 struct load {
     char name[INTERNAL_NAME_MAX + 1], boot[BOOT_TEXT + 1];
-    int64_t seen_us; /* steady clock                              */
+    int64_t seen_us; /* steady clock */
     int64_t clock_ms;
     int64_t users, queue; /* of all services; below 0: not told */
     char text[LOAD_TEXT]; /* "loads" of its last full pulse, JSON; "" */

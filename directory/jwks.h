@@ -23,8 +23,8 @@ uint64_t jwks_edition(const struct jwks *k);
 /* A compact JWS (RFC 7515 3.1) taken apart. */
 struct signed_text {
     view text;      /* what was signed: header and payload with the dot between them */
-    view signature; /* its bytes                                                     */
-    view kid;       /* names the key; VIEW_NONE: it is not told                      */
+    view signature; /* its bytes */
+    view kid;       /* names the key; VIEW_NONE: it is not told */
 };
 
 /* Does one of the keys prove it (RS256)? The key named by kid is tried first. RC_DENIED: none does.

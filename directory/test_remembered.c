@@ -208,7 +208,7 @@ static void only_what_changes_nothing_is_answered_from_memory(void **state)
     const char *access = bearer(h, 2000, 600), *newer = bearer(h, 2001, 600);
     token_is(h, access, KEY_ID, 200, false);
     token_is(h, access, KEY_ID, 200, true);
-    token_is(h, newer, KEY_ID, 200, false);     /* raises the generation     */
+    token_is(h, newer, KEY_ID, 200, false);     /* raises the generation */
     token_is(h, access, KEY_ID, 401, false);    /* which is the older one now */
     token_is(h, newer, "1235-u7s", 401, false); /* a new state without a new generation */
     token_is(h, bearer(h, 2002, 600), "1235-u7s", 200, false);

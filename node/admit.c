@@ -104,8 +104,8 @@ struct kept {
     struct hawk_header hawk;
     struct basic basic;
     bool foreign;         /* a token of another node: the directory is to be asked */
-    bool exchanged;       /* … and has told what it is worth, now or earlier       */
-    enum why foreign_why; /* what to say if it is worth nothing                    */
+    bool exchanged;       /* … and has told what it is worth, now or earlier */
+    enum why foreign_why; /* what to say if it is worth nothing */
 };
 
 int64_t admit_hawk_window_s(const struct node_conf *c)

@@ -11,11 +11,11 @@
 
 /* What is remembered of one name: at most one password is right at a time, so one row is enough. */
 struct row {
-    struct row *next;                               /* in its bucket                                   */
-    struct row *newer, *older;                      /* in the order of asking: all live equally long   */
+    struct row *next;                               /* in its bucket */
+    struct row *newer, *older;                      /* in the order of asking: all live equally long */
     uint8_t name[SHA256_BYTES], both[SHA256_BYTES]; /* HMAC of the name; of name and password */
-    int64_t asked_us;                               /* steady clock: it was true then or later         */
-    bool asked_ahead;                               /* the next question is under way                  */
+    int64_t asked_us;                               /* steady clock: it was true then or later */
+    bool asked_ahead;                               /* the next question is under way */
     struct verdict verdict;
 };
 

@@ -11,8 +11,8 @@
 #include "node/step.h"
 
 #define BREATH_MS   10   /* between two pages: the directory has other things to do */
-#define RETRY_MS    1000 /* after a question without an answer                      */
-#define DOUBT_MS    5000 /* before those in doubt are asked about again             */
+#define RETRY_MS    1000 /* after a question without an answer */
+#define DOUBT_MS    5000 /* before those in doubt are asked about again */
 #define ARENA_BYTES ((size_t)8 << 20)
 #define LEFT_ID     VIEW("directory") /* what a head remembers as the move that took the user away */
 

@@ -44,7 +44,7 @@ struct settings {
     size_t n_agents;
     bool cors;
     const char *refuses;      /* text of the state; NULL: it refuses nobody */
-    unsigned state_backoff_s; /* asked of all; 0: of nobody             */
+    unsigned state_backoff_s; /* asked of all; 0: of nobody */
     unsigned backoff_s, backoff_percent, refuse_percent;
 };
 

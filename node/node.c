@@ -22,7 +22,7 @@
 #include "node/sweep.h"
 #include "node/urls.h"
 
-#define SECRET_LEAST_BYTES 8      /* shorter ones are typing errors                    */
+#define SECRET_LEAST_BYTES 8      /* shorter ones are typing errors */
 #define VERDICTS_MOST      100000 /* remembered passwords: some 50 MB at the very most */
 #define NONCES_MOST        100000
 #define SETTINGS_BYTES     ((size_t)1 << 20)
@@ -33,7 +33,7 @@ struct node_extra {
     struct front *front;
     struct sync_limits limits; /* the caller's, made ready */
     struct cache_conf cache;   /* the caller's, with its scope */
-    struct route *routes;      /* those of sync and ours       */
+    struct route *routes;      /* those of sync and ours */
     size_t n_routes;
     int store_lock;                 /* alone.h; -1 */
     const char *internal_address;   /* "": not told */

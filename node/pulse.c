@@ -22,7 +22,7 @@ struct ear {
     int64_t loads_at_us; /* when to bring them again */
     pthread_t thread;
     bool hears, tried; /* under the lock: its last answer was good; there was a first try */
-    char state[32];    /* under the lock: what was decided about us; "": it has not said  */
+    char state[32];    /* under the lock: what was decided about us; "": it has not said */
 };
 
 struct pulse {

@@ -20,9 +20,9 @@ enum {
 };
 
 struct endpoint {
-    char *address;      /* as configured                         */
+    char *address;      /* as configured */
     const char *base;   /* of the URL, without a slash at its end */
-    const char *socket; /* or NULL                              */
+    const char *socket; /* or NULL */
     _Atomic int64_t silent_until_us;
 };
 

@@ -11,7 +11,7 @@
 
 struct strike {
     uint64_t who;     /* hash of the address; 0: free */
-    int64_t since_us; /* steady clock                 */
+    int64_t since_us; /* steady clock */
     unsigned n;
 };
 

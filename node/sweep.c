@@ -8,8 +8,8 @@
 #include "common/base/mem.h"
 #include "common/base/metrics.h"
 
-#define PORTION       500 /* rows in one transaction                                     */
-#define BREATH_MS     20  /* between two portions                                        */
+#define PORTION       500 /* rows in one transaction */
+#define BREATH_MS     20  /* between two portions */
 #define FIRST_AFTER_S 60  /* the first round comes soon: a node may never run for an hour */
 
 struct sweep {

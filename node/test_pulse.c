@@ -25,10 +25,10 @@ struct dir {
     char socket[128];
 
     pthread_mutex_t lock;
-    int pulses, full, verifies;   /* full: with loads       */
+    int pulses, full, verifies;   /* full: with loads */
     char last[1024];              /* body of the last pulse */
-    const char *answer, *verdict; /* NULL: 503              */
-    int cursor;                   /* of next                */
+    const char *answer, *verdict; /* NULL: 503 */
+    int cursor;                   /* of next */
     /* next is said until a pulse has heard in it, by which a node tells that it heard; "": answer */
     char next[512], heard[96];
 };

@@ -87,10 +87,10 @@ static void put_record(struct buf *out, int64_t n, int64_t time_ms, const char *
 /* ---- appending ---- */
 
 struct tail {
-    int64_t n; /* of the last record; 0: there is none        */
+    int64_t n; /* of the last record; 0: there is none */
     char hash[AUDIT_HASH_TEXT + 1];
     char torn[AUDIT_HASH_TEXT + 1]; /* "": the last line is a record */
-    bool open;                      /* its line feed is missing      */
+    bool open;                      /* its line feed is missing */
 };
 
 /* The last lines of the file: a whole record, and perhaps what a crash left behind it. */

@@ -10,7 +10,7 @@ struct erase {
     view node;
     int64_t uid, epoch, since_ms;
     view text;                /* of a live account: the value */
-    const struct subject *of; /* NULL: the account is gone    */
+    const struct subject *of; /* NULL: the account is gone */
     bool seat;                /* it had a seat on that node */
 };
 

@@ -12,12 +12,12 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 
-#define FLOOR_MS     0.2 /* differences below this are noise                                 */
+#define FLOOR_MS     0.2 /* differences below this are noise */
 #define BACK_FIRST   1.0
 #define BACK_MOST    31.0 /* a node works at least a 32nd of its time for us: a run shall end */
 #define PRESS        2.0
 #define RELEASE      0.8
-#define MEASURES     3 /* so many latencies make the measure                               */
+#define MEASURES     3 /* so many latencies make the measure */
 #define WAIT_MOST_US INT64_C(10000000)
 
 struct machine {

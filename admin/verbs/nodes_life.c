@@ -264,11 +264,11 @@ static int node_maintenance(struct admin *a)
 struct recovery {
     struct admin *a;
     view node;
-    json_t *accounts; /* who lives there                  */
+    json_t *accounts; /* who lives there */
     bool answers;
-    json_int_t silent_ms;    /* -1: no directory has heard it   */
+    json_int_t silent_ms;    /* -1: no directory has heard it */
     json_int_t users, bytes; /* as it last said; -1: unknown */
-    json_t *uids;            /* reassigned, for the news         */
+    json_t *uids;            /* reassigned, for the news */
     int64_t done, failed;
 };
 

@@ -13,8 +13,8 @@
 
 struct seen {
     uint8_t digest[16];
-    int64_t at_s;  /* when it came                     */
-    uint32_t next; /* in its bucket; NOBODY: the last  */
+    int64_t at_s;  /* when it came */
+    uint32_t next; /* in its bucket; NOBODY: the last */
 };
 
 struct nonces {

@@ -24,7 +24,7 @@ struct chunk {
 
 struct block {
     struct chunk *_Atomic chunks[CHUNKS];
-    struct block *next;      /* all blocks     */
+    struct block *next;      /* all blocks */
     struct block *next_idle; /* unowned blocks */
 };
 

@@ -63,30 +63,30 @@ static const struct {
     enum base64 kind;
     const char *text;
 } bad_base64[] = {
-    { BASE64_STD, "Zg" },          /* no padding                 */
-    { BASE64_STD, "Zg=" },         /* half of it                 */
-    { BASE64_STD, "Zg===" },       /* too much                   */
-    { BASE64_STD, "Zm8==" },       /* …                          */
-    { BASE64_STD, "Zm9v====" },    /* padding alone              */
-    { BASE64_STD, "====" },        /* …                          */
-    { BASE64_STD, "=" },           /* …                          */
-    { BASE64_STD, "Z===" },        /* six bits are no byte       */
-    { BASE64_STD, "Zh==" },        /* unused bits not zero       */
-    { BASE64_STD, "Zm9=" },        /* …                          */
-    { BASE64_STD, "Zg==Zg==" },    /* padding in the middle      */
-    { BASE64_STD, "Z=g=" },        /* …                          */
-    { BASE64_STD, "-_-_" },        /* the other alphabet         */
-    { BASE64_URL, "+/+/" },        /* …                          */
-    { BASE64_URL, "Zg" },          /* no padding                 */
-    { BASE64_URL_NOPAD, "Zg==" },  /* padding                    */
-    { BASE64_URL_NOPAD, "Zh" },    /* unused bits not zero       */
-    { BASE64_URL_NOPAD, "Z" },     /* six bits are no byte       */
-    { BASE64_URL_NOPAD, "Zm9vZ" }, /* …                          */
-    { BASE64_STD, "Zm9v\n" },      /* blanks and line breaks     */
-    { BASE64_STD, " Zm9v" },       /* …                          */
-    { BASE64_STD, "Zm 9v" },       /* …                          */
-    { BASE64_STD, "Zm\xc3\xa4v" }, /* bytes outside ASCII        */
-    { BASE64_STD, "@m9v" },        /* other characters           */
+    { BASE64_STD, "Zg" },          /* no padding */
+    { BASE64_STD, "Zg=" },         /* half of it */
+    { BASE64_STD, "Zg===" },       /* too much */
+    { BASE64_STD, "Zm8==" },       /* … */
+    { BASE64_STD, "Zm9v====" },    /* padding alone */
+    { BASE64_STD, "====" },        /* … */
+    { BASE64_STD, "=" },           /* … */
+    { BASE64_STD, "Z===" },        /* six bits are no byte */
+    { BASE64_STD, "Zh==" },        /* unused bits not zero */
+    { BASE64_STD, "Zm9=" },        /* … */
+    { BASE64_STD, "Zg==Zg==" },    /* padding in the middle */
+    { BASE64_STD, "Z=g=" },        /* … */
+    { BASE64_STD, "-_-_" },        /* the other alphabet */
+    { BASE64_URL, "+/+/" },        /* … */
+    { BASE64_URL, "Zg" },          /* no padding */
+    { BASE64_URL_NOPAD, "Zg==" },  /* padding */
+    { BASE64_URL_NOPAD, "Zh" },    /* unused bits not zero */
+    { BASE64_URL_NOPAD, "Z" },     /* six bits are no byte */
+    { BASE64_URL_NOPAD, "Zm9vZ" }, /* … */
+    { BASE64_STD, "Zm9v\n" },      /* blanks and line breaks */
+    { BASE64_STD, " Zm9v" },       /* … */
+    { BASE64_STD, "Zm 9v" },       /* … */
+    { BASE64_STD, "Zm\xc3\xa4v" }, /* bytes outside ASCII */
+    { BASE64_STD, "@m9v" },        /* other characters */
 };
 
 static void only_canonical_base64_is_taken(void **state)
@@ -184,24 +184,24 @@ static const struct {
     { "\xf0\x90\x80\x80", true },
     { "\xf4\x8f\xbf\xbf", true },
     { "1234567\xc3\xa4 and more behind it", true },
-    { "\x80", false },             /* a follower alone  */
-    { "\xbf\xbf", false },         /* …                 */
-    { "\xc0\x80", false },         /* overlong          */
-    { "\xc1\xbf", false },         /* …                 */
-    { "\xe0\x9f\xbf", false },     /* …                 */
-    { "\xf0\x8f\xbf\xbf", false }, /* …                 */
-    { "\xed\xa0\x80", false },     /* surrogates        */
-    { "\xed\xbf\xbf", false },     /* …                 */
-    { "\xf4\x90\x80\x80", false }, /* above U+10FFFF    */
-    { "\xf5\x80\x80\x80", false }, /* …                 */
-    { "\xff", false },             /* …                 */
-    { "\xc3", false },             /* cut               */
-    { "abc\xe2\x82", false },      /* …                 */
-    { "\xf0\x90\x80", false },     /* …                 */
-    { "\xe2\x28\xa1", false },     /* a letter inside   */
-    { "\xe2\x82\x28", false },     /* …                 */
-    { "12345678\xc3(", false },    /* behind eight      */
-    { "bo\xef\xbb@x", false },     /* …                 */
+    { "\x80", false },             /* a follower alone */
+    { "\xbf\xbf", false },         /* … */
+    { "\xc0\x80", false },         /* overlong */
+    { "\xc1\xbf", false },         /* … */
+    { "\xe0\x9f\xbf", false },     /* … */
+    { "\xf0\x8f\xbf\xbf", false }, /* … */
+    { "\xed\xa0\x80", false },     /* surrogates */
+    { "\xed\xbf\xbf", false },     /* … */
+    { "\xf4\x90\x80\x80", false }, /* above U+10FFFF */
+    { "\xf5\x80\x80\x80", false }, /* … */
+    { "\xff", false },             /* … */
+    { "\xc3", false },             /* cut */
+    { "abc\xe2\x82", false },      /* … */
+    { "\xf0\x90\x80", false },     /* … */
+    { "\xe2\x28\xa1", false },     /* a letter inside */
+    { "\xe2\x82\x28", false },     /* … */
+    { "12345678\xc3(", false },    /* behind eight */
+    { "bo\xef\xbb@x", false },     /* … */
 };
 
 static void utf8_is_what_rfc_3629_says(void **state)

@@ -248,9 +248,9 @@ static rc bind_once(struct ldap_conn *c, const char *dn, const struct berval *pa
         return RC_OK;
     case LDAP_INVALID_CREDENTIALS:
     case LDAP_NO_SUCH_OBJECT:
-    case LDAP_INAPPROPRIATE_AUTH:   /* an entry without a password                   */
-    case LDAP_UNWILLING_TO_PERFORM: /* OpenLDAP and AD: may not log in              */
-    case LDAP_CONSTRAINT_VIOLATION: /* locked after too many wrong ones (ppolicy)   */
+    case LDAP_INAPPROPRIATE_AUTH:   /* an entry without a password */
+    case LDAP_UNWILLING_TO_PERFORM: /* OpenLDAP and AD: may not log in */
+    case LDAP_CONSTRAINT_VIOLATION: /* locked after too many wrong ones (ppolicy) */
     case LDAP_INSUFFICIENT_ACCESS:
     case LDAP_INVALID_DN_SYNTAX:
         return fail(e, RC_DENIED, RESP_GENERIC, "%s: %s", ldap_conn_uri(c), ldap_err2string(got));

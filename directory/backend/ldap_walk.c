@@ -16,8 +16,8 @@
 
 enum { WALK_BYTES = 8 * 1024 * 1024, BATCH = 64, BATCH_BYTES = 32 * 1024 * 1024, KEPT_MAX = 4 };
 
-#define KEPT_US      INT64_C(60000000)  /* since it was stopped                */
-#define KEPT_MOST_US INT64_C(600000000) /* since its names were read          */
+#define KEPT_US      INT64_C(60000000)  /* since it was stopped */
+#define KEPT_MOST_US INT64_C(600000000) /* since its names were read */
 
 struct names {
     const struct ldap_walk *walk;

@@ -24,7 +24,7 @@ struct waiting {
 
 struct mailer {
     struct mail_conf conf; /* numbers alone; texts are below */
-    bool to_folder;        /* the driver spool               */
+    bool to_folder;        /* the driver spool */
     char *dir, *queue, *failed, *from;
     view sender; /* the address in `from` */
     const struct clock *clock;

@@ -45,16 +45,16 @@ struct cache {
     const struct kind *kind;
     struct versions *versions;
     struct memory *memory; /* NULL: nothing is kept */
-    struct items *items;   /* NULL: none are kept   */
-    struct redis *redis;   /* NULL: not shared      */
+    struct items *items;   /* NULL: none are kept */
+    struct redis *redis;   /* NULL: not shared */
     unsigned ttl_s;
     metric hits, misses, item_hits, item_misses;
 };
 
 struct cache_handle {
     struct cache *cache;
-    struct redis_handle *redis; /* NULL: not shared           */
-    struct buf scratch;         /* a value with its version   */
+    struct redis_handle *redis; /* NULL: not shared */
+    struct buf scratch;         /* a value with its version */
 };
 
 /* ---- life ---- */

@@ -10,9 +10,9 @@
 #define BUCKETS_MIN 64 /* power of two */
 
 struct entry {
-    struct entry *next;          /* in its bucket                          */
-    struct entry *newer, *older; /* in the order of use                    */
-    int64_t uid, ends_us;        /* the latter on the steady clock         */
+    struct entry *next;          /* in its bucket */
+    struct entry *newer, *older; /* in the order of use */
+    int64_t uid, ends_us;        /* the latter on the steady clock */
     size_t n;
     char bytes[];
 };

@@ -8,8 +8,8 @@
 #include "common/base/scope.h"
 
 #define RECONNECT_US  INT64_C(1000000)
-#define CLAIM_S       30                /* how long a machine keeps a scope that it does not use    */
-#define CLAIM_US      INT64_C(10000000) /* how often one in use is renewed                          */
+#define CLAIM_S       30                /* how long a machine keeps a scope that it does not use */
+#define CLAIM_US      INT64_C(10000000) /* how often one in use is renewed */
 #define CLAIM_OVER_US INT64_C(20000000) /* how long we count on it: ten seconds for clocks that differ */
 
 struct redis {
@@ -24,11 +24,11 @@ struct redis {
 
 struct redis_handle {
     struct redis *redis;
-    redisContext *cx; /* NULL: no connection                 */
+    redisContext *cx; /* NULL: no connection */
     int64_t retry_us; /* on the steady clock: not before that */
-    struct buf key;   /* "h:SCOPE:", then the user            */
+    struct buf key;   /* "h:SCOPE:", then the user */
     size_t prefix_n;
-    bool foreign; /* another machine uses our scope       */
+    bool foreign; /* another machine uses our scope */
 };
 
 DEFINE_SCOPED(void *, freeReplyObject);

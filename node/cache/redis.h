@@ -27,6 +27,6 @@ bool redis_ready(struct redis_handle *h, uint64_t page);
 bool redis_connected(const struct redis_handle *h);
 
 bool redis_get(struct redis_handle *h, int64_t uid, struct buf *out); /* appends; false: nothing usable */
-void redis_put(struct redis_handle *h, int64_t uid, view value, unsigned ttl_s); /* as well as can be   */
+void redis_put(struct redis_handle *h, int64_t uid, view value, unsigned ttl_s); /* as well as can be */
 
 #endif

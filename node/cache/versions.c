@@ -47,7 +47,7 @@ struct versions {
     char *scope; /* NULL: private */
     const struct clock *clock;
     _Atomic(struct mapping *) mapping;
-    _Atomic int64_t look_us; /* when to look at the name again                   */
+    _Atomic int64_t look_us; /* when to look at the name again */
     _Atomic bool lost;       /* the page's name is gone, and no other can be had */
 };
 

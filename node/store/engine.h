@@ -75,9 +75,9 @@ struct engine { /* the drivers' own begin with this */
 struct conn {
     const struct engine_driver *driver;
     struct engine *engine;
-    bool broken;   /* the connection is lost: close it                     */
-    bool failed;   /* a statement of this transaction failed               */
-    bool deadlock; /* the last failure was one: the transaction is undone  */
+    bool broken;   /* the connection is lost: close it */
+    bool failed;   /* a statement of this transaction failed */
+    bool deadlock; /* the last failure was one: the transaction is undone */
     bool in_txn;
     struct stmt *fixed[SQL_N];
     struct conn_shape { /* statements built for one shape of query, least used go first */

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define READER_WAIT_MS  50       /* only while another process recovers or closes the file              */
-#define SCHEMA_WAIT_MS  60000    /* another process may be migrating                                    */
-#define LOG_PAGES       4000     /* in the log, before they move into the file                          */
-#define LOG_KEPT_BYTES  16777216 /* of it afterwards: writing over them is cheaper than growing anew    */
+#define READER_WAIT_MS  50       /* only while another process recovers or closes the file */
+#define SCHEMA_WAIT_MS  60000    /* another process may be migrating */
+#define LOG_PAGES       4000     /* in the log, before they move into the file */
+#define LOG_KEPT_BYTES  16777216 /* of it afterwards: writing over them is cheaper than growing anew */
 #define PAGES_AT_ONCE   2
 #define LOOKASIDE_SIZE  512
 #define LOOKASIDE_SLOTS 32

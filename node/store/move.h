@@ -27,17 +27,19 @@
 
 /* STEP_LEAVE belongs to no move and takes an id all the same, which the head remembers. */
 enum head_step {
-    STEP_FREEZE, /* S: e     open batches are dropped: the client starts that upload anew               */
-    STEP_THAW,   /* S: e     a freeze of the same move that comes later is refused                      */
-    STEP_IMPORT_BEGIN, /* T: e + 1 what an earlier stay left behind is kept, the first pass corrects it       */
-    STEP_SEAL,     /* T: e + 1 RC_CONFLICT where the sums differ                                          */
-    STEP_ACTIVATE, /* T: e + 1                                                                            */
-    STEP_RETIRE,   /* S: e + 1 the items stay until erase                                                 */
-    STEP_DROP, /* T: e     what was imported goes; an import_begin of the same move that comes later is refused */
-    STEP_ERASE, /* the data of GONE of that epoch or a lower one go, or of ACTIVE of that epoch, which becomes GONE:
-                          he deleted his account. The row stays for ever, against late credentials            */
-    STEP_LEAVE /* S: what the directory has decided, where this store never heard of it (it was restored from an old copy):
-                          ACTIVE or FROZEN, of whatever move, becomes GONE of that epoch. The items stay until erase */
+    STEP_FREEZE,       /* S: e     open batches are dropped: the client starts that upload anew */
+    STEP_THAW,         /* S: e     a freeze of the same move that comes later is refused */
+    STEP_IMPORT_BEGIN, /* T: e + 1 what an earlier stay left behind is kept, the first pass corrects it */
+    STEP_SEAL,         /* T: e + 1 RC_CONFLICT where the sums differ */
+    STEP_ACTIVATE,     /* T: e + 1 */
+    STEP_RETIRE,       /* S: e + 1 the items stay until erase */
+    STEP_DROP,         /* T: e     what was imported goes;
+                        *          an import_begin of the same move that comes later is refused */
+    STEP_ERASE,        /* the data of GONE of that epoch or a lower one go, or of ACTIVE of that epoch, which
+                        * becomes GONE: he deleted his account. The row stays for ever, against late credentials */
+    STEP_LEAVE         /* S: what the directory has decided, where this store never heard of it (restored from
+                        * an old copy): ACTIVE or FROZEN, of whatever move, becomes GONE of that epoch. The
+                        * items stay until erase */
 };
 
 /* Whether the step is ever legal in that state, or was done already and has nothing left to do. Which epoch and whose move it takes is
@@ -52,20 +54,20 @@ bool head_step_parse(view name, enum head_step *out);
 /* Borrowed for the call. */
 struct move {
     int64_t uid;
-    view id;       /* 1 … MOVE_ID_MAX bytes                            */
+    view id;       /* 1 … MOVE_ID_MAX bytes */
     int64_t epoch; /* that the head has after the step, see above; > 0 */
 };
 
 /* What S's manifest ended with. */
 struct manifest_sum {
-    uint8_t hash[SHA256_BYTES]; /* of everything but the clock         */
+    uint8_t hash[SHA256_BYTES]; /* of everything but the clock */
     stamp clock;                /* T's must have come to be no earlier */
-    stamp base;                 /* of the manifest                     */
+    stamp base;                 /* of the manifest */
 };
 
 struct head_info {
     struct head head; /* colls only from store_head_get */
-    view move;        /* VIEW_NONE: none yet            */
+    view move;        /* VIEW_NONE: none yet */
 };
 
 /* RC_CONFLICT: not in this state, of this epoch or for this move; nothing has changed. RC_BAD_INPUT: no move id, no epoch, or no sum
@@ -148,7 +150,7 @@ struct manifest_digest;
 struct manifest_digest *manifest_digest_new(const struct head *h, struct arena *a);
 void manifest_digest_add(struct manifest_digest *d, const struct manifest_entry *m);
 void manifest_digest_end(struct manifest_digest *d, uint8_t out[SHA256_BYTES]); /* may be left out */
-void manifest_digest_free(struct manifest_digest *d);                           /* takes NULL       */
+void manifest_digest_free(struct manifest_digest *d);                           /* takes NULL */
 DEFINE_SCOPED(struct manifest_digest *, manifest_digest_free);
 
 /* ---- importing ---- */

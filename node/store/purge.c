@@ -15,8 +15,8 @@ struct victim {
 };
 
 struct purge {
-    bool batches;     /* else items                      */
-    int64_t until_ms; /* older ones go                   */
+    bool batches;     /* else items */
+    int64_t until_ms; /* older ones go */
     unsigned n;
     struct victim victims[PURGE_ROWS];
     struct buf ids;

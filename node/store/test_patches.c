@@ -130,13 +130,13 @@ static void what_is_not_a_run_is_refused(void **state)
         assert_int_equal(unpacks((view){ .p = run.p, .n = n }, SAMPLES), n > 1 && n == ends[at]);
     }
     static const view bad[] = {
-        { "\0\0\0\1a", 5 },                                      /* another version      */
-        { "\1", 1 },                                             /* of nothing           */
-        { "\1\40\0\1a", 5 },                                     /* no such field        */
-        { "\1\0\1\1a\0", 6 },                                    /* set and not named    */
-        { "\1\0\0\0", 4 },                                       /* no id                */
+        { "\0\0\0\1a", 5 },                                      /* another version */
+        { "\1", 1 },                                             /* of nothing */
+        { "\1\40\0\1a", 5 },                                     /* no such field */
+        { "\1\0\1\1a\0", 6 },                                    /* set and not named */
+        { "\1\0\0\0", 4 },                                       /* no id */
         { "\1\0\0\200\200\200\200\200\200\200\200\200\1a", 14 }, /* a length without end */
-        { "\1\2\2\1a\377\377\377\377\377\377\377\377\177", 14 }, /* a number too large   */
+        { "\1\2\2\1a\377\377\377\377\377\377\377\377\177", 14 }, /* a number too large */
         { "\1\1\1\1a\177x", 7 },                                 /* longer than there is */
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)

@@ -5,7 +5,7 @@
 #include "node/store/patches.h"
 #include "node/store/query.h"
 
-#define DELETE_ROWS 1000 /* looked up and deleted in one go      */
+#define DELETE_ROWS 1000 /* looked up and deleted in one go */
 #define DELETE_IDS  1024 /* of a longer list, looked up in one go */
 
 /* ---- putting ---- */
@@ -19,7 +19,7 @@ struct put_job {
     const struct item_patch *patches;
     uint32_t coll;
     bool batch;     /* each item gets T, also one that is not touched otherwise */
-    bool stillborn; /* one was put with a ttl of 0 by a batch                   */
+    bool stillborn; /* one was put with a ttl of 0 by a batch */
 };
 
 static view if_set(enum patch_op op, view v)

@@ -16,23 +16,23 @@
 /* An id that this list has named. */
 struct seen {
     view id;
-    size_t patch; /* NO_PATCH: it failed  */
+    size_t patch; /* NO_PATCH: it failed */
     bool failed;  /* it stands in `failed` */
 };
 
 struct reader {
     const struct bso_ctx *c;
     struct bso_list *out;
-    size_t cap;       /* of patches and roots              */
-    size_t at;        /* position of the next record       */
-    int64_t sum;      /* of payload bytes                  */
-    struct seen *ids; /* in the arena, in order            */
+    size_t cap;       /* of patches and roots */
+    size_t at;        /* position of the next record */
+    int64_t sum;      /* of payload bytes */
+    struct seen *ids; /* in the arena, in order */
     size_t n_ids, cap_ids;
     uint32_t *slots; /* open addressing: index + 1 of ids; 2 * cap_ids of them, a power of two */
     uint64_t seed;
     bool nameless_id, nameless_record; /* 1.1: what failed and has no id to be named by */
     rc verdict;                        /* of the list as a whole, once it is known to be wrong … */
-    struct err why;                    /* … unless the rest is not even JSON                     */
+    struct err why;                    /* … unless the rest is not even JSON */
 };
 
 /* ---- ids that were seen ---- */

@@ -4,7 +4,7 @@
 #include "fixture_ldap.h"
 
 #define ENABLED  "512" /* userAccountControl: an ordinary account */
-#define DISABLED "514" /* … with the bit ACCOUNTDISABLE           */
+#define DISABLED "514" /* … with the bit ACCOUNTDISABLE */
 
 /* rows: attribute, value, attribute, value, NULL; values of one attribute follow each other. */
 static void put_entry(struct fixture *f, const char *dn, const char *const *rows)

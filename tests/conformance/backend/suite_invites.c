@@ -104,16 +104,16 @@ static void a_use_is_taken_once_confirmed_or_given_back(void **state)
     add(f, &x);
     assert_int_equal(cas(f, "k7qp", 2, 1, "7 1000", true), RC_OK);
     assert_int_equal(cas(f, "k7qp", 2, 1, "8 1000", true), RC_CONFLICT); /* somebody was faster */
-    assert_int_equal(cas(f, "k7qp", 1, 0, "7 1000", true), RC_CONFLICT); /* the same twice      */
+    assert_int_equal(cas(f, "k7qp", 1, 0, "7 1000", true), RC_CONFLICT); /* the same twice */
     assert_int_equal(get(f, "k7qp").left, 1);
     assert_int_equal(cas(f, "k7qp", 1, 0, "8 1001", true), RC_OK);
     x = get(f, "k7qp");
     assert_true(x.left == 0 && x.n_takers == 2 && view_eq(x.takers[0], VIEW("7 1000")) &&
                 view_eq(x.takers[1], VIEW("8 1001")));
-    assert_int_equal(cas(f, "k7qp", 0, 0, "7 1000", false), RC_OK);       /* registered          */
-    assert_int_equal(cas(f, "k7qp", 0, 0, "7 1000", false), RC_CONFLICT); /* … once              */
+    assert_int_equal(cas(f, "k7qp", 0, 0, "7 1000", false), RC_OK);       /* registered */
+    assert_int_equal(cas(f, "k7qp", 0, 0, "7 1000", false), RC_CONFLICT); /* … once */
     assert_int_equal(cas(f, "k7qp", 0, 1, "7 1000", false), RC_CONFLICT);
-    assert_int_equal(cas(f, "k7qp", 0, 1, "8 1001", false), RC_OK); /* failed              */
+    assert_int_equal(cas(f, "k7qp", 0, 1, "8 1001", false), RC_OK); /* failed */
     x = get(f, "k7qp");
     assert_true(x.left == 1 && x.n_takers == 0);
     assert_int_equal(cas(f, "zzzz", 1, 0, "9 1", true), RC_NOT_FOUND);

@@ -14,8 +14,8 @@ struct move move_to(int64_t epoch, view id); /* of this test's user */
 /* What it answers is compared with what is there. */
 rc try_step(view id, int64_t epoch, enum head_step step, const struct manifest_sum *sum);
 void step(int64_t epoch, enum head_step which); /* of MOVE, must succeed */
-struct manifest_sum sum_of(int64_t epoch);      /* of MOVE               */
-uint64_t rows_of(const char *table);            /* this user's           */
+struct manifest_sum sum_of(int64_t epoch);      /* of MOVE */
+uint64_t rows_of(const char *table);            /* this user's */
 
 /* ---- two stores: the user goes from S with epoch 1 to T with epoch 2 ---- */
 
@@ -45,8 +45,8 @@ size_t pass_with(enum fault fault); /* one pass; how many rows it should have se
 size_t pass(void);
 extern stamp mover_base; /* of the passes and the seal; everything at the beginning of each pair */
 
-rc seal(void);     /* and at(T)                          */
-void finish(void); /* seal, activate, retire, and at(T)  */
+rc seal(void);     /* and at(T) */
+void finish(void); /* seal, activate, retire, and at(T) */
 
 struct lines {
     struct manifest_entry list[400];
@@ -57,7 +57,7 @@ bool keep_entry(const struct manifest_entry *m, void *arg); /* in struct lines *
 /* as nobody of us does to a row at T; ?1: the user, ?2: the id */
 void meddle(const char *sql, const char *id);
 
-void fill(void);             /* S with 35 items of all kinds           */
-void assert_same_user(void); /* what the heads of both say; and at(T)  */
+void fill(void);             /* S with 35 items of all kinds */
+void assert_same_user(void); /* what the heads of both say; and at(T) */
 
 #endif
