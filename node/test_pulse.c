@@ -373,16 +373,22 @@ static void settings_that_make_no_sense_are_refused(void **state)
 
 /* ---- the pulse ---- */
 
+/* One directory, which is heard and has told who anna is. */
+static void open_world_with_anna(struct world *w)
+{
+    struct verdict v;
+    open_world(w, 1);
+    dir_verdict(&w->dirs[0], ANNA);
+    open_pulse(w);
+    WAIT_UNTIL(pulse_heard(w->pulse) == 1 && dir_was_heard(&w->dirs[0]));
+    assert_int_equal(verify(w, "secret", &v), RC_OK);
+}
+
 static void news_are_acted_on(void **state)
 {
     (void)state;
     struct world w;
-    struct verdict v;
-    open_world(&w, 1);
-    dir_verdict(&w.dirs[0], ANNA);
-    open_pulse(&w);
-    WAIT_UNTIL(pulse_heard(w.pulse) == 1 && dir_was_heard(&w.dirs[0]));
-    assert_int_equal(verify(&w, "secret", &v), RC_OK);
+    open_world_with_anna(&w);
     dir_await(&w.dirs[0]);
     assert_true(known(&w));
     dir_tell(&w.dirs[0], "d1", "\"news\":[{\"n\":6,\"what\":\"forget\",\"name\":\"bert\"}]");
@@ -400,12 +406,7 @@ static void all_forgets_every_verdict_and_brings_the_refusals(void **state)
 {
     (void)state;
     struct world w;
-    struct verdict v;
-    open_world(&w, 1);
-    dir_verdict(&w.dirs[0], ANNA);
-    open_pulse(&w);
-    WAIT_UNTIL(dir_was_heard(&w.dirs[0]));
-    assert_int_equal(verify(&w, "secret", &v), RC_OK);
+    open_world_with_anna(&w);
     dir_tell(&w.dirs[0], "d2",
              "\"all\":true,\"news\":[{\"what\":\"refuse\",\"uid\":58,\"until\":99999999999}]");
     assert_false(known(&w));
@@ -431,12 +432,7 @@ static void who_hears_no_directory_trusts_older_verdicts_and_returns_to_the_rule
 {
     (void)state;
     struct world w;
-    struct verdict v;
-    open_world(&w, 1);
-    dir_verdict(&w.dirs[0], ANNA);
-    open_pulse(&w);
-    WAIT_UNTIL(pulse_heard(w.pulse) == 1 && dir_was_heard(&w.dirs[0]));
-    assert_int_equal(verify(&w, "secret", &v), RC_OK);
+    open_world_with_anna(&w);
     w.clock.steady_us += 300000000;
     assert_false(known(&w));
     dir_answers(&w.dirs[0], NULL);

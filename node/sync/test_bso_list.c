@@ -59,16 +59,26 @@ static void check(const char *what, view body, enum format format, const struct 
         fail_msg("%s: %.*s gives %zu, %s", what, VIEW_ARG(body), r.l.n, buf_text(&r.answer));
 }
 
+/* A body, and its code, how many records are taken, and the answer. */
+struct list_case {
+    view body;
+    int code;
+    size_t n;
+    const char *answer;
+};
+
+static void check_all(const char *what, const struct list_case *cases, size_t n, enum format format,
+                      const struct bso_rules *rules)
+{
+    for (size_t i = 0; i < n; i++)
+        check(what, cases[i].body, format, rules, cases[i].code, cases[i].n, cases[i].answer);
+}
+
 #define ANSWER(success, failed) "\"success\":[" success "],\"failed\":{" failed "}"
 
 static void lists_of_1_5(void **state)
 {
-    static const struct {
-        view body;
-        int code;
-        size_t n;
-        const char *answer;
-    } cases[] = {
+    static const struct list_case cases[] = {
         { VIEW("[]"), OK, 0, ANSWER("", "") },
         { VIEW(" [ ] \n"), OK, 0, ANSWER("", "") },
         { VIEW("[{\"id\":\"a\"}]"), OK, 1, ANSWER("\"a\"", "") },
@@ -129,18 +139,12 @@ static void lists_of_1_5(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        check("1.5", cases[i].body, FORMAT_JSON, &rules_15, cases[i].code, cases[i].n, cases[i].answer);
+    check_all("1.5", cases, sizeof cases / sizeof *cases, FORMAT_JSON, &rules_15);
 }
 
 static void lines_of_1_5(void **state)
 {
-    static const struct {
-        view body;
-        int code;
-        size_t n;
-        const char *answer;
-    } cases[] = {
+    static const struct list_case cases[] = {
         { VIEW(""), OK, 0, ANSWER("", "") },
         { VIEW("{\"id\":\"a\"}\n{\"id\":\"b\"}\n"), OK, 2, ANSWER("\"a\",\"b\"", "") },
         { VIEW("{\"id\":\"a\"}\n{\"id\":\"b\"}"), OK, 2, ANSWER("\"a\",\"b\"", "") },
@@ -155,18 +159,12 @@ static void lines_of_1_5(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        check("lines", cases[i].body, FORMAT_NEWLINES, &rules_15, cases[i].code, cases[i].n, cases[i].answer);
+    check_all("lines", cases, sizeof cases / sizeof *cases, FORMAT_NEWLINES, &rules_15);
 }
 
 static void lists_of_1_1(void **state)
 {
-    static const struct {
-        view body;
-        int code;
-        size_t n;
-        const char *answer;
-    } cases[] = {
+    static const struct list_case cases[] = {
         { VIEW("[]"), OK, 0, ANSWER("", "") },
         { VIEW("[{\"id\":12,\"payload\":\"x\"},{\"id\":true}]"), OK, 2, ANSWER("\"12\",\"true\"", "") },
         { VIEW("[{\"id\":\"a\"},\"BAD\"]"), OK, 1, ANSWER("\"a\"", "\"\":[\"invalid wbo\"]") },
@@ -205,8 +203,7 @@ static void lists_of_1_1(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        check("1.1", cases[i].body, FORMAT_JSON, &rules_11, cases[i].code, cases[i].n, cases[i].answer);
+    check_all("1.1", cases, sizeof cases / sizeof *cases, FORMAT_JSON, &rules_11);
 }
 
 static void a_record_named_twice_is_written_field_by_field_in_1_1(void **state)
