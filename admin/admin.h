@@ -13,7 +13,7 @@ struct admin_conf {
     struct conf_list nodes;       /* NAME=ADDRESS, for nodes that the directory knows no address of */
     char *name;                   /* by which directories and nodes know us */
     struct conf_list key;         /* the last one signs */
-    char *dir;                    /* plans, journals of runs, the audit log; "": see admin_dir */
+    char *dir;                    /* plans, journals of runs, the audit log; "": where folder_path puts it */
     int64_t timeout_s;            /* of one call */
     struct lb_conf lb;            /* keys of [lb] */
     struct console_conf console;  /* keys of [console] */

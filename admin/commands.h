@@ -128,7 +128,7 @@ struct admin {
     FILE *out;     /* stdout; tests have another */
     struct option_given *given;
     size_t n_given;
-    struct ask *ask;    /* admin_ask_open */
+    struct ask *ask;    /* admin_connect (verbs.h) */
     const char *person; /* who acts, for the audit log; NULL: whose process it is */
     char audit_id[40];  /* of this act in the audit log, or "" */
     int64_t began_us;   /* when that began */

@@ -203,7 +203,7 @@ rc reset_cancel(struct directory_worker *w, struct arena *a, view name, struct e
     return r;
 }
 
-/* Counts a wrong try, or spends the code; *out_acc is the account as it was before. */
+/* Counts a wrong try, or spends the code; *acc is the account as it was before. */
 static rc try_code(struct directory_worker *w, struct arena *a, view name, view code, struct account *acc,
                    struct err *e)
 {

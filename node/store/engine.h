@@ -1,5 +1,5 @@
 /* The thin layer between the store's operations and a database: connections, transactions, prepared statements, bound values,
- * rows. It knows nothing of users or items; what it prepares is in dialect.h or built by find.c.
+ * rows. It knows nothing of users or items; what it prepares is in dialect.h or built by query.c.
  *
  * An engine belongs to the process and is thread-safe; a connection and its statements belong to one session, so to one thread.
  * A shard is one database of several that users are spread over (SQLite: a file; MySQL has one).
