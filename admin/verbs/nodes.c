@@ -213,14 +213,12 @@ static void add_process(json_t *load, const json_t *line)
     for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
         if (json_object_get(sync, same[i]))
             json_object_set(load, same[i], json_object_get(sync, same[i]));
-    double slower = json_member_real(load, "latency_ms") > json_member_real(sync, "latency_ms")
-                        ? json_member_real(load, "latency_ms")
-                        : json_member_real(sync, "latency_ms");
-    json_object_set_new(load, "rps",
-                        json_real(json_member_real(load, "rps") + json_member_real(sync, "rps")));
-    json_object_set_new(
-        load, "queue",
-        json_integer((json_int_t)(json_member_real(load, "queue") + json_member_real(sync, "queue"))));
+    double slower = json_member_real(load, "latency_ms"), own_ms = json_member_real(sync, "latency_ms");
+    double rps = json_member_real(load, "rps") + json_member_real(sync, "rps");
+    int64_t queue = json_member_int(load, "queue") + json_member_int(sync, "queue");
+    slower = own_ms > slower ? own_ms : slower;
+    json_object_set_new(load, "rps", json_real(rps));
+    json_object_set_new(load, "queue", json_integer(queue));
     json_object_set_new(load, "latency_ms", json_real(slower));
     if (first || age < json_integer_value(json_object_get(load, "age_ms")))
         json_object_set_new(load, "age_ms", json_integer(age));
