@@ -110,7 +110,7 @@ class Reply:
         return [json.loads(line, parse_float=Decimal) for line in self.body[:-1].split(b"\n")]
 
 
-def over_socket(path, target, method="GET", body=None, headers=(), timeout_s=60):
+def over_socket(path, target, method="GET", body=None, headers=(), timeout_s=120):
     """One request to a unix socket, on a connection of its own."""
     connection = http.client.HTTPConnection("localhost", timeout=timeout_s)
     connection.sock = socket.socket(socket.AF_UNIX)
