@@ -8,6 +8,7 @@ import hashlib
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 
@@ -173,7 +174,7 @@ def test_24_a_new_node_takes_all_of_its_capacity_and_begins_with_a_tenth_of_the_
         sub = new_sub()
         told = cluster.operate("GET", f"accounts/{token(cluster, sub)['uid']}/explain").json()
         new = next(n for n in told["fresh"]["nodes"] if n["node"] == name)
-        assert new["ramp"] == 0.1
+        assert new["ramp"] == Decimal("0.1")
     finally:
         cluster.operate("DELETE", f"nodes/{name}")
 
