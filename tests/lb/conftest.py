@@ -34,7 +34,7 @@ def folder():
 
 
 def _end(front, failed):
-    if failed:
+    if failed and not front.kept:
         front.keep_logs(f"lb-{front.folder.name}")
     bad = front.stop()
     front.close_taps()
@@ -75,6 +75,8 @@ def lively(followed, request):
     yield followed
     if request.session.testsfailed != failed:
         print(followed.refused(began))
+        if not followed.kept:  # now, since what comes after may write hundreds of megabytes more
+            followed.keep_logs(f"lb-{followed.folder.name}")
     for node in followed.nodes:
         if not node.running:
             node.start()

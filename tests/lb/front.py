@@ -3,7 +3,6 @@ know nothing but the door."""
 import json
 import os
 import re
-import signal
 import subprocess
 import time
 import zlib
@@ -84,7 +83,7 @@ class Front(Cluster):
 
     def __init__(self, kind, folder, engines, directories=1, base="", template=None, direct=False, taps=False, node_options=None,
                  directory_options=None, follow=False, **settings):
-        self.kind, self.direct, self.with_taps, self.taps = kind, direct, taps, []
+        self.kind, self.direct, self.with_taps, self.taps, self.kept = kind, direct, taps, [], False
         self.node_options, self.directory_options, self.with_follow = node_options or {}, directory_options or {}, follow
         settings = {k.removeprefix("lb_"): v for k, v in settings.items()}
         self.door = Door(free_port(), base)
@@ -149,13 +148,13 @@ class Front(Cluster):
                 path.write_text("\n".join([*kept, f"{key} '{value}';", ""]))
         if self.kind == "nginx":
             before = self.balancer.workers()
-            self.balancer.child.send_signal(signal.SIGHUP)
+            self.balancer.reload_by_hand()
             wait_until(lambda: self.balancer.workers() and not set(self.balancer.workers()) & set(before), "nginx has read its files", 60)
 
     def line_of(self, reply):
         """The balancer's log line of an answer."""
         name = reply.header("X-Request-Id")
-        return wait_until(lambda: next((x for x in self.balancer.lines() if x["id"] == name), None), "the balancer's line", 60)
+        return wait_until(lambda: next((x for x in self.balancer.lines(name) if x["id"] == name), None), "the balancer's line", 60)
 
     def stat(self, node):
         """What HAProxy tells of a node, of one moment: of the server ("node") and of all ("BACKEND")."""
@@ -218,6 +217,7 @@ class Front(Cluster):
         return self.follower
 
     def keep_logs(self, label):
+        self.kept = True
         super().keep_logs(label)
         for process in [self.balancer] + [self.follower] * bool(self.follower):
             process.keep_log(label)

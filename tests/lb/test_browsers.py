@@ -73,7 +73,8 @@ def test_a_browser_that_syncs_while_it_is_moved_in_held_mode_notices_nothing(liv
                 moving.result()
             assert lively.owner(who) is target
             a.credentials = None  # a user who moves twice within the life of a token meets one 401
-    mine = [x for x in lively.balancer.lines() if x["user"] == (f"11:{who}" if browser is PaleMoon else f"15:{who}")]
+    key = f"11:{who}" if browser is PaleMoon else f"15:{who}"
+    mine = [x for x in lively.balancer.lines(key) if x["user"] == key]
     assert len(mine) > 20 and {x["status"] for x in mine} <= {200, 404}, [x for x in mine if x["status"] not in (200, 404)]
     b = another()
     b.sync()

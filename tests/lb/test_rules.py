@@ -80,7 +80,7 @@ def test_one_request_has_one_id_everywhere(front):
     assert name and name != "forged-by-the-client"
     node = front.owner(u.uid)
     wait_until(lambda: name in node.log_text(), "the node's log has the id", 60)
-    line = wait_until(lambda: next((x for x in front.balancer.lines() if x["id"] == name), None), "the balancer's line", 60)
+    line = wait_until(lambda: next((x for x in front.balancer.lines(name) if x["id"] == name), None), "the balancer's line", 60)
     assert line["status"] == 200 and line["user"] == f"15:{u.uid}" and line["method"] == "GET" and line["path"].endswith("/info/collections")
     assert "Authorization" not in json.dumps(line)
     r = ask(front, "/1.0/sync/1.5")

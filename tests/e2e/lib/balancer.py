@@ -1,11 +1,17 @@
 """A real haproxy or nginx on what `heddle-admin lb render` wrote."""
 import json
-import shutil
+import re
 import signal
 import socket
+from pathlib import Path
 
-from .processes import OUT, Process
+from .processes import OUT, Process, keep, wait_until
 from .wire import Asked, Connection
+
+
+def is_odd(line):
+    """A line of a balancer's log that tells more than that a request went well."""
+    return not (line.startswith(b"{") and (b'"status":200,' in line or b'"status":404,' in line))
 
 
 class Balancer(Asked, Process):
@@ -42,21 +48,32 @@ class Balancer(Asked, Process):
     def connection(self):
         return Connection("127.0.0.1", self.port, 10)
 
-    def lines(self):
-        """The JSON log lines so far. (The last one may be half written yet.)"""
+    def lines(self, having=""):
+        """The JSON log lines so far that have this text in them: one that is being written right now is not there yet, and others of a log of
+        a million are not looked into."""
         path = self.folder / "access.log" if self.kind == "nginx" else self.log
-        out = []
-        for line in path.read_text(errors="replace").rpartition("\n")[0].splitlines() if path.exists() else []:
-            if line.startswith("{"):
-                out.append(json.loads(line))
-        return out
+        if not path.exists():
+            return []
+        with open(path, "rb") as log:
+            return [json.loads(line.decode(errors="replace")) for line in log
+                    if line.startswith(b"{") and line.endswith(b"\n") and having.encode() in line]
 
     def keep_log(self, label):
         """nginx's files as well: the process itself says nothing."""
-        super().keep_log(label)
-        for name in ("access.log", "nginx-error.log"):
-            if (path := self.folder / name).exists():
-                shutil.copyfile(path, OUT / f"{label}-{name}")
+        for path in (self.log, self.folder / "access.log", self.folder / "nginx-error.log"):
+            keep(path, OUT / f"{label}-{path.name}", is_odd)
+
+    def signals(self):
+        """The master's sets of signals: {"SigBlk": …, "SigIgn": …, "SigCgt": …}, the first signal the lowest bit."""
+        return {name: int(bits, 16) for name, bits in re.findall(r"^(Sig\w+):\s+([0-9a-f]+)$", Path(f"/proc/{self.pid}/status").read_text(), re.MULTILINE)}
+
+    def reload_by_hand(self):
+        """As `systemctl reload` does. A master of HAProxy that is still busy with the reload before would not hear of it."""
+        number = signal.SIGUSR2 if self.kind == "haproxy" else signal.SIGHUP
+        bit = 1 << number - 1
+        if self.kind == "haproxy":
+            wait_until(lambda: (lambda s: s["SigCgt"] & ~s["SigBlk"] & bit)(self.signals()), "HAProxy hears signals", 120)
+        self.child.send_signal(number)
 
     def workers(self):
         """Processes that serve, without those that only end what they began."""

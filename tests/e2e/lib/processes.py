@@ -102,6 +102,28 @@ def remove_noted(notes):
             Path(line).unlink(missing_ok=True)
 
 
+KEPT_BYTES = 20 << 20
+
+
+def keep(log, target, is_odd=lambda line: False):
+    """Copies a log for after a failure: its end, and of what comes before, as much again of lines that are odd."""
+    if not log.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    begin, at = log.stat().st_size - KEPT_BYTES, 0
+    with open(log, "rb") as source, open(target, "wb") as out:
+        for line in source:
+            if at + len(line) > begin:
+                break
+            at += len(line)
+            if out.tell() < KEPT_BYTES and is_odd(line):
+                out.write(line)
+        if at:
+            out.write(b"--- of the %d bytes before this only odd lines are kept\n" % at)
+        source.seek(at)
+        shutil.copyfileobj(source, out)
+
+
 class Process:
     """One child process with a log file. Subclasses say what to run and how to see that it is ready."""
 
@@ -217,9 +239,7 @@ class Process:
 
     def keep_log(self, label):
         """Copies the log into tests/out/, for after a failure."""
-        if self.log.exists():
-            OUT.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.log, OUT / f"{label}-{self.name}.log")
+        keep(self.log, OUT / f"{label}-{self.name}.log")
 
 
 class MariaDB(Process):
