@@ -19,6 +19,7 @@ from lib.chance import FULL, rnd  # noqa: E402, F401
 from lib.processes import make_temp_folder  # noqa: E402
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the marks in a hook of this name, too
 def pytest_collection_modifyitems(items):
     """With several workers each balancer has one of them for itself, so that what is shared is made once."""
     for item in items:
