@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Figures for lb-rules/README.md: the two designs for routes at many users, what the balancer adds, and how a node that returns is admitted.
 
-    HEDDLE_BUILD=build/release tests/lb/measure.py [designs|added|ramp]… [--users N] [--kind haproxy|nginx] [--rounds 3]
+    ./bootstrap bench lb [designs|added|ramp]… [--users N] [--kind haproxy|nginx] [--rounds 3]
 
 Prints Markdown; `ramp` writes docs/lb-ramp.svg."""
 import argparse
@@ -184,8 +184,20 @@ def load(front, port, scenario, seconds, connections):
     return json.loads(done.stdout)
 
 
-def added(kinds):
-    print("| balancer | scenario | connections | requests/s, to direct | added p50 | added p99 |\n| --- | --- | --- | --- | --- | --- |")
+def versions(kinds):
+    """What was measured, in a line."""
+    said = {"haproxy": ["haproxy", "-v"], "nginx": ["nginx", "-v"]}
+    first = lambda words: (lambda d: (d.stdout + d.stderr).splitlines()[0])(subprocess.run(words, capture_output=True, text=True))  # noqa: E731
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    return f"{os.cpu_count()} cores of {model}, load {os.getloadavg()[0]:.1f} before, {build_folder().name} build, {time.strftime('%Y-%m-%d')}; " + \
+        ", ".join(first(said[k]) for k in kinds)
+
+
+def added(kinds, rounds):
+    """Direct and through the balancer in turn, in one run; of all rounds the middle one, and of ratios the least and the largest too."""
+    print(versions(kinds))
+    print("| balancer | scenario | connections | requests/s direct | through it | ratio | p50 direct | through it | ratio | p99 direct | through it | ratio |\n"
+          "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for kind in kinds:
         front = Front(kind, make_temp_folder() / "c", ["sqlite+memory"], limit_user=0, limit_address=0)
         front.nodes[0].settings["node.aliases"] = front.door.url
@@ -194,19 +206,25 @@ def added(kinds):
             front.await_well()
             load(front, front.nodes[0].port, "S", 3, 4)
             for scenario, connections in (("A", 1), ("A", 32), ("D", 32), ("E", 8)):
-                ratios, p50, p99 = [], [], []
-                for _ in range(3):
-                    direct = load(front, front.nodes[0].port, scenario, 3, connections)
-                    through = load(front, front.door.port, scenario, 3, connections)
-                    assert set(through["status"]) <= {"200", "404"}, through["status"]
-                    ratios.append(through["rps"] / direct["rps"])
-                    p50.append(through["latency_us"]["p50"] - direct["latency_us"]["p50"])
-                    p99.append(through["latency_us"]["p99"] - direct["latency_us"]["p99"])
-                print(f"| {kind} | {scenario} | {connections} | {statistics.median(ratios):.2f} | {statistics.median(p50) / 1000:.2f} ms | "
-                      f"{statistics.median(p99) / 1000:.2f} ms |", flush=True)
+                pairs = []
+                for _ in range(rounds):
+                    pair = [load(front, port, scenario, 3, connections) for port in (front.nodes[0].port, front.door.port)]
+                    assert set(pair[1]["status"]) <= {"200", "404"}, pair[1]["status"]
+                    pairs.append(pair)
+                cells = [kind, scenario, str(connections), *compared(pairs, lambda x: x["rps"], lambda v: f"{v:,.0f}")]
+                for percentile in ("p50", "p99"):
+                    cells += compared(pairs, lambda x, p=percentile: x["latency_us"][p] / 1000, lambda v: f"{v:.2f} ms")
+                print("| " + " | ".join(cells) + " |", flush=True)
         finally:
             front.stop()
             shutil.rmtree(front.folder.parent, ignore_errors=True)
+
+
+def compared(pairs, value, text):
+    """Three cells: direct, through the balancer, and the second to the first."""
+    direct, through = ([value(pair[i]) for pair in pairs] for i in (0, 1))
+    ratios = [t / d for d, t in zip(direct, through)]
+    return [text(statistics.median(direct)), text(statistics.median(through)), f"{statistics.median(ratios):.2f} [{min(ratios):.2f}–{max(ratios):.2f}]"]
 
 
 def ramp():
@@ -267,7 +285,7 @@ def main():
     o = ap.parse_args()
     kinds = o.kind or KINDS
     for what in o.what:
-        {"designs": lambda: designs(o.users, kinds, o.rounds), "added": lambda: added(kinds), "ramp": ramp}[what]()
+        {"designs": lambda: designs(o.users, kinds, o.rounds), "added": lambda: added(kinds, o.rounds), "ramp": ramp}[what]()
 
 
 if __name__ == "__main__":
