@@ -127,6 +127,27 @@ def test_a_node_that_is_gone_is_401_and_never_somebody_elses_answer(lively):
         u.get("/info/collections")
 
 
+def test_a_node_that_the_running_configuration_lacks_is_503_and_never_somebody_elses_answer(lively, kind):
+    """The maps have it already, its reload came to nothing."""
+    users, states = {d: make(lively, d) for d in DIALECTS}, lively.folder / "lb" / "maps" / "states.map"
+    lively.follower.pause()
+    try:
+        if kind == "haproxy":
+            lively.balancer.runtime(f"add map {states} fresh_1 open")
+        else:
+            states.write_text(states.read_text() + "fresh_1 'open';\n")
+        lively.set_rows({key(u): "fresh_1" for u in users.values()})
+        for dialect, u in users.items():
+            wait_until(lambda u=u: lively.line_of(u.get("/info/collections", expect=None))["node"] == "fresh_1", "the row is in force", 60)
+            for r in asks(u, dialect):
+                is_later(r, AWAY[dialect])
+    finally:
+        lively.follower.resume()
+        lively.lb("push")
+    for u in users.values():
+        u.get("/info/collections")
+
+
 def test_killing_a_node_touches_its_users_alone(lively):
     dead, other = lively.nodes
     his = {d: [make(lively, d, dead) for _ in range(2)] for d in DIALECTS}
