@@ -167,8 +167,9 @@ MUST_USE rc lb_held_put(const struct lb_conf *c, struct lb_batch *batch, struct 
 MUST_USE rc lb_read_file(const char *path, size_t most, struct buf *out, struct err *e);
 
 /* The next three want lb_lock.
- * Writes configuration and maps into lb.folder, each file by a rename; *out_changed: the configuration (not the maps) differs from what
- * stood there. RC_BAD_INPUT: a template of somebody's own has a mistake, or lacks what "lb push" needs; nothing is written. */
+ * Writes configuration and maps into lb.folder, each file by a rename; *out_changed: the configuration, or a map that does not change at
+ * run time, differs from what stood there. RC_BAD_INPUT: a template of somebody's own has a mistake, or lacks what "lb push" needs; nothing
+ * is written. */
 MUST_USE rc lb_render(const struct admin_conf *c, const struct lb_model *m, bool *out_changed, struct err *e);
 /* The maps that change at run time alone: slots, users, states, back-off, hosts. */
 MUST_USE rc lb_render_maps(const struct admin_conf *c, const struct lb_model *m, struct err *e);
@@ -182,6 +183,8 @@ view lb_description(view config);
 /* The process that lb.folder's "<name>.pid" names, if it is of that name: a file that was left behind may name somebody else's by now.
  * RC_AWAY: none. */
 MUST_USE rc lb_pid(const struct lb_conf *c, const char *name, pid_t *out, struct err *e);
+/* Whether a process takes this signal right now: it has a handler for it, and does not block it. RC_AWAY: it has ended. */
+MUST_USE rc lb_takes_signal(pid_t pid, int signal, bool *out, struct err *e);
 /* Runs a program (its output into the file `log`) and waits. RC_BAD_INPUT: it ended with something else than 0; RC_UNSURE: it did not end in
  * its time, and was ended. */
 enum { LB_CHECK_MS = 60000 };
@@ -205,6 +208,9 @@ struct lb_driver {
     /* A new configuration. RC_BAD_INPUT: the balancer refuses it, and goes on with the old one. RC_AWAY: none runs. RC_UNSURE: after a minute
      * it has not begun to answer with the new one. */
     rc (*reload)(const struct admin_conf *c, struct err *e);
+    /* Whether it runs with another configuration than the written one: a reload came to nothing, or was left to whoever pushes next. NULL: it
+     * reads its files anew in any case. */
+    rc (*is_behind)(const struct admin_conf *c, bool *out, struct err *e);
     /* What it has in memory. */
     rc (*digest)(const struct admin_conf *c, enum lb_map map, struct lb_digest *out, struct err *e);
     bool live; /* rows change without reading files */
@@ -216,9 +222,16 @@ const struct lb_driver *lb_driver_of(const struct lb_conf *c);
 
 /* ---- changes (lb_push.c) ---- */
 
-/* Everything, in a running balancer: files first, then a reload if the configuration changed, then its maps. RC_AWAY: none runs; the files
- * are written, it will start with them. Wants lb_lock_calm, from before the model is read: so what others change meanwhile comes after it. */
-MUST_USE rc lb_push_all(const struct admin_conf *c, const struct lb_model *m, struct err *e);
+/* When everything is pushed: what makes a reload. */
+enum lb_reload {
+    LB_IF_CHANGED, /* another configuration than the one that was written before        */
+    LB_IF_BEHIND,  /* … or than the one that runs: a reload of before came to nothing    */
+    LB_ALWAYS      /* what only the balancer reads, as a certificate, may be another one */
+};
+/* Everything, in a running balancer: files first, then a reload, or else its maps. RC_AWAY: none runs; the files are written, it will start with
+ * them. Wants lb_lock_calm, from before the model is read: so what others change meanwhile comes after it. */
+MUST_USE rc lb_push_all(const struct admin_conf *c, const struct lb_model *m, enum lb_reload when,
+                        struct err *e);
 /* One account's row: in the balancer first, then in its files. m needs nodes and slots alone. */
 MUST_USE rc lb_push_account(const struct admin_conf *c, const struct lb_model *m, const struct lb_account *a,
                             struct err *e);

@@ -41,6 +41,7 @@ struct follower {
     size_t n_changes, cap;
     int64_t read_us, nodes_us, written_us;
     bool lost;      /* everything has to be read again                 */
+    bool due;       /* … because it is time: what failed is tried anew */
     bool unwritten; /* rows differ from the files                      */
     bool waiting;   /* nobody answered; said once                      */
 };
@@ -174,7 +175,7 @@ static rc change_rows(struct follower *f, struct err *e)
 
 static rc push(struct follower *f, struct err *e)
 {
-    TRY(lb_push_all(f->conf, &f->model, e));
+    TRY(lb_push_all(f->conf, &f->model, f->due ? LB_IF_BEHIND : LB_IF_CHANGED, e));
     changes_clear(f);
     f->unwritten = false;
     return RC_OK;
@@ -262,7 +263,8 @@ static rc look_at_nodes(struct follower *f, struct err *e)
 static rc round_of(struct follower *f, struct err *e)
 {
     hear_all(f, false);
-    if (f->lost || clock_mono_us(clock_system()) - f->read_us > f->conf->lb.resync_s * 1000000)
+    f->due = clock_mono_us(clock_system()) - f->read_us > f->conf->lb.resync_s * 1000000;
+    if (f->lost || f->due)
         return read_all(f, e);
     TRY(look_at_nodes(f, e));
     return apply(f, e);
@@ -297,7 +299,7 @@ static rc write_last(const struct follower *f, struct err *e)
 
 int lb_follow(struct admin *a)
 {
-    struct follower f = { .conf = a->conf };
+    struct follower f = { .conf = a->conf, .read_us = INT64_MIN / 2 };
     struct err e = ERR_NONE;
     rc r = lb_conf_check(&a->conf->lb, &e);
     if (r == RC_OK)

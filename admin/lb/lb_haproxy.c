@@ -285,6 +285,19 @@ static rc written_generation(const char *path, struct buf *out, struct err *e)
     return RC_OK;
 }
 
+static rc is_behind(const struct admin_conf *c, bool *out, struct err *e)
+{
+    SCOPED(buf_done) struct buf config = { 0 };
+    SCOPED(buf_done) struct buf written = { 0 };
+    SCOPED(buf_done) struct buf running = { 0 };
+    long pid;
+    buf_addf(&config, "%s/haproxy.cfg", c->lb.folder);
+    TRY(written_generation(buf_text(&config), &written, e));
+    TRY(running_generation(&c->lb, &running, &pid, e));
+    *out = !view_eq(buf_view(&written), buf_view(&running));
+    return RC_OK;
+}
+
 static void pause_ms(long ms)
 {
     const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
@@ -325,22 +338,46 @@ static rc tell_who_is_well(const struct lb_conf *c, view commands, struct err *e
     return RC_OK;
 }
 
-static rc await_generation(const struct lb_conf *c, view wanted, struct err *e)
+/* Another worker than the one of before answers, and with what was written. The last look begins after the time is over: had the machine stood
+ * still, an earlier one would tell of the time before. */
+static rc await_generation(const struct lb_conf *c, view wanted, long before, struct err *e)
 {
     const int64_t end_us = clock_mono_us(clock_system()) + RELOAD_MS * 1000LL;
-    while (clock_mono_us(clock_system()) < end_us) {
+    for (;;) {
         SCOPED(buf_done) struct buf now = { 0 };
         struct err away = ERR_NONE;
+        bool late = clock_mono_us(clock_system()) > end_us;
         long pid;
-        if (running_generation(c, &now, &pid, &away) == RC_OK && view_eq(buf_view(&now), wanted))
+        rc r = running_generation(c, &now, &pid, &away);
+        if (r == RC_OK && pid != before && view_eq(buf_view(&now), wanted))
             return RC_OK;
+        if (late)
+            return fail(e, RC_UNSURE, RESP_GENERIC,
+                        "HAProxy was told to read its new configuration, and has not after %d seconds "
+                        "(%.100s): see its log",
+                        RELOAD_MS / 1000, r == RC_OK ? "it still runs with the old one" : away.text);
         pause_ms(POLL_MS);
     }
-    return fail(
-        e, RC_UNSURE, RESP_GENERIC,
-        "HAProxy was told to read its new configuration, and still runs with the old one after %d seconds: "
-        "see its log",
-        RELOAD_MS / 1000);
+}
+
+/* In a reload the master executes itself twice, and blocks signals meanwhile; on its way it ignores SIGUSR2 for a moment, and so forgets the
+ * one that came. The new worker answers before that is over. So who told it to reload waits until it hears again, and who would tell it looks
+ * first: somebody else may have. */
+static rc await_master(pid_t master, struct err *e)
+{
+    const int64_t end_us = clock_mono_us(clock_system()) + RELOAD_MS * 1000LL;
+    for (;;) {
+        bool hears = false, late = clock_mono_us(clock_system()) > end_us;
+        TRY(lb_takes_signal(master, SIGUSR2, &hears, e));
+        if (hears)
+            return RC_OK;
+        if (late)
+            return fail(e, RC_UNSURE, RESP_GENERIC,
+                        "HAProxy's process %ld has not listened to a reload for %d seconds: see its log; was "
+                        "it started with -W?",
+                        (long)master, RELOAD_MS / 1000);
+        pause_ms(POLL_MS);
+    }
 }
 
 /* fd: of a process, closed here; -1: it had ended before, or cannot be seen. */
@@ -354,7 +391,7 @@ static void await_end(int fd, int limit_ms)
 }
 
 /* SIGUSR2 to the master: it starts a new worker with the new files, which takes over the sockets; one that it refuses leaves the old
- * worker at work. For a moment both answer, so the process id would not tell. What the old worker has begun it ends, and hears of no hold
+ * worker at work. For a moment both answer, so the process id alone would not tell. What the old worker has begun it ends, and hears of no hold
  * any more; so it is waited for, but not for long: an upload may take minutes. */
 static rc reload(const struct admin_conf *c, struct err *e)
 {
@@ -368,19 +405,22 @@ static rc reload(const struct admin_conf *c, struct err *e)
     buf_addf(&config, "%s/haproxy.cfg", c->lb.folder);
     buf_addf(&log, "%s/check.log", c->lb.folder);
     TRY(lb_pid(&c->lb, "haproxy", &master, e));
-    TRY(running_generation(&c->lb, &before, &worker, e));
     TRY(written_generation(buf_text(&config), &wanted, e));
     const char *const check[] = { "haproxy", "-c", "-q", "-f", buf_text(&config), NULL };
     TRY(lb_run(check, buf_text(&log), LB_CHECK_MS, e));
+    TRY(await_master(master, e));
+    TRY(running_generation(&c->lb, &before, &worker, e));
     TRY(who_is_well(&c->lb, &well, e));
     int old = pidfd_open((pid_t)worker, 0);
     rc r = RC_OK;
     if (kill(master, SIGUSR2) != 0)
         r = fail(e, RC_AWAY, RESP_GENERIC, "HAProxy's process %ld: %s", (long)master, strerror(errno));
     if (r == RC_OK)
-        r = await_generation(&c->lb, buf_view(&wanted), e);
+        r = await_generation(&c->lb, buf_view(&wanted), worker, e);
     if (r == RC_OK)
         r = tell_who_is_well(&c->lb, buf_view(&well), e);
+    if (r == RC_OK)
+        r = await_master(master, e);
     await_end(old, r == RC_OK ? OLD_MS : 0);
     return r;
 }
@@ -390,5 +430,6 @@ const struct lb_driver lb_haproxy = { .name = "haproxy",
                                       .change = change,
                                       .replace = replace,
                                       .reload = reload,
+                                      .is_behind = is_behind,
                                       .digest = digest,
                                       .live = true };

@@ -69,34 +69,37 @@ static void pause_ms(long ms)
     nanosleep(&t, NULL);
 }
 
-static bool answers_with(const struct admin_conf *c, view generation)
+/* RC_MODIFIED: it runs with another one. */
+static rc answers_with(const struct admin_conf *c, view generation, struct err *e)
 {
     SCOPED(buf_done) struct buf now = { 0 };
-    struct err away = ERR_NONE;
-    return ask(&c->lb, "generation", &now, &away) == RC_OK && view_eq(buf_view(&now), generation);
+    TRY(ask(&c->lb, "generation", &now, e));
+    return view_eq(buf_view(&now), generation)
+               ? RC_OK
+               : fail(e, RC_MODIFIED, RESP_GENERIC, "it still runs with the old one");
 }
 
 /* SIGHUP: new workers with the new files; the old ones finish what they have. Done when the new generation answers. */
 static rc signal_and_wait(const struct admin_conf *c, pid_t pid, view generation, struct err *e)
 {
     const int64_t begun_us = clock_mono_us(clock_system());
-    int64_t since_us = 0, signalled = 0;
-    while (since_us < RELOAD_MS * 1000LL) {
+    for (int64_t since_us = 0, signalled = 0;; since_us = clock_mono_us(clock_system()) - begun_us) {
         if (since_us >= signalled * AGAIN_MS * 1000LL) {
             if (kill(pid, SIGHUP) != 0)
                 return fail(e, RC_AWAY, RESP_GENERIC, "nginx's process %ld: %s", (long)pid, strerror(errno));
             signalled++;
         }
-        if (answers_with(c, generation))
+        struct err why = ERR_NONE;
+        if (answers_with(c, generation, &why) == RC_OK)
             return RC_OK;
+        if (since_us > RELOAD_MS * 1000LL)
+            return fail(
+                e, RC_UNSURE, RESP_GENERIC,
+                "nginx was told to read its new configuration, and has not after %d seconds (%.100s): "
+                "see nginx-error.log in %.100s",
+                RELOAD_MS / 1000, why.text, c->lb.folder);
         pause_ms(POLL_MS);
-        since_us = clock_mono_us(clock_system()) - begun_us;
     }
-    return fail(
-        e, RC_UNSURE, RESP_GENERIC,
-        "nginx was told to read its new configuration, and still runs with the old one after %d seconds: "
-        "see nginx-error.log in %.100s",
-        RELOAD_MS / 1000, c->lb.folder);
 }
 
 static rc reload(const struct admin_conf *c, struct err *e)

@@ -9,14 +9,16 @@
 
 /* ---- all ---- */
 
-rc lb_push_all(const struct admin_conf *c, const struct lb_model *m, struct err *e)
+rc lb_push_all(const struct admin_conf *c, const struct lb_model *m, enum lb_reload when, struct err *e)
 {
     const struct lb_driver *d = lb_driver_of(&c->lb);
-    bool changed = false;
-    TRY(lb_render(c, m, &changed, e));
-    if (changed) /* a reload reads the maps as well */
-        return d->reload(c, e);
-    return d->replace(c, m, e);
+    bool wanted = false;
+    TRY(lb_render(c, m, &wanted, e));
+    if (when == LB_ALWAYS)
+        wanted = true;
+    if (!wanted && when == LB_IF_BEHIND && d->is_behind)
+        TRY(d->is_behind(c, &wanted, e));
+    return wanted ? d->reload(c, e) /* which reads the maps as well */ : d->replace(c, m, e);
 }
 
 /* ---- one ---- */

@@ -649,11 +649,11 @@ static rc put_all(const struct admin_conf *c, const struct lb_model *m, struct l
                   bool *out_changed, struct err *e)
 {
     TRY(put_maps(c, m, batch, e));
-    TRY(write_maps(c, m, LB_HOSTS + 1, LB_HELD, batch, e));
     TRY(lb_held_put(&c->lb, batch, e));
-    size_t maps = batch->n;
+    size_t live = batch->n;
+    TRY(write_maps(c, m, LB_HOSTS + 1, LB_HELD, batch, e));
     TRY(put_configuration(c, m, batch, e));
-    *out_changed = batch->n > maps;
+    *out_changed = batch->n > live;
     return RC_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@
 #include "admin/lb/lb.h"
 #include "common/base/clock.h"
 
-enum { PID_TEXT = 32 };
+enum { PID_TEXT = 32, STATUS_BYTES = 1 << 16 };
 
 /* Ends a child that has not ended in its time; false: so it was. */
 static bool ends_in_time(pid_t pid, int limit_ms)
@@ -91,5 +92,24 @@ rc lb_pid(const struct lb_conf *c, const char *name, pid_t *out, struct err *e)
         return fail(e, RC_AWAY, RESP_GENERIC, "process %" PRIu64 " of %.160s is no %s", pid, buf_text(&path),
                     name);
     *out = (pid_t)pid;
+    return RC_OK;
+}
+
+/* Behind "\nSigCgt:" and its kin in /proc/<pid>/status: the signals of a set, the lowest bit for the first, as hex. */
+static bool in_set(const char *status, const char *set, int signal)
+{
+    const char *at = strstr(status, set);
+    return at && (strtoull(at + strlen(set), NULL, 16) >> (signal - 1) & 1);
+}
+
+rc lb_takes_signal(pid_t pid, int signal, bool *out, struct err *e)
+{
+    SCOPED(buf_done) struct buf path = { 0 };
+    SCOPED(buf_done) struct buf status = { 0 };
+    struct err why = ERR_NONE;
+    buf_addf(&path, "/proc/%ld/status", (long)pid);
+    if (lb_read_file(buf_text(&path), STATUS_BYTES, &status, &why) != RC_OK)
+        return fail(e, RC_AWAY, RESP_GENERIC, "process %ld has ended: %.200s", (long)pid, why.text);
+    *out = in_set(buf_text(&status), "\nSigCgt:", signal) && !in_set(buf_text(&status), "\nSigBlk:", signal);
     return RC_OK;
 }

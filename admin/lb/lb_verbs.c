@@ -103,12 +103,15 @@ static rc push_one(struct admin *a, struct ask *ask, struct lb_model *m, struct 
 static rc do_push(struct admin *a, struct ask *ask, struct lb_model *m, struct err *e)
 {
     int lock;
+    bool reload = option_given(a, "reload");
+    if (a->argc > 0 && reload)
+        return fail(e, RC_BAD_INPUT, RESP_GENERIC, "the route of a user is given without a reload");
     if (a->argc > 0)
         return push_one(a, ask, m, e);
     TRY(lb_lock_calm(&a->conf->lb, &lock, e));
     rc r = read_all(a->conf, ask, m, e);
     if (r == RC_OK)
-        r = lb_push_all(a->conf, m, e);
+        r = lb_push_all(a->conf, m, reload ? LB_ALWAYS : LB_IF_BEHIND, e);
     close(lock);
     TRY(r);
     show_model(a, m);
@@ -213,6 +216,11 @@ static int verb_release(struct admin *a)
 
 /* ---- the table ---- */
 
+static const struct command_option push_options[] = {
+    { .name = "reload", .type = OPTION_FLAG, .help = "reload even if the configuration is the same" },
+    OPTIONS_END,
+};
+
 static const struct command_option hold_options[] = {
     { .name = "wait",
       .type = OPTION_SECONDS,
@@ -236,8 +244,12 @@ const struct command lb_commands[] = {
       .help = "bring a running balancer to what the directory says",
       .about =
           "Everything: writes configuration and maps, reloads if the configuration changed, else replaces the maps at once. With "
-          "USER (name, number or mail address) his route alone: in HAProxy in some milliseconds, without a reload.",
-      .examples = { "heddle-admin lb push", "heddle-admin lb push alice" },
+          "USER (name, number or mail address) his route alone: in HAProxy in some milliseconds, without a reload.\n\n"
+          "--reload is for what only the balancer reads, as a renewed certificate. It waits for users in cut-over, which a signal to the "
+          "balancer does not.",
+      .options = push_options,
+      .examples = { "heddle-admin lb push", "heddle-admin lb push alice",
+                    "after a certificate was renewed\nheddle-admin lb push --reload" },
       .changes = true,
       .run = verb_push },
     { .name = "lb verify",

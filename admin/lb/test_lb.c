@@ -1,5 +1,6 @@
 #include "admin/lb/lb.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -387,6 +388,40 @@ static void digests_do_not_depend_on_the_order(void **state)
     assert_memory_not_equal(&x, &z, sizeof(x));
 }
 
+static void nothing(int signal)
+{
+    (void)signal;
+}
+
+static bool takes(int signal)
+{
+    struct err e = ERR_NONE;
+    bool out = false;
+    assert_int_equal(lb_takes_signal(getpid(), signal, &out, &e), RC_OK);
+    return out;
+}
+
+static void a_process_takes_a_signal_that_it_handles_and_does_not_block(void **state)
+{
+    struct sigaction handled = { .sa_handler = nothing }, ignored = { .sa_handler = SIG_IGN }, before;
+    struct err e = ERR_NONE;
+    sigset_t set;
+    bool out;
+    (void)state;
+    assert_int_equal(sigaction(SIGUSR2, &ignored, &before), 0);
+    assert_false(takes(SIGUSR2));
+    assert_int_equal(sigaction(SIGUSR2, &handled, NULL), 0);
+    assert_true(takes(SIGUSR2));
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR2);
+    assert_int_equal(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+    assert_false(takes(SIGUSR2));
+    assert_int_equal(sigprocmask(SIG_UNBLOCK, &set, NULL), 0);
+    assert_true(takes(SIGUSR2));
+    assert_int_equal(sigaction(SIGUSR2, &before, NULL), 0);
+    assert_int_equal(lb_takes_signal(INT32_MAX, SIGUSR2, &out, &e), RC_AWAY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +434,7 @@ int main(void)
         cmocka_unit_test(who_is_held_stays_in_the_files_until_his_second_comes),
         cmocka_unit_test(who_would_reload_waits_for_the_held_and_not_for_ever),
         cmocka_unit_test(a_pid_file_counts_only_while_its_process_has_that_name),
+        cmocka_unit_test(a_process_takes_a_signal_that_it_handles_and_does_not_block),
         cmocka_unit_test(a_program_that_does_not_end_is_ended),
         cmocka_unit_test(what_a_configuration_is_known_by_stands_in_its_global_section),
         cmocka_unit_test(a_template_substitutes_and_repeats),
