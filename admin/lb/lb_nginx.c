@@ -15,6 +15,8 @@ enum {
     ANSWER_BYTES = 1 << 16,
     POLL_MS = 10,
     RELOAD_MS = 60000,
+    OLD_MS = 3000,
+    PROC_BYTES = 1 << 16,
     AGAIN_MS = 10000 /* a signal that comes while nginx starts, before it first waits for one, is not heard */
 };
 
@@ -102,19 +104,49 @@ static rc signal_and_wait(const struct admin_conf *c, pid_t pid, view generation
     }
 }
 
+/* A worker that takes connections: one that has been told to end calls itself otherwise, and takes none. */
+static bool is_open(view pid)
+{
+    SCOPED(buf_done) struct buf path = { 0 };
+    SCOPED(buf_done) struct buf title = { 0 };
+    struct err gone = ERR_NONE;
+    buf_addf(&path, "/proc/%.*s/cmdline", VIEW_ARG(pid));
+    return pid.n > 0 && lb_read_file(buf_text(&path), PROC_BYTES, &title, &gone) == RC_OK &&
+           view_starts(buf_view(&title), VIEW("nginx: worker process")) &&
+           !memmem(title.p, title.n, "shutting down", 13);
+}
+
+/* The workers of before answer as before until the master tells them to end, a tenth of a second after the new ones have begun. */
+static void await_old(view pids)
+{
+    const int64_t end_us = clock_mono_us(clock_system()) + OLD_MS * 1000LL;
+    view pid;
+    while (view_cut(&pids, ' ', &pid))
+        while (is_open(pid) && clock_mono_us(clock_system()) < end_us)
+            pause_ms(POLL_MS);
+}
+
 static rc reload(const struct admin_conf *c, struct err *e)
 {
     SCOPED(buf_done) struct buf conf = { 0 };
     SCOPED(buf_done) struct buf log = { 0 };
     SCOPED(buf_done) struct buf wanted = { 0 };
+    SCOPED(buf_done) struct buf children = { 0 };
+    SCOPED(buf_done) struct buf workers = { 0 };
+    struct err unseen = ERR_NONE;
     pid_t pid;
     TRY(lb_pid(&c->lb, "nginx", &pid, e));
+    buf_addf(&children, "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
     buf_addf(&conf, "%s/nginx.conf", c->lb.folder);
     buf_addf(&log, "%s/check.log", c->lb.folder);
     const char *const check[] = { "nginx", "-t", "-q", "-p", c->lb.folder, "-c", buf_text(&conf), NULL };
     TRY(lb_run(check, buf_text(&log), LB_CHECK_MS, e));
     TRY(lb_generation(&c->lb, &wanted, e));
-    return signal_and_wait(c, pid, buf_view(&wanted), e);
+    if (lb_read_file(buf_text(&children), PROC_BYTES, &workers, &unseen) != RC_OK)
+        buf_clear(&workers); /* then they are not waited for */
+    TRY(signal_and_wait(c, pid, buf_view(&wanted), e));
+    await_old(buf_view(&workers));
+    return RC_OK;
 }
 
 static rc change(const struct admin_conf *c, const struct lb_change *changes, size_t n, struct err *e)

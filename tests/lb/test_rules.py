@@ -237,7 +237,7 @@ def test_the_console_is_served_below_admin_and_has_a_limit_of_its_own(own_front)
         assert r.header("Retry-After") and r.body == b'"Please try again later."'
         del front.settings["console"]
         front.lb("push")
-        assert ask(front, "/admin").status == ask(front, "/sync/admin/x").status == 404
+        wait_until(lambda: ask(front, "/admin").status == ask(front, "/sync/admin/x").status == 404, "there is none", 60)
     finally:
         console.close() if console.thread.is_alive() else None
 
