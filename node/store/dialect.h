@@ -41,8 +41,9 @@ enum item_column {
 #define ITEM_COLUMNS "id, modified, expires, sortindex, parentid, predecessorid, payload"
 
 /* What a long listing need not carry costs it a tenth of its time. */
-enum bare_column { BARE_COL_ID, BARE_COL_MODIFIED, BARE_COL_SORTINDEX, BARE_COL_PAYLOAD };
-#define BARE_COLUMNS "id, modified, sortindex, payload"
+enum bare_column { BARE_COL_ID, BARE_COL_MODIFIED, BARE_COL_EXPIRES, BARE_COL_SORTINDEX, BARE_COL_PAYLOAD };
+#define BRIEF_COLUMNS "id, modified, expires" /* the first of them */
+#define BARE_COLUMNS  BRIEF_COLUMNS ", sortindex, payload"
 
 enum sql_id {
     SQL_HEAD_GET,   /* uid */

@@ -176,10 +176,10 @@ static int64_t sqlite_col_int(struct stmt *st, unsigned col)
 
 static view sqlite_col_bytes(struct stmt *st, unsigned col)
 {
-    if (sqlite3_column_type(stmt_of(st), (int)col) == SQLITE_NULL)
-        return VIEW_NONE;
     const void *p = sqlite3_column_blob(stmt_of(st), (int)col);
-    return (view){ .p = p ? p : "", .n = (size_t)sqlite3_column_bytes(stmt_of(st), (int)col) };
+    if (p)
+        return (view){ .p = p, .n = (size_t)sqlite3_column_bytes(stmt_of(st), (int)col) };
+    return sqlite3_column_type(stmt_of(st), (int)col) == SQLITE_NULL ? VIEW_NONE : VIEW("");
 }
 
 static bool sqlite_col_null(struct stmt *st, unsigned col)

@@ -29,6 +29,9 @@ struct store_txn {
     stamp base;               /* of the manifest, see store_manifest_base */
     int64_t now_ms;           /* what has expired by then is missing. In a write: T; in a read:
                                * the wall clock, but never before the last stamp given */
+    view
+        asked_colls; /* packed: of a head that is read by, if each statement asks whether its row is the same */
+    bool doubt;      /* one of them gave nothing, so it may not be the same */
 };
 
 struct store_session {
@@ -56,6 +59,8 @@ MUST_USE rc head_from_row(struct stmt *st, int64_t uid, size_t spare, struct are
                           struct head_coll **out_colls, struct err *e);
 /* Time as this user counts it: never before the last stamp that was given to him. */
 int64_t head_now_ms(const struct head *h, const struct clock *clock);
+/* The collections as the head's row has them. */
+view head_colls_packed(const struct head *h, struct arena *a);
 
 struct new_head {
     int64_t uid, epoch;
@@ -126,9 +131,9 @@ void item_hash(struct buf *line, view coll, const struct item *it, uint8_t out[S
 
 /* The item in the row at hand, its columns beginning at `first`; views as the row has them. */
 void item_from_row(struct stmt *st, unsigned first, struct item *out);
-/* The row of a listing: columns ITEM_COLUMNS, BARE_COLUMNS, or without payload id and modified. */
-void item_from_listing(struct stmt *st, const struct item_query *q, struct item *out);
-void item_keep(struct arena *a, const struct item *row, struct item *out); /* copies what the row lends */
+/* The row of a listing: columns ITEM_COLUMNS, BARE_COLUMNS, or without payload BRIEF_COLUMNS. false: it has expired. */
+bool item_from_listing(const struct store_txn *tx, struct stmt *st, const struct item_query *q,
+                       struct item *out);
 
 /* ---- batches ---- */
 

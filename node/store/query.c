@@ -89,6 +89,13 @@ void page_pass(struct page *p, view id, int64_t modified_ms)
     p->passed++;
 }
 
+void page_go_on(struct page *p)
+{
+    p->resumes = p->last_n > 0;
+    p->after_n = p->last_n;
+    memcpy(p->after_id, p->last_id, p->last_n);
+}
+
 view page_token(const struct page *p, struct arena *a)
 {
     if (p->by_time)
@@ -117,7 +124,21 @@ enum query_param {
     P_LIMIT,
     P_SKIP,
     P_AFTER,
+    P_HEAD_CLOCK,
+    P_HEAD_MODIFIED,
+    P_HEAD_USED,
+    P_HEAD_COLLS,
+    P_HEAD_EPOCH,
+    P_HEAD_STATE,
+    P_HEAD_SINCE,
+    P_HEAD_QUOTA,
     P_IDS
+};
+
+static const char *const head_columns[] = {
+    [P_HEAD_CLOCK] = "clock", [P_HEAD_MODIFIED] = "modified", [P_HEAD_USED] = "used_bytes",
+    [P_HEAD_COLLS] = "colls", [P_HEAD_EPOCH] = "epoch",       [P_HEAD_STATE] = "state",
+    [P_HEAD_SINCE] = "since", [P_HEAD_QUOTA] = "quota_bytes"
 };
 
 /* Lists of ids have one of these lengths; the last id is repeated to fill one up. So few statements serve all. */
@@ -128,14 +149,14 @@ static const unsigned id_sizes[] = { 1, 4, 16, 64, 128, 1024, QUERY_IDS_MAX };
 struct shape {
     enum item_order order;
     enum query_want want;
-    bool payload, bare, newer, older, above, below, parentid, predecessorid, limit, after;
+    bool payload, bare, newer, older, above, below, parentid, predecessorid, limit, after, head;
     unsigned ids; /* 0: none; else 1 + index into id_sizes */
 };
 
 static uint32_t shape_key(const struct shape *s)
 {
-    const bool bits[] = { s->payload, s->bare,     s->newer,         s->older, s->above,
-                          s->below,   s->parentid, s->predecessorid, s->limit, s->after };
+    const bool bits[] = { s->payload,  s->bare,          s->newer, s->older, s->above, s->below,
+                          s->parentid, s->predecessorid, s->limit, s->after, s->head };
     uint32_t key = ((uint32_t)s->order << 4 | (uint32_t)s->want) << 4 | s->ids;
     for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++)
         key = key << 1 | bits[i];
@@ -157,12 +178,23 @@ static void add_condition(struct buf *b, bool wanted, const char *condition, uns
         buf_addf(b, " AND %s ?%u", condition, param);
 }
 
+/* The engine looks this up once, before the first row. */
+static void add_head(struct buf *b)
+{
+    buf_addf(b, " AND EXISTS (SELECT 1 FROM heads WHERE uid = ?%d", P_UID);
+    for (unsigned i = P_HEAD_CLOCK; i <= P_HEAD_QUOTA; i++)
+        buf_addf(b, " AND %s = ?%u", head_columns[i], i);
+    buf_addc(b, ')');
+}
+
 static void build(const struct shape *s, struct buf *b)
 {
     buf_addf(b, "SELECT ");
     switch (s->want) {
     case WANT_ITEMS:
-        buf_add(b, s->bare ? VIEW(BARE_COLUMNS) : s->payload ? VIEW(ITEM_COLUMNS) : VIEW("id, modified"));
+    case WANT_ITEMS_AND_DEAD:
+    case WANT_AS_THEY_LIE:
+        buf_add(b, s->bare ? VIEW(BARE_COLUMNS) : s->payload ? VIEW(ITEM_COLUMNS) : VIEW(BRIEF_COLUMNS));
         break;
     case WANT_IDS:
         buf_addf(b, "id, 0");
@@ -171,7 +203,8 @@ static void build(const struct shape *s, struct buf *b)
         buf_addf(b, "id, CASE WHEN expires <= ?%d THEN 1 ELSE 0 END", P_NOW);
         break;
     }
-    buf_addf(b, " FROM items WHERE uid = ?%d AND coll = ?%d", P_UID, P_COLL);
+    buf_addf(b, " FROM items%s WHERE uid = ?%d AND coll = ?%d",
+             s->want == WANT_AS_THEY_LIE ? " FORCE INDEX (PRIMARY)" : "", P_UID, P_COLL);
     add_condition(b, s->newer, "modified >", P_NEWER);
     add_condition(b, s->older, "modified <", P_OLDER);
     add_condition(b, s->above, "sortindex >", P_ABOVE);
@@ -185,9 +218,12 @@ static void build(const struct shape *s, struct buf *b)
             buf_addf(b, ",?%u", P_IDS + i);
         buf_addc(b, ')');
     }
-    if (s->want != WANT_IDS_AND_DEAD)
+    if (s->head)
+        add_head(b);
+    if (s->want == WANT_ITEMS || s->want == WANT_IDS)
         buf_addf(b, " AND (expires IS NULL OR expires > ?%d)", P_NOW);
-    buf_addf(b, " ORDER BY %s", orders[s->order]);
+    if (s->want != WANT_AS_THEY_LIE)
+        buf_addf(b, " ORDER BY %s", orders[s->order]);
     if (s->limit)
         buf_addf(b, " LIMIT ?%d OFFSET ?%d", P_LIMIT, P_SKIP);
 }
@@ -235,16 +271,35 @@ static void bind_times(struct stmt *st, const struct shape *s, const struct item
     bind_number(st, P_OLDER, s->older, older);
 }
 
+static void bind_head(struct stmt *st, const struct store_txn *tx)
+{
+    const struct head *h = tx->head;
+
+    bind_int(st, P_HEAD_CLOCK, stamp_ms(h->clock));
+    bind_int(st, P_HEAD_MODIFIED, stamp_ms(h->modified));
+    bind_int(st, P_HEAD_USED, h->used_bytes);
+    bind_bytes(st, P_HEAD_COLLS, tx->asked_colls);
+    bind_int(st, P_HEAD_EPOCH, h->epoch);
+    bind_int(st, P_HEAD_STATE, h->state);
+    bind_int(st, P_HEAD_SINCE, h->since_ms);
+    bind_int(st, P_HEAD_QUOTA, h->quota_bytes);
+}
+
+static bool wants_items(enum query_want want)
+{
+    return want == WANT_ITEMS || want == WANT_ITEMS_AND_DEAD || want == WANT_AS_THEY_LIE;
+}
+
 rc query_statement(struct store_txn *tx, const struct item_query *q, uint32_t coll, const struct page *p,
                    enum query_want want, uint64_t limit, struct stmt **out, struct err *e)
 {
     bool resume_up = p->resumes && q->order == ORDER_OLDEST,
          resume_down = p->resumes && p->by_time && !resume_up;
     struct shape s = {
-        .order = q->order,
+        .order = want == WANT_AS_THEY_LIE ? ORDER_NEWEST : q->order,
         .want = want,
-        .payload = q->with_payload && want == WANT_ITEMS,
-        .bare = q->with_payload && q->bare && want == WANT_ITEMS,
+        .payload = q->with_payload && wants_items(want),
+        .bare = q->with_payload && q->bare && wants_items(want),
         .newer = q->has_newer || resume_up,
         .older = q->has_older || resume_down,
         .above = q->has_index_above,
@@ -253,6 +308,7 @@ rc query_statement(struct store_txn *tx, const struct item_query *q, uint32_t co
         .predecessorid = q->predecessorid.p != NULL,
         .limit = limit > 0 || p->skip > 0,
         .after = p->resumes && p->by_id,
+        .head = tx->asked_colls.p && wants_items(want),
     };
     if (q->has_ids) {
         assert(q->n_ids > 0);
@@ -279,6 +335,8 @@ rc query_statement(struct store_txn *tx, const struct item_query *q, uint32_t co
     bind_number(st, P_LIMIT, s.limit, limit > 0 && limit < INT64_MAX / 4 ? (int64_t)limit : INT64_MAX / 4);
     bind_number(st, P_SKIP, s.limit, (int64_t)p->skip);
     bind_text(st, P_AFTER, s.after, (view){ .p = p->after_id, .n = p->after_n });
+    if (s.head)
+        bind_head(st, tx);
     if (s.ids)
         bind_ids(st, q, id_sizes[s.ids - 1]);
     *out = st;

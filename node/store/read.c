@@ -25,7 +25,7 @@ static view keep(struct arena *a, view v)
     return v.p ? arena_copy(a, v) : VIEW_NONE;
 }
 
-void item_keep(struct arena *a, const struct item *row, struct item *out)
+static void item_keep(struct arena *a, const struct item *row, struct item *out)
 {
     *out = *row;
     out->id = keep(a, row->id);
@@ -101,29 +101,35 @@ bool head_selects_nothing(const struct head *h, const struct item_query *q)
            (q->has_newer && c->modified.cs <= q->newer.cs);
 }
 
-void item_from_listing(struct stmt *st, const struct item_query *q, struct item *out)
+bool item_from_listing(const struct store_txn *tx, struct stmt *st, const struct item_query *q,
+                       struct item *out)
 {
     if (q->with_payload && !q->bare) {
         item_from_row(st, 0, out);
-        return;
+    } else {
+        *out = (struct item){ .id = col_bytes(st, BARE_COL_ID),
+                              .modified = stamp_from_ms(col_int(st, BARE_COL_MODIFIED)),
+                              .expires_ms = col_int(st, BARE_COL_EXPIRES) };
+        if (q->with_payload) {
+            out->sortindex = col_int(st, BARE_COL_SORTINDEX);
+            out->has_sortindex = !col_null(st, BARE_COL_SORTINDEX);
+            out->payload = col_bytes(st, BARE_COL_PAYLOAD);
+        }
     }
-    *out = (struct item){ .id = col_bytes(st, BARE_COL_ID),
-                          .modified = stamp_from_ms(col_int(st, BARE_COL_MODIFIED)) };
-    if (q->with_payload) {
-        out->sortindex = col_int(st, BARE_COL_SORTINDEX);
-        out->has_sortindex = !col_null(st, BARE_COL_SORTINDEX);
-        out->payload = col_bytes(st, BARE_COL_PAYLOAD);
-    }
+    return out->expires_ms == 0 || out->expires_ms > tx->now_ms;
 }
 
 static rc read_rows(struct store_txn *tx, const struct item_query *q, uint32_t coll, struct page *page,
                     item_visitor *visit, void *arg, bool *out_more, struct err *e)
 {
     SCOPED(stmt_done) struct stmt *st = NULL;
-    TRY(query_statement(tx, q, coll, page, WANT_ITEMS, q->has_limit ? q->limit + 1 : 0, &st, e));
+    bool counts = q->has_limit || page->skip > 0; /* then the engine must leave out what has expired */
+    TRY(query_statement(tx, q, coll, page, counts ? WANT_ITEMS : WANT_ITEMS_AND_DEAD,
+                        q->has_limit ? q->limit + 1 : 0, &st, e));
     for (uint64_t n = 0;; n++) {
         bool row = false;
         TRY(stmt_step(st, &row, e));
+        tx->doubt = tx->doubt || (n == 0 && !row);
         if (!row)
             return RC_OK;
         if (q->has_limit && n == q->limit) {
@@ -131,7 +137,8 @@ static rc read_rows(struct store_txn *tx, const struct item_query *q, uint32_t c
             return RC_OK;
         }
         struct item it;
-        item_from_listing(st, q, &it);
+        if (!item_from_listing(tx, st, q, &it))
+            continue;
         page_pass(page, it.id, stamp_ms(it.modified));
         if (!visit(&it, arg))
             return RC_OK;
@@ -183,11 +190,18 @@ static rc by_head_open(struct store_session *ss, const struct head *h, struct ar
 }
 
 rc store_items_by_head(struct store_session *ss, const struct head *h, const struct item_query *q,
-                       struct arena *a, item_visitor *visit, void *arg, view *out_next, struct err *e)
+                       struct arena *a, item_visitor *visit, void *arg, view *out_next, bool *out_same,
+                       struct err *e)
 {
     struct by_head b;
     TRY(by_head_open(ss, h, a, &b, e));
-    return store_items_find(&b.nothing_begun, q, visit, arg, out_next, e);
+    struct store_txn *tx = &b.nothing_begun;
+    /* SQLite reads the head in less time than it takes to compare all of it. */
+    if (tx->conn->driver->dialect == DIALECT_MYSQL && !head_selects_nothing(h, q))
+        tx->asked_colls = head_colls_packed(h, a);
+    TRY(store_items_find(tx, q, visit, arg, out_next, e));
+    *out_same = tx->asked_colls.p && !tx->doubt;
+    return RC_OK;
 }
 
 rc store_item_by_head(struct store_session *ss, const struct head *h, view coll, view id, struct arena *a,

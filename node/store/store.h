@@ -210,7 +210,7 @@ struct item_query {
     view parentid, predecessorid; /* VIEW_NONE: any (1.1) */
     enum item_order order;
     bool with_payload; /* also parentid, predecessorid, sortindex, expiry … */
-    bool bare;         /* … but of those the sortindex alone, which is what 1.5 shows */
+    bool bare;         /* … but of those the sortindex and the expiry alone: 1.5 shows no more */
     bool has_limit;
     uint64_t limit;
     uint64_t skip; /* 1.1's offset */
@@ -232,11 +232,12 @@ typedef bool item_visitor(const struct item *it, void *arg);
 MUST_USE rc store_items_find(struct store_txn *tx, const struct item_query *q, item_visitor *visit, void *arg,
                              view *out_next, struct err *e);
 
-/* The same without a transaction, by a head that the caller has read or was told of. It is right where the head is the same afterwards
- * (store_head_read): whatever changes items changes their head. RC_AWAY also where a connection was lost while idle. */
+/* The same without a transaction, by a head that the caller has read or was told of. It is right where *out_same is true: each
+ * statement found the head's row to be h in its own snapshot; else where the head is the same afterwards (store_head_read):
+ * whatever changes items changes their head. RC_AWAY also where a connection was lost while idle. */
 MUST_USE rc store_items_by_head(struct store_session *ss, const struct head *h, const struct item_query *q,
                                 struct arena *a, item_visitor *visit, void *arg, view *out_next,
-                                struct err *e);
+                                bool *out_same, struct err *e);
 
 /* One unexpired item; views in the transaction's arena. RC_NOT_FOUND. */
 MUST_USE rc store_item_get(struct store_txn *tx, view coll, view id, struct item *out, struct err *e);

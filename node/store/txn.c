@@ -76,7 +76,7 @@ static stamp next_stamp(const struct head *h, const struct clock *clock)
     return stamp_max(clock_stamp(clock), (stamp){ .cs = h->clock.cs + 1 });
 }
 
-static view packed(const struct head *h, struct arena *a)
+view head_colls_packed(const struct head *h, struct arena *a)
 {
     SCOPED(buf_done) struct buf b = { 0 };
     colls_pack(h->colls, h->n_colls, h->next_number, &b);
@@ -123,7 +123,7 @@ static rc swap_known(struct store_txn *tx, const struct store_begin *o, bool *ou
     const struct head *saved = head_admits(known, o->epoch, NULL) == RC_OK ? head_to_be(o, t) : NULL;
     if (!saved)
         return RC_OK;
-    view colls = packed(saved, o->arena), before = packed(known, o->arena);
+    view colls = head_colls_packed(saved, o->arena), before = head_colls_packed(known, o->arena);
     TRY(tx_stmt(tx, SQL_HEAD_SWAP, &st, e));
     bind_int(st, 1, known->uid);
     bind_int(st, 2, stamp_ms(saved->clock));
@@ -255,7 +255,7 @@ static rc save_head(struct store_txn *tx, struct err *e)
 {
     const struct head *h = tx->head;
     struct stmt *st = NULL;
-    view colls = packed(h, tx->arena);
+    view colls = head_colls_packed(h, tx->arena);
     if (is_saved(tx, colls))
         return RC_OK;
     TRY(tx_stmt(tx, SQL_HEAD_SAVE, &st, e));

@@ -24,6 +24,7 @@ struct page {
     enum format format;
     bool full;
     uint64_t n;
+    bool same; /* read by a head: it was the same in what was read */
     rc failed; /* of the visit, with e filled */
     struct err *e;
 };
@@ -90,13 +91,14 @@ static rc find(struct request *rq, struct sync_txn *t, const struct head *h, con
     if (t)
         return store_items_find(t->tx, q, page_visit, p, out_next, e);
     begun_us = clock_mono_us(rq->clock);
-    r = store_items_by_head(w->store, h, q, rq->arena, page_visit, p, out_next, e);
+    r = store_items_by_head(w->store, h, q, rq->arena, page_visit, p, out_next, &p->same, e);
     rq->store_us += clock_mono_us(rq->clock) - begun_us;
     return r;
 }
 
+/* *out_same: read by the head alone, what was read tells that it was the same all the while. */
 static rc page_put(struct request *rq, struct sync_txn *t, const struct head *h, const struct listing *l,
-                   enum format format, struct err *e)
+                   enum format format, bool *out_same, struct err *e)
 {
     struct page p = { .rq = rq, .format = format, .full = l->full, .failed = RC_OK, .e = e };
     view next = VIEW_NONE;
@@ -110,6 +112,7 @@ static rc page_put(struct request *rq, struct sync_txn *t, const struct head *h,
     if (next.p && !is_legacy(rq) && l->q.limit > 0)
         reply_header(rq, "X-Weave-Next-Offset", next);
     tell_read(rq, coll_stamp(h, l->q.coll));
+    *out_same = p.same;
     return RC_OK;
 }
 
@@ -160,8 +163,10 @@ bool collection_get_warm(struct request *rq)
 static bool page_put_by_head(struct request *rq, const struct head *h, const struct listing *l,
                              enum format format)
 {
-    if (page_put(rq, NULL, h, l, format, NULL) == RC_OK &&
-        (head_selects_nothing(h, &l->q) || sync_head_stands(rq, h)))
+    bool same = false;
+
+    if (page_put(rq, NULL, h, l, format, &same, NULL) == RC_OK &&
+        (same || head_selects_nothing(h, &l->q) || sync_head_stands(rq, h)))
         return true;
     reply_reset(rq);
     return false;
@@ -174,6 +179,7 @@ rc collection_get(struct request *rq, struct err *e)
     struct listing l;
     enum format format;
     struct head h;
+    bool same;
 
     TRY(precondition_read(rq, &p, e));
     TRY(listing_of(rq, &l, &format, e));
@@ -187,7 +193,7 @@ rc collection_get(struct request *rq, struct err *e)
         return RC_OK;
     TRY(sync_begin(rq, STORE_READ, &t, e));
     TRY(precondition_check(rq, &p, coll_stamp(store_head(t.tx), l.q.coll), e));
-    TRY(page_put(rq, &t, store_head(t.tx), &l, format, e));
+    TRY(page_put(rq, &t, store_head(t.tx), &l, format, &same, e));
     return sync_commit(&t, e);
 }
 

@@ -247,7 +247,7 @@ static void a_bare_listing_has_all_that_the_newer_protocol_shows(void **state)
         assert_int_equal(it.has_sortindex, !i);
         assert_int_equal(it.sortindex, i ? 0 : -7);
         assert_null(it.parentid.p);
-        assert_int_equal(it.expires_ms, 0);
+        assert_int_equal(it.expires_ms, i ? 0 : stamp_ms(t) + 100000);
     }
 }
 
@@ -356,7 +356,9 @@ static bool ascends(const struct item *it, void *arg)
     return true;
 }
 
-static void fill_many(const char *coll, size_t n, view payload)
+#define DIES_EACH 7 /* one of so many, a second after it was written */
+
+static void fill_many(const char *coll, size_t n, bool some_die, view payload)
 {
     for (size_t done = 0; done < n;) {
         struct item_patch p[100];
@@ -366,13 +368,15 @@ static void fill_many(const char *coll, size_t n, view payload)
             snprintf(ids[part], sizeof ids[part], "%05zu", done * 7919 % 100003);
             p[part] = patch_index(ids[part], "", 0);
             p[part].payload = payload;
+            p[part].ttl_op = some_die && done % DIES_EACH == 0 ? PATCH_SET : PATCH_LEAVE;
+            p[part].ttl_s = 1;
         }
         put_patches(coll, p, part);
         wait_ms(20);
     }
 }
 
-/* Few are sorted by the node where that is cheaper, many or large ones by the engine. */
+/* Those that have room are sorted by the node where that is cheaper, the rest by the engine. */
 static void collections_of_any_size_come_newest_first_and_by_id(void **state)
 {
     (void)state;
@@ -380,12 +384,17 @@ static void collections_of_any_size_come_newest_first_and_by_id(void **state)
     static const struct {
         const char *coll;
         size_t n, payload_bytes;
-    } cases[] = {
-        { "forms", 300, 10 }, { "history", 4096, 10 }, { "passwords", 4097, 10 }, { "prefs", 250, 20000 }
-    };
+        bool some_die;
+    } cases[] = { { "forms", 300, 10, true },      { "history", 4096, 10, false },
+                  { "passwords", 4097, 10, true }, { "bookmarks", 8300, 10, false },
+                  { "prefs", 250, 20000, false },  { "addons", 450, 20000, true } };
     memset(large, 'x', sizeof large);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        fill_many(cases[i].coll, cases[i].n, (view){ .p = large, .n = cases[i].payload_bytes });
+        size_t dead = cases[i].some_die ? (cases[i].n + DIES_EACH - 1) / DIES_EACH : 0;
+        size_t living = cases[i].n - dead;
+        fill_many(cases[i].coll, cases[i].n, cases[i].some_die,
+                  (view){ .p = large, .n = cases[i].payload_bytes });
+        wait_ms(2000);
         for (int full = 0; full < 2; full++) {
             struct item_query q = all(cases[i].coll);
             struct descent d = { .n = 0 };
@@ -398,9 +407,9 @@ static void collections_of_any_size_come_newest_first_and_by_id(void **state)
             q.order = ORDER_ID;
             OK(store_items_find(tx, &q, ascends, &a, NULL, &err));
             commit(tx);
-            assert_int_equal(a.n, cases[i].n);
-            assert_int_equal(d.n, cases[i].n);
-            assert_int_equal(d.bytes, full ? cases[i].n * cases[i].payload_bytes : 0);
+            assert_int_equal(a.n, living);
+            assert_int_equal(d.n, living);
+            assert_int_equal(d.bytes, full ? living * cases[i].payload_bytes : 0);
         }
     }
 }
@@ -589,6 +598,51 @@ static void a_reading_transaction_sees_one_snapshot(void **state)
     store_session_close(other);
 }
 
+static bool count_item(const struct item *it, void *arg)
+{
+    (void)it;
+    ++*(size_t *)arg;
+    return true;
+}
+
+static bool same_as(const struct head *h, size_t *out_n)
+{
+    struct item_query q = all("forms");
+    bool same = false;
+    *out_n = 0;
+    OK(store_items_by_head(fx.ss, h, &q, &fx.arena, count_item, out_n, NULL, &same, &err));
+    return same;
+}
+
+/* Whatever differs. Only MySQL is asked for the head along with the items. */
+static void reading_by_a_head_tells_whether_it_is_still_the_same(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    put("own", "a", "x");
+    put("forms", "a", "x");
+    const struct head h = *head_now();
+    assert_int_equal(same_as(&h, &n), fixture_is_mysql());
+    assert_int_equal(n, 1);
+
+    struct head others[8] = { h, h, h, h, h, h, h, h };
+    struct head_coll colls[2] = { h.colls[0], h.colls[1] };
+    colls[0].modified.cs++;
+    others[0].clock.cs++;
+    others[1].modified.cs++;
+    others[2].used_bytes++;
+    others[3].colls = colls;
+    others[4].epoch++;
+    others[5].state = HEAD_READY;
+    others[6].since_ms++;
+    others[7].quota_bytes = 5;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_false(same_as(&others[i], &n));
+    put("meta", "global", "x");
+    assert_false(same_as(&h, &n));
+    assert_int_equal(same_as(head_now(), &n), fixture_is_mysql());
+}
+
 static void a_reader_does_not_wait_for_a_writer(void **state)
 {
     (void)state;
@@ -644,6 +698,7 @@ static const struct CMUnitTest reading_tests[] = {
     TEST(a_token_outside_newer_and_older_is_refused_in_orders_of_time),
     TEST(skip_leaves_out_the_first),
     TEST(a_reading_transaction_sees_one_snapshot),
+    TEST(reading_by_a_head_tells_whether_it_is_still_the_same),
     TEST(a_reader_does_not_wait_for_a_writer),
     TEST(reading_one_finds_collections_of_any_number),
 };

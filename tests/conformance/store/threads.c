@@ -1,4 +1,5 @@
 /* Many sessions at once: writers of one user take turns, writers of many users do not disturb each other. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -247,11 +248,78 @@ static void who_waits_too_long_for_the_lock_is_told_so(void **state)
     assert_int_equal(open_store(state), 0);
 }
 
+/* What one reading by a head found. */
+struct found {
+    size_t n;
+    stamp newest;
+    char shared[40],
+        newest_id[40]; /* payload of the item that all writes share, id of the one that each makes */
+};
+
+static bool look(const struct item *it, void *arg)
+{
+    struct found *f = arg;
+    bool shared = view_eq(it->id, VIEW("shared"));
+    f->n++;
+    f->newest = stamp_max(f->newest, it->modified);
+    if (shared)
+        snprintf(f->shared, sizeof f->shared, "%.*s", VIEW_ARG(it->payload));
+    else if (it->modified.cs == f->newest.cs)
+        snprintf(f->newest_id, sizeof f->newest_id, "%.*s", VIEW_ARG(it->id));
+    return true;
+}
+
+/* Reads by the head of a moment ago, all or (changes) what is newer than the beginning. true: it was told that it was the same. */
+static bool read_while_written(struct store_session *ss, bool changes, const char *coll, struct arena *a)
+{
+    struct item_query q = all(coll);
+    struct found f = { .n = 0 };
+    struct head h;
+    bool same = false;
+    OK(store_head_read(ss, fx.uid, a, &h, &err));
+    if (changes)
+        q.newer = (stamp){ .cs = START_US / 10000 - 1 }, q.has_newer = true;
+    OK(store_items_by_head(ss, &h, &q, a, look, &f, NULL, &same, &err));
+    if (same) {
+        assert_int_equal(f.newest.cs, head_coll_find(&h, view_of(coll))->modified.cs);
+        assert_string_equal(f.shared, f.newest_id);
+    }
+    return same;
+}
+
+static void what_is_read_by_a_head_is_of_that_head_where_that_is_told(void **state)
+{
+    (void)state;
+    enum { WRITES = 80 };
+    struct store_session *ss = NULL;
+    atomic_int barrier = 2;
+    struct worker w = { .uid = fx.uid, .writes = WRITES, .coll = "forms", .barrier = &barrier };
+    pthread_t thread;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    struct item_patch first[] = { patch("w0-0", "x"), patch("shared", "w0-0") };
+    put_patches("forms", first, 2);
+    OK(store_session_open(fx.store, true, &ss, &err));
+    assert_int_equal(pthread_create(&thread, NULL, work, &w), 0);
+    wait_for_all(&barrier);
+    for (bool changes = false; pthread_tryjoin_np(thread, NULL) == EBUSY; changes = !changes) {
+        read_while_written(ss, changes, "forms", &a);
+        arena_reset(&a);
+    }
+    if (w.r != RC_OK)
+        fail_msg("writer: %s: %s", rc_name(w.r), w.err.text);
+    assert_int_equal(read_while_written(ss, false, "forms", &a), fixture_is_mysql());
+    assert_int_equal(read_while_written(ss, true, "forms", &a), fixture_is_mysql());
+    store_session_close(ss);
+    arena_done(&a);
+}
+
 static const struct CMUnitTest threads_tests[] = {
     TEST(writers_of_one_user_take_turns),
     TEST(five_hundred_new_users_begin_at_the_same_moment),
     TEST(a_new_user_begins_on_many_devices_at_once),
     TEST(purging_and_writing_do_not_deadlock),
+    TEST(what_is_read_by_a_head_is_of_that_head_where_that_is_told),
     TEST(who_waits_too_long_for_the_lock_is_told_so),
 };
 const struct test_group threads_group = TEST_GROUP(threads);
