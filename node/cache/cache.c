@@ -262,15 +262,21 @@ bool cache_get(struct cache_handle *h, int64_t uid, struct buf *out, struct cach
     return false;
 }
 
-void cache_fill(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value)
+/* Looking at the version again spares work, no more: it stands beside the value. */
+static bool still_seen(const struct cache_handle *h, int64_t uid, const struct cache_mark *mark)
 {
     struct version now;
 
-    if (!mark->good || !version_of(h, uid, &now) || !version_eq(&now, &mark->seen))
-        return; /* looking again spares work, no more: the version tells */
+    return mark->good && version_of(h, uid, &now) && version_eq(&now, &mark->seen);
+}
+
+void cache_fill(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value)
+{
+    if (!still_seen(h, uid, mark))
+        return;
     view kept = with_version(h, value, &mark->seen);
     memory_put(h->cache->memory, uid, kept, h->cache->ttl_s);
-    if (h->redis && redis_ready(h->redis, now.page))
+    if (h->redis && redis_ready(h->redis, mark->seen.page))
         redis_put(h->redis, uid, kept, h->cache->ttl_s);
 }
 
@@ -294,7 +300,22 @@ void cache_after(struct cache_handle *h, int64_t uid, const struct cache_mark *m
         memory_put(c->memory, uid, with_version(h, value, &next), c->ttl_s);
 }
 
-/* ---- single items ---- */
+/* ---- in the memory of this process ---- */
+
+bool cache_mark_read(struct cache_handle *h, int64_t uid, struct cache_mark *mark)
+{
+    const struct cache *c = h->cache;
+
+    *mark = (struct cache_mark){ .good = false };
+    mark->good = version_of(h, uid, &mark->seen) && (!c->redis || redis_claimed(c->redis, mark->seen.page));
+    return mark->good;
+}
+
+void cache_keep(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value)
+{
+    if (still_seen(h, uid, mark))
+        memory_put(h->cache->memory, uid, with_version(h, value, &mark->seen), h->cache->ttl_s);
+}
 
 bool cache_item_get(struct cache_handle *h, const struct item_tag *k, struct arena *a, view *out)
 {
@@ -307,18 +328,9 @@ bool cache_item_get(struct cache_handle *h, const struct item_tag *k, struct are
     return found;
 }
 
-bool cache_item_mark(struct cache_handle *h, int64_t uid, struct cache_mark *mark)
-{
-    *mark = (struct cache_mark){ .good = false };
-    mark->good = h->cache->items && version_of(h, uid, &mark->seen);
-    return mark->good;
-}
-
 void cache_item_put(struct cache_handle *h, const struct item_tag *k, const struct cache_mark *mark,
                     view value)
 {
-    struct version now;
-
-    if (mark->good && version_of(h, k->uid, &now) && version_eq(&now, &mark->seen))
+    if (h->cache->items && still_seen(h, k->uid, mark))
         items_put(h->cache->items, k, value);
 }

@@ -71,15 +71,17 @@ void cache_fill(struct cache_handle *h, int64_t uid, const struct cache_mark *ma
 void cache_before(struct cache_handle *h, int64_t uid, struct cache_mark *mark);
 void cache_after(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value);
 
-/* ---- single items, in the memory of this process ----
+/* ---- in the memory of this process: heads and single items that were read together, or an item by a head ----
  *
  * An item is kept with the time that its collection had. It is right wherever a head that may be taken (cache_peek, cache_get) gives the
- * collection that time, since whatever changes an item gives its collection a time that it never had. Who reads an item in the store,
- * by such a head, takes a mark first, and what he read is kept only if nobody began to change the head meanwhile: else it may be of a commit
- * under way, of which nothing is left if the database dies before it is safe. Nothing here waits for anything. */
+ * collection that time, since whatever changes an item gives its collection a time that it never had. Who reads in the store takes a mark
+ * first, and what he read is kept only if nobody began to change the head meanwhile: else it may be of a commit under way, of which
+ * nothing is left if the database dies before it is safe. Nothing here waits for anything. */
+
+/* false: what is read now is not to be kept; putting it does nothing then. */
+bool cache_mark_read(struct cache_handle *h, int64_t uid, struct cache_mark *mark);
+void cache_keep(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value); /* a head */
 bool cache_item_get(struct cache_handle *h, const struct item_tag *k, struct arena *a, view *out);
-/* false: what is read now is not to be kept; no mark is needed then, and cache_item_put does nothing. */
-bool cache_item_mark(struct cache_handle *h, int64_t uid, struct cache_mark *mark);
 void cache_item_put(struct cache_handle *h, const struct item_tag *k, const struct cache_mark *mark,
                     view value);
 

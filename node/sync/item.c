@@ -51,6 +51,17 @@ static void remember(const struct request *rq, const struct head *h, const struc
     cache_item_put(w->cache, &key, mark, buf_view(&packed));
 }
 
+/* A head that came with an item. Else who asks for single items alone would have it read with each of them, where another process of the
+ * node wrote last. */
+static void remember_head(const struct request *rq, const struct head *h, const struct cache_mark *mark)
+{
+    const struct sync_worker *w = rq->worker;
+    SCOPED(buf_done) struct buf packed = { 0 };
+
+    head_pack(h, &packed);
+    cache_keep(w->cache, rq->who.uid, mark, buf_view(&packed));
+}
+
 /* With a known head the store reads one table instead of two. One item is of one moment by itself; its fence is the head's, as for
  * info/collections. What is missing is asked for with the store's own fence: the user may have left since, and what he
  * had here may be erased; nobody is told that something is not there by a place that is not his any more. */
@@ -59,7 +70,7 @@ static rc read_store(struct request *rq, const struct head *known, struct item *
     struct sync_worker *w = rq->worker;
     int64_t begun_us = clock_mono_us(rq->clock);
     struct cache_mark mark;
-    bool keep = w->cache && cache_item_mark(w->cache, rq->who.uid, &mark);
+    bool keep = w->cache && cache_mark_read(w->cache, rq->who.uid, &mark);
     struct head h;
     rc r = RC_NOT_FOUND;
 
@@ -68,6 +79,8 @@ static rc read_store(struct request *rq, const struct head *known, struct item *
     if (r == RC_NOT_FOUND) {
         r = store_item_read(w->store, rq->who.uid, rq->who.epoch, path_coll(rq), path_id(rq), rq->arena, &h,
                             out, e);
+        if (r == RC_OK && keep)
+            remember_head(rq, &h, &mark);
         known = &h;
     }
     if (r == RC_OK && keep)

@@ -148,17 +148,35 @@ static void an_item_is_kept_only_if_nobody_wrote_since_the_mark(void **state)
     struct world w;
     struct cache_mark reader, writer;
     world_open(&w);
-    assert_true(cache_item_mark(w.h, USER, &reader));
+    assert_true(cache_mark_read(w.h, USER, &reader));
     cache_before(w.h, USER, &writer);
     cache_item_put(w.h, &item, &reader, VIEW("of a commit under way"));
     assert_false(has_item(&w));
-    assert_false(cache_item_mark(w.h, USER, &(struct cache_mark){ .good = true }));
+    assert_false(cache_mark_read(w.h, USER, &(struct cache_mark){ .good = true }));
     cache_after(w.h, USER, &writer, VIEW_NONE);
     cache_item_put(w.h, &item, &reader, VIEW("of a commit that may be lost"));
     assert_false(has_item(&w));
-    assert_true(cache_item_mark(w.h, USER, &reader));
+    assert_true(cache_mark_read(w.h, USER, &reader));
     cache_item_put(w.h, &item, &reader, VIEW("right"));
     assert_true(has_item(&w));
+    world_close(&w);
+}
+
+static void what_was_read_beside_the_cache_is_kept_in_this_process(void **state)
+{
+    (void)state;
+    struct world w;
+    struct cache_mark reader, writer;
+    world_open(&w);
+    assert_true(cache_mark_read(w.h, USER, &reader));
+    cache_keep(w.h, USER, &reader, VIEW("one"));
+    assert_true(cache_peek(w.h, USER, &w.out));
+    assert_string_equal(buf_text(&w.out), "one");
+    cache_before(w.h, USER, &writer);
+    cache_keep(w.h, USER, &reader, VIEW("of a commit under way"));
+    cache_after(w.h, USER, &writer, VIEW_NONE);
+    cache_keep(w.h, USER, &reader, VIEW("of before the commit"));
+    assert_false(cache_peek(w.h, USER, &w.out));
     world_close(&w);
 }
 
@@ -172,9 +190,11 @@ static void nothing_is_ever_there(void **state)
     write_value(&w, "two");
     assert_true(reads_nothing(&w));
     struct cache_mark mark;
-    assert_false(cache_item_mark(w.h, USER, &mark));
+    assert_false(cache_mark_read(w.h, USER, &mark));
     cache_item_put(w.h, &item, &mark, VIEW("one"));
     assert_false(has_item(&w));
+    cache_keep(w.h, USER, &mark, VIEW("one"));
+    assert_true(reads_nothing(&w));
     assert_true(cache_healthy(w.h));
     world_close(&w);
 }
@@ -190,6 +210,7 @@ static const struct CMUnitTest rule_tests[] = {
     TEST(a_slow_writer_does_not_overwrite_a_later_one),
     TEST(users_do_not_meet),
     TEST(an_item_is_kept_only_if_nobody_wrote_since_the_mark),
+    TEST(what_was_read_beside_the_cache_is_kept_in_this_process),
 };
 const struct test_group rule_group = TEST_GROUP(rule);
 
