@@ -4,9 +4,9 @@
 int main(int argc, char **argv)
 {
     static const struct test_group *const groups[] = {
-        &life_group,    &fence_group,    &stamps_group,   &known_group,   &reading_group,
-        &writing_group, &deleting_group, &counting_group, &batches_group, &purge_group,
-        &threads_group, &recovery_group, &steps_group,    &moving_group,  &importing_group,
+        &life_group,     &fence_group,    &stamps_group,   &known_group,     &reading_group, &pages_group,
+        &writing_group,  &deleting_group, &counting_group, &batches_group,   &purge_group,   &threads_group,
+        &recovery_group, &steps_group,    &moving_group,   &importing_group,
     };
     int failed = 0;
     if (argc < 2) {
