@@ -18,6 +18,9 @@ ODD = ["%20", "%2F", "%2f", "%25", "%3F", "%23", "%7B", "%7D", "%c3%a7", "%C3%A7
        ":", "@", "%3a", "%2e", "%2E%2e", "%00x"[3:], "%5B", "%5D", "%0a"[:0] or "%09", "%7e"]
 
 
+CLIMBS = re.compile(r"(\.|%2e){2}", re.IGNORECASE)
+
+
 def raw(front, data, timeout_s=60):
     with socket.create_connection(("127.0.0.1", front.door.port), timeout=timeout_s) as s:
         s.sendall(data)
@@ -55,10 +58,15 @@ def test_awkward_uris_reach_the_node_as_they_were_sent(request, kind, rnd, mount
     users = [front.user15() for _ in range(3)]
     front.taps[0].forget(), front.taps[1].forget()
     sent, good = [], 0
+    always = [f"{mount}/1.5/{users[0].uid}/{climb}" for climb in ("%2E%2e", "..", ".%2e/", "x%2F..%2f%2e%2e%2F..")]
     for i in range(500):
         u = users[i % 3]
-        base = f"{mount}/1.5/" + (str(u.uid) if i % 5 else "".join(f"%3{c}" for c in str(u.uid)))
-        target, known = awkward(rnd, base)
+        plain, escaped = f"{mount}/1.5/{u.uid}", f"{mount}/1.5/" + "".join(f"%3{c}" for c in str(u.uid))
+        target, known = awkward(rnd, plain)
+        if i % 5 == 0 and not (kind == "nginx" and CLIMBS.search(target)):  # what nginx cannot do: lb-rules/README.md
+            target = target.replace(plain, escaped, 1)
+        if i % 3 == 0 and always:
+            target, known = always.pop(), None
         host = rnd.choice([f"127.0.0.1:{front.door.port}", f"LOCALHOST:{front.door.port}", "Sync.Example.NET", "sync.example.net:8443"])
         sign = hawk.header(u.id, u.key, "GET", target, "127.0.0.1", front.door.port, int(front.door.now()))
         answer = raw(front, f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {sign}\r\nConnection: close\r\n\r\n".encode())
