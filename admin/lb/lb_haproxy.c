@@ -290,7 +290,7 @@ static rc is_behind(const struct admin_conf *c, bool *out, struct err *e)
     SCOPED(buf_done) struct buf config = { 0 };
     SCOPED(buf_done) struct buf written = { 0 };
     SCOPED(buf_done) struct buf running = { 0 };
-    long pid;
+    long pid = 0;
     buf_addf(&config, "%s/haproxy.cfg", c->lb.folder);
     TRY(written_generation(buf_text(&config), &written, e));
     TRY(running_generation(&c->lb, &running, &pid, e));
@@ -347,7 +347,7 @@ static rc await_generation(const struct lb_conf *c, view wanted, long before, st
         SCOPED(buf_done) struct buf now = { 0 };
         struct err away = ERR_NONE;
         bool late = clock_mono_us(clock_system()) > end_us;
-        long pid;
+        long pid = 0;
         rc r = running_generation(c, &now, &pid, &away);
         if (r == RC_OK && pid != before && view_eq(buf_view(&now), wanted))
             return RC_OK;
