@@ -13,7 +13,7 @@ PROGRAM = build_folder() / "heddle-admin"
 
 
 def admin(*words, env=None, stdin=subprocess.DEVNULL):
-    done = subprocess.run([str(PROGRAM), *words], capture_output=True, text=True, stdin=stdin, timeout=60,
+    done = subprocess.run([str(PROGRAM), *words], capture_output=True, text=True, stdin=stdin, timeout=300,
                           env={**os.environ, **(env or {})})
     return done.returncode, done.stdout, done.stderr
 
@@ -186,7 +186,7 @@ def test_a_shell_that_is_none():
 
 def test_a_secret_is_derived_from_each_master_and_none_is_cut_off():
     def derive(text):
-        return subprocess.run([str(PROGRAM), "secret", "derive", "https://node7.example.net"], input=text, capture_output=True, text=True, timeout=60)
+        return subprocess.run([str(PROGRAM), "secret", "derive", "https://node7.example.net"], input=text, capture_output=True, text=True, timeout=300)
 
     one, other = derive("0123456789abcdef0123456789abcdef\n"), derive("  fedcba9876543210fedcba9876543210")
     assert one.returncode == other.returncode == 0 and one.stdout != other.stdout and len(one.stdout.split()) == len(other.stdout.split()) == 1

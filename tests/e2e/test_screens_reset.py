@@ -72,7 +72,7 @@ def test_FP_02_known_and_unknown_names_take_the_same_time(stack, user11):
     moved.account("POST", "/email", f"moved-{moved.email}")
     names = [user11.name, "nobody", user11.email, "nobody@example.com", f"moved-{moved.email}", moved.email]
     waiting = stack.heddle.folder / "data" / "resets"
-    connection = http.client.HTTPConnection("127.0.0.1", stack.heddle.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", stack.heddle.port, timeout=300)
 
     def ask(name):
         body = urlencode({"username": name})

@@ -115,7 +115,7 @@ def test_nobody_who_follows_the_times_misses_a_record(stack, user11):
 def test_of_two_that_know_the_same_time_one_writes(stack, user11):
     for turn in range(15):
         stamp = user11.save("xx", "a", "x")
-        together = threading.Barrier(4, timeout=60)
+        together = threading.Barrier(4, timeout=300)
 
         def write(n):
             mine = user11.again()

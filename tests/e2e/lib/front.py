@@ -171,7 +171,7 @@ class Front(Asked):
         self.cluster.await_word()
         self._homes.clear()
 
-    def connection(self, timeout_s=60):
+    def connection(self, timeout_s=120):
         return Routed(self, timeout_s)
 
     def connection_for(self, hawk_id):

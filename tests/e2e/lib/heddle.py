@@ -139,7 +139,7 @@ class Heddle(Asked, Process):
 
     # -- requests without credentials --
 
-    def connection(self, timeout_s=60):
+    def connection(self, timeout_s=120):
         return Connection("127.0.0.1", self.port, timeout_s)
 
     # -- time --

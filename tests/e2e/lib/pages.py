@@ -84,13 +84,13 @@ class Visitor:
 
     def get(self, path, follow=True, **headers):
         headers = {k.replace("_", "-"): v for k, v in headers.items()}
-        return Page(self.session.get(self.url + path, headers={"Accept": "text/html", **headers}, allow_redirects=follow, timeout=60))
+        return Page(self.session.get(self.url + path, headers={"Accept": "text/html", **headers}, allow_redirects=follow, timeout=300))
 
     def post(self, path, fields, follow=True, **headers):
         """Exactly these fields."""
         headers = {k.replace("_", "-"): v for k, v in headers.items()}
         return Page(self.session.post(self.url + path, data=fields, headers={"Accept": "text/html", **headers},
-                                      allow_redirects=follow, timeout=60))
+                                      allow_redirects=follow, timeout=300))
 
     def submit(self, path, follow=True, **fields):
         """Opens the page and sends its form with these fields, as a browser would."""

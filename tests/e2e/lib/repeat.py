@@ -1,5 +1,6 @@
 """Threads that do the same again and again beside a test."""
 import threading
+import time
 
 
 class Repeated:
@@ -29,3 +30,16 @@ class Repeated:
         for t in self.threads:
             t.join(300)
         assert not self.errors, self.errors[:3]
+
+
+class Standstill(Repeated):
+    """How long this machine stood still at the most while the block lasted (`longest_s`): what has to happen within a moment may then be late."""
+
+    def __init__(self):
+        super().__init__(1, self._look)
+        self.longest_s = 0.0
+
+    def _look(self, *_):
+        began = time.monotonic()
+        self.ending.wait(0.02)
+        self.longest_s = max(self.longest_s, time.monotonic() - began)

@@ -128,7 +128,7 @@ class Connection:
     """One keep-alive connection to host:port. A server that closed it while it was idle gets a second try on a fresh one, as
     browsers do, but only if not a byte of an answer has come."""
 
-    def __init__(self, host, port, timeout_s=60):
+    def __init__(self, host, port, timeout_s=120):
         self.host, self.port, self.timeout_s = host, port, timeout_s
         self._http = None
         self.sending_s = 0.0  # from dialling to the last byte of the last request
