@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,11 +37,13 @@ atomic_int web_queue_depth[2], web_connections[2];
 #define KEYS(s, at, url_help, io, work, depth, conns)                                                                          \
     KEY(s, listen, CONF_TEXT, at, 0, 0, "", "HOST:PORT, [V6]:PORT, or the path of a unix socket."),                            \
         KEY(s, url, CONF_TEXT, "", 0, 0, "", url_help),                                                                        \
-        KEY(s, io_threads, CONF_INT, io, 0, 64, "", "Threads that read and write sockets; 0: one a core."),                    \
+        KEY(s, io_threads, CONF_INT, io, 0, 64, "",                                                                            \
+            "Threads that read and write sockets; 0: one for each core that the process may run on."),                         \
         KEY(s, io_nice, CONF_INT, "-5", -20, 19, "",                                                                           \
             "Niceness of these threads: below 0 those who knock are answered, or refused, however busy the workers are. That " \
             "needs LimitNICE= or CAP_SYS_NICE; where it is not allowed it stays as it is, and the log says so."),              \
-        KEY(s, workers, CONF_INT, work, 0, 1024, "", "Threads that run handlers; 0: eight a core."),                           \
+        KEY(s, workers, CONF_INT, work, 0, 1024, "",                                                                           \
+            "Threads that run handlers; 0: eight for each such core."),                                                        \
         KEY(s, queue, CONF_INT, depth, 1, 1000000, "",                                                                         \
             "Requests that may wait for a worker; more get 503."),                                                             \
         NAMED(s, "queue_wait", queue_wait_s, CONF_SECONDS, "20", 1, 600, "s",                                                  \
@@ -83,7 +86,8 @@ const size_t server_conf_internal_n = sizeof server_conf_internal / sizeof serve
 
 int64_t server_cores(void)
 {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t ours; /* a container, or taskset, may leave us a few of many */
+    long n = sched_getaffinity(0, sizeof ours, &ours) == 0 ? CPU_COUNT(&ours) : sysconf(_SC_NPROCESSORS_ONLN);
 
     return n < 1 ? 1 : n > 32 ? 32 : n;
 }
