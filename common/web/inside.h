@@ -189,6 +189,8 @@ struct queue {
     int64_t full_since_us;    /* 0: not full */
     int brisk, brisk_enough;  /* workers awake that are not slow */
     bool paced;               /* queue_pace is being called */
+    pthread_cond_t half;      /* depth fell to half of `most` while somebody rests */
+    int resting;              /* io threads in queue_rest */
     unsigned jobs, jobs_seen; /* counted, to see whether anything happens */
 };
 
@@ -205,6 +207,13 @@ bool queue_pace(struct server *s);
 int64_t queue_full_us(struct server *s); /* for how long it has been full; -1: it is not */
 /* Asks every mount, with that mount's own app and state; on a worker. Appends members to out. */
 bool workers_health(struct request *rq, struct buf *out);
+
+/* ---- rest.c ---- */
+
+/* Called where a request is refused because the queue is full: its io thread may wait a little for more of them. */
+void io_rest(struct web_request *w);
+/* Waits until no more than half of the queue is taken, at most so long. */
+void queue_rest(struct server *s, int64_t most_ms);
 
 /* ---- watch.c ---- */
 
@@ -255,6 +264,7 @@ struct io {
     bool quiesced, stopping;  /* under server.quiet_lock */
     bool awake;               /* its thread has set itself up */
     uint64_t requests;        /* counts: second half of request ids */
+    int64_t looked_us;        /* when it last asked itself whether it may rest */
     char id_prefix[17];
 };
 

@@ -419,8 +419,10 @@ static enum MHD_Result on_headers(struct web_request *w, const char *method, con
         return refuse(w, path_broken(w)
                              ? fail(&w->err, RC_BAD_INPUT, RESP_GENERIC, "broken escape in the path")
                              : fail(&w->err, RC_NOT_FOUND, RESP_GENERIC, "no such path"));
-    if (would_wait(w)) /* the sooner the cheaper: no body is read, no credential looked at */
+    if (would_wait(w)) { /* the sooner the cheaper: no body is read, no credential looked at */
+        io_rest(w);
         return refuse(w, fail(&w->err, RC_BUSY, RESP_GENERIC, "the queue is full"));
+    }
     return admit(w);
 }
 

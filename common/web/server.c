@@ -313,6 +313,7 @@ rc server_open(const struct server_conf *c, bool internal, const struct mount *m
     pthread_mutex_init(&s->quiet_lock, NULL);
     pthread_mutex_init(&s->queue.lock, NULL);
     clock_cond_init(&s->quiet);
+    clock_cond_init(&s->queue.half);
     mounts_join(s, mounts, n_mounts);
     register_metrics(s);
     rc r = start(s, e);
@@ -455,6 +456,7 @@ void server_close(struct server *s)
         free(s->routes[i]);
     proxies_done(&s->proxies);
     pthread_cond_destroy(&s->quiet);
+    pthread_cond_destroy(&s->queue.half);
     pthread_mutex_destroy(&s->quiet_lock);
     pthread_mutex_destroy(&s->queue.lock);
     free(s->routes);

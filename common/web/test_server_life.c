@@ -72,6 +72,61 @@ static void who_waits_too_long_is_told_later_even_if_no_worker_comes(void **stat
     client_done(&running);
 }
 
+static bool somebody_rests(void)
+{
+    struct queue *q = &server->queue;
+
+    pthread_mutex_lock(&q->lock);
+    bool so = q->resting > 0;
+    pthread_mutex_unlock(&q->lock);
+    return so;
+}
+
+static void *rest_main(void *arg)
+{
+    (void)arg;
+    queue_rest(server, 3600 * 1000);
+    return NULL;
+}
+
+static void who_rests_is_woken_when_half_of_the_queue_is_free(void **state)
+{
+    enum { MOST = 4 };
+    struct client c[1 + MOST];
+    pthread_t resting;
+
+    (void)state;
+    conf.workers = 1;
+    conf.queue = MOST;
+    start();
+    queue_rest(server, 3600 * 1000); /* of an empty one there is nothing to wait for */
+    for (unsigned i = 0; i < 1 + MOST; i++) {
+        c[i] = dial();
+        assert_true(client_say(&c[i], GET_("/gate")));
+        if (i == 0)
+            wait_entered();
+        wait_depth(i);
+    }
+    queue_rest(server, 1);
+    assert_int_equal(server_queue_depth(server), MOST); /* it was a rest, no wait for the end */
+    assert_int_equal(pthread_create(&resting, NULL, rest_main, NULL), 0);
+    WAIT_UNTIL(somebody_rests());
+    sem_post(&app.gate);
+    wait_depth(MOST - 1);
+    assert_true(somebody_rests());
+    sem_post(&app.gate);
+    pthread_join(resting, NULL);
+    assert_int_equal(server_queue_depth(server), MOST / 2);
+    for (unsigned i = 2; i < 1 + MOST; i++)
+        sem_post(&app.gate);
+    for (unsigned i = 0; i < 1 + MOST; i++) {
+        struct said s = client_hear(&c[i]);
+        assert_int_equal(s.status, 200);
+        free(s.body);
+        client_done(&c[i]);
+    }
+}
+
 static bool all_sleep(void)
 {
     struct queue *q = &server->queue;
@@ -442,6 +497,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_full_queue_says_later_and_heartbeats_tell),
+        TEST(who_rests_is_woken_when_half_of_the_queue_is_free),
         TEST(who_waits_too_long_is_told_later_even_if_no_worker_comes),
         TEST(the_worker_who_slept_last_is_woken_first),
         TEST(who_waits_behind_slow_jobs_gets_a_worker_soon),

@@ -67,6 +67,8 @@ static struct web_request *queue_pop(struct server *s)
         q->depth--;
         q->full_since_us = 0;
         gauge_depth(s, -1);
+        if (q->resting > 0 && q->depth <= q->most / 2)
+            pthread_cond_broadcast(&q->half);
     }
     return w;
 }
