@@ -210,6 +210,9 @@ bool workers_health(struct request *rq, struct buf *out);
 
 /* ---- rest.c ---- */
 
+/* On an io thread that begins its work, and with each request. */
+void io_favour(struct io *io);
+void io_relax(struct io *io);
 /* Called where a request is refused because the queue is full: its io thread may wait a little for more of them. */
 void io_rest(struct web_request *w);
 /* Waits until no more than half of the queue is taken, at most so long. */
@@ -264,6 +267,8 @@ struct io {
     bool quiesced, stopping;  /* under server.quiet_lock */
     bool awake;               /* its thread has set itself up */
     uint64_t requests;        /* counts: second half of request ids */
+    bool favoured, pressed;   /* by its niceness; and more than usual, since it refuses */
+    int64_t refused_us;       /* when it last did, because the queue was full */
     int64_t looked_us;        /* when it last asked itself whether it may rest */
     char id_prefix[17];
 };

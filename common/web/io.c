@@ -395,6 +395,7 @@ static enum MHD_Result on_headers(struct web_request *w, const char *method, con
 
     w->active = true;
     atomic_fetch_add(&w->io->server->active, 1);
+    io_relax(w->io);
     web_request_method(w, view_of(method));
     MHD_get_connection_values_n(w->mhd, MHD_HEADER_KIND, collect_header, w);
     web_request_headers_done(w, strcmp(version, "HTTP/1.0") == 0);
@@ -541,16 +542,6 @@ static void quiesce_here(struct io *io)
     pthread_mutex_unlock(&s->quiet_lock);
 }
 
-/* Sixteen busy workers leave an io thread an eighteenth of a core, as the kernel shares it, and whoever is to be refused waits for that. */
-static void be_favoured(const struct server *s)
-{
-    int nice = (int)s->conf->io_nice;
-
-    if (nice != 0 && setpriority(PRIO_PROCESS, (id_t)gettid(), nice) != 0)
-        LOG(LOG_INFO, "an io thread is no nearer to the processor than others", LOG_I("io_nice", nice),
-            LOG_S("why", strerror(errno)));
-}
-
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **ctx,
                           enum MHD_ConnectionNotificationCode what)
 {
@@ -559,7 +550,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **ctx,
 
     if (!io->awake) {
         io->awake = true;
-        be_favoured(s);
+        io_favour(io);
     }
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         struct web_conn *c = mem_need(calloc(1, sizeof *c));

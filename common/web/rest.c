@@ -1,4 +1,10 @@
-/* An io thread comes before the workers. Where the queue is full it would interrupt them for each request that is to hear "later", and for
+/* The share of the processor that an io thread takes.
+ *
+ * It comes before the workers: eight busy ones leave it a ninth of a core, as the kernel shares it, and whoever is to be refused, or could be
+ * answered from memory, waits for that. While the queue is full, so that workers do not lack work, it comes before them even more; not
+ * always, since being interrupted makes them slower.
+ *
+ * Where the queue is full it would interrupt them for each request that is to hear "later", and for
  * each answer of theirs, a little at a time: the switches, and libmicrohttpd's walk through all parked connections after each resume, cost
  * what the workers could have answered. So it lets both gather for some milliseconds, unless others knock already: then it is behind
  * anyway, and finds enough at once. */
@@ -7,9 +13,52 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include "common/base/log.h"
+
+#define NEARER  5 /* so much less nice while it refuses */
+#define CALM_US INT64_C(1000000)
 #define REST_MS 5
 #define LOOK_US 250 /* between two looks at who knocks */
+
+/* ---- nearer to the processor ---- */
+
+static bool be_nice(int64_t nice)
+{
+    if (setpriority(PRIO_PROCESS, (id_t)gettid(), (int)nice) == 0)
+        return true;
+    LOG(LOG_INFO, "an io thread is no nearer to the processor than others", LOG_I("io_nice", nice),
+        LOG_S("why", strerror(errno)));
+    return false;
+}
+
+void io_favour(struct io *io)
+{
+    int64_t nice = io->server->conf->io_nice;
+
+    io->favoured = nice != 0 && be_nice(nice) && nice < 0;
+}
+
+static void press(struct io *io, int64_t now)
+{
+    io->refused_us = now;
+    if (io->favoured && !io->pressed) {
+        io->pressed = true;
+        be_nice(io->server->conf->io_nice - NEARER); /* the kernel goes no lower than -20 */
+    }
+}
+
+void io_relax(struct io *io)
+{
+    if (io->pressed && clock_mono_us(io->server->clock) - io->refused_us > CALM_US) {
+        io->pressed = false;
+        be_nice(io->server->conf->io_nice);
+    }
+}
+
+/* ---- resting ---- */
 
 void queue_rest(struct server *s, int64_t most_ms)
 {
@@ -38,8 +87,10 @@ void io_rest(struct web_request *w)
 {
     struct io *io = w->io;
     const struct clock *clock = io->server->clock;
+    int64_t now = clock_mono_us(clock);
 
-    if (clock_mono_us(clock) - io->looked_us < LOOK_US)
+    press(io, now);
+    if (now - io->looked_us < LOOK_US)
         return;
     if (!somebody_knocks(w))
         queue_rest(io->server, REST_MS);

@@ -2,6 +2,8 @@
 #include "common/web/testing_app.h"
 
 #include <dirent.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static void who_sent_all_and_closed_his_half_is_answered(void **state)
 {
@@ -127,6 +129,45 @@ static void io_threads_are_as_nice_as_they_are_told(void **state)
     assert_int_equal(threads_with("", 3), 1);
 }
 
+static bool may_be_favoured(void)
+{
+    bool may = setpriority(PRIO_PROCESS, (id_t)gettid(), -6) == 0;
+
+    setpriority(PRIO_PROCESS, (id_t)gettid(), 0);
+    return may;
+}
+
+static void an_io_thread_that_refuses_comes_nearer_to_the_processor_until_it_is_calm(void **state)
+{
+    (void)state;
+    if (!may_be_favoured())
+        skip();
+    conf.io_threads = conf.workers = conf.queue = 1;
+    conf.io_nice = -1;
+    start_by(&stepped.clock, false);
+    struct client running = dial(), waiting = dial();
+    assert_true(client_say(&running, GET_("/gate")));
+    wait_entered();
+    assert_true(client_say(&waiting, GET_("/gate")));
+    wait_depth(1);
+    assert_int_equal(threads_with("MHD-single", -1), 1);
+    expect_once(GET_("/echo"), 503, "0");
+    assert_int_equal(threads_with("MHD-single", -6), 1);
+    atomic_fetch_add(&stepped.steady_us, 1000000);
+    expect_once(GET_("/quick"), 200, "ok");
+    assert_int_equal(threads_with("MHD-single", -6), 1);
+    atomic_fetch_add(&stepped.steady_us, 1);
+    expect_once(GET_("/quick"), 200, "ok");
+    assert_int_equal(threads_with("MHD-single", -1), 1);
+    for (int i = 0; i < 2; i++)
+        sem_post(&app.gate);
+    struct said s = client_hear(&waiting);
+    assert_int_equal(s.status, 200);
+    free(s.body);
+    client_done(&running);
+    client_done(&waiting);
+}
+
 static void patience_with_silent_connections_ends_as_they_fill_their_room(void **state)
 {
     (void)state;
@@ -195,6 +236,7 @@ int main(void)
         TEST(a_request_that_drips_in_is_ended),
         TEST(more_connections_than_allowed_wait_outside),
         TEST(io_threads_are_as_nice_as_they_are_told),
+        TEST(an_io_thread_that_refuses_comes_nearer_to_the_processor_until_it_is_calm),
         TEST(patience_with_silent_connections_ends_as_they_fill_their_room),
         TEST(the_memory_of_connections_bounds_their_number),
         TEST(silent_connections_make_room_for_others),
