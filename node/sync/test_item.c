@@ -252,16 +252,14 @@ static void nothing_is_remembered_that_was_read_while_somebody_wrote(void **stat
     assert_int_equal(found_in_memory() - before, 1);
 }
 
-/* Another process of the node wrote: memory has no head of this version. The first of the two reads both of the store. */
+/* The first of the two reads both of the store. */
 static void a_head_that_came_with_an_item_is_remembered(void **state)
 {
     struct bench *b = *state;
-    struct cache_mark mark;
     uint64_t before;
 
     expect(b, "PUT", ITEM, NULL, "{\"payload\":\"p\"}", 200, NULL);
-    cache_before(b->worker.cache, b->uid, &mark);
-    cache_after(b->worker.cache, b->uid, &mark, VIEW_NONE);
+    bench_others_write(b);
     before = found_in_memory();
     expect(b, "GET", ITEM, NULL, NULL, 200, NULL);
     assert_int_equal(found_in_memory() - before, 1);
