@@ -184,12 +184,14 @@ def test_sighup_reads_the_key_file_and_the_keys_that_may_change(own_stack):
     user, fresh = TokenUser(stack), Issuer("fresh")
     write_jwk_set(stack.heddle.folder / "jwks.json", stack.issuer, fresh)
     stack.heddle.reload(registration__mode="closed", node__state="down", public__workers=7, tokens__life="5m")
-    wait_until(lambda: stack.user().get("/info/collections", expect=None).status == 503, "the node is down")
+    wait_until(lambda: log_objects(stack.heddle, "configuration reloaded"), "all is read again")
+    stack.user().get("/info/collections", expect=503)
     user.refused("new-users-disabled", access=fresh.access_token(user.sub))
     fixed = {line["key"] for line in log_objects(stack.heddle) if "only read at the start" in line["event"]}
     assert fixed == {"public.workers", "tokens.life"}
     stack.heddle.reload(registration__mode="open", node__state="normal")
-    wait_until(lambda: stack.user().get("/info/collections", expect=None).status == 200, "the node is up")
+    wait_until(lambda: len(log_objects(stack.heddle, "configuration reloaded")) == 2, "all is read again")
+    stack.user().get("/info/collections")
     assert user.token()["duration"] == 3600
 
 
