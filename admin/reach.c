@@ -1,18 +1,8 @@
 #include "admin/reach.h"
 
-#include <errno.h>
-#include <time.h>
-
 #include "common/base/scope.h"
 
 enum { FIRST_PAUSE_MS = 50, PAUSE_MOST_MS = 1000 };
-
-void reach_sleep_ms(int64_t ms)
-{
-    struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-    while (nanosleep(&t, &t) != 0 && errno == EINTR)
-        continue;
-}
 
 void reach_target(struct buf *out, const char *path)
 {
@@ -25,7 +15,7 @@ static bool again(const struct reach *r, rc result, int64_t begun_us, int64_t *p
     if ((result != RC_AWAY && result != RC_BUSY) ||
         clock_mono_us(r->clock) - begun_us + *pause_ms * 1000 > r->patience_ms * 1000)
         return false;
-    reach_sleep_ms(*pause_ms);
+    clock_sleep_ms(*pause_ms);
     *pause_ms = *pause_ms < PAUSE_MOST_MS ? *pause_ms * 2 : PAUSE_MOST_MS;
     return true;
 }

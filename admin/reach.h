@@ -30,6 +30,5 @@ MUST_USE rc reach_node_object(struct reach *r, view node, const struct reach_cal
                               struct err *e);
 /* The path and query that such a call has on the wire: what page sums are made of. */
 void reach_target(struct buf *out, const char *path);
-void reach_sleep_ms(int64_t ms);
 
 #endif

@@ -2,8 +2,8 @@
 #include <inttypes.h>
 
 #include "admin/console/inside.h"
-#include "admin/reach.h"
 #include "admin/run/run.h"
+#include "common/base/clock.h"
 
 enum { LISTED = 30, SHOWN = 64, BEGIN_TRIES = 60, BEGIN_WAIT_MS = 50 };
 
@@ -223,7 +223,7 @@ void await_begun(struct page *p, view id)
         struct err e = ERR_NONE;
         if (picture_of(p, id, &x, &e) != RC_OK || x->state != RUN_STOPPED)
             return;
-        reach_sleep_ms(BEGIN_WAIT_MS);
+        clock_sleep_ms(BEGIN_WAIT_MS);
     }
 }
 

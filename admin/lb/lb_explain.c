@@ -19,21 +19,10 @@ static view target_of(const char *text)
     return at ? view_of(at) : VIEW("/");
 }
 
-static void put(json_t *o, const char *name, json_t *value)
-{
-    if (json_object_set_new(o, name, value) != 0)
-        abort(); /* only memory can be missing */
-}
-
-static json_t *text_of(view v)
-{
-    return mem_need(json_stringn(v.p ? v.p : "", v.n));
-}
-
 static void put_limit(json_t *o, const char *name, int64_t limit)
 {
     if (limit > 0)
-        put(o, name, json_integer(limit));
+        json_add(o, name, json_integer(limit));
 }
 
 /* In ten seconds. */
@@ -81,15 +70,15 @@ static void put_user(const struct admin_conf *c, const struct lb_model *m, const
                      json_t *o)
 {
     struct found r = route_of(c, m, k);
-    put(o, "user", text_of(k->key));
-    put(o, "slot", json_integer(lb_slot(k->proto, k->key)));
-    put(o, "route", text_of(view_of(r.why)));
+    json_add(o, "user", json_of_text(k->key));
+    json_add(o, "slot", json_integer(lb_slot(k->proto, k->key)));
+    json_add(o, "route", json_of_text(view_of(r.why)));
     if (r.node >= 0) {
-        put(o, "node", text_of(m->nodes[r.node].name));
-        put(o, "reach", text_of(m->nodes[r.node].reach));
-        put(o, "state", text_of(m->nodes[r.node].state));
+        json_add(o, "node", json_of_text(m->nodes[r.node].name));
+        json_add(o, "reach", json_of_text(m->nodes[r.node].reach));
+        json_add(o, "state", json_of_text(m->nodes[r.node].state));
     }
-    put(o, "gets", text_of(view_of(what_a_user_gets(m, r))));
+    json_add(o, "gets", json_of_text(view_of(what_a_user_gets(m, r))));
 }
 
 static const char *what_others_get(const struct lb_class *k)
@@ -112,10 +101,10 @@ static rc explain(struct admin *a, struct lb_model *m, struct arena *arena, json
     struct lb_class k = lb_classify(target_of(a->argv[0]), u.base, arena);
     if (strcmp(k.name, "console") == 0 && !c->console[0])
         k.name = "refused";
-    put(o, "class", text_of(view_of(k.name)));
+    json_add(o, "class", json_of_text(view_of(k.name)));
     put_limits(c, &k, o);
     if (!k.key.p) {
-        put(o, "gets", text_of(view_of(what_others_get(&k))));
+        json_add(o, "gets", json_of_text(view_of(what_others_get(&k))));
         return RC_OK;
     }
     TRY(ask_new(a->conf, &ask, e));

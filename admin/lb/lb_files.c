@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "admin/lb/lb.h"
@@ -17,12 +16,6 @@ enum {
     LOCK_POLL_MS = 5
 };
 
-static void pause_ms(long ms)
-{
-    const struct timespec t = { .tv_nsec = ms * 1000000 };
-    nanosleep(&t, NULL);
-}
-
 /* Waits for the lock; an errno. */
 static int take(int fd, int limit_ms)
 {
@@ -32,7 +25,7 @@ static int take(int fd, int limit_ms)
             return errno;
         if (clock_mono_us(clock_system()) > end_us)
             return EWOULDBLOCK;
-        pause_ms(LOCK_POLL_MS);
+        clock_sleep_ms(LOCK_POLL_MS);
     }
     return 0;
 }

@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "admin/lb/lb.h"
@@ -298,12 +297,6 @@ static rc is_behind(const struct admin_conf *c, bool *out, struct err *e)
     return RC_OK;
 }
 
-static void pause_ms(long ms)
-{
-    const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-    nanosleep(&t, NULL);
-}
-
 /* Servers that are well, as commands that say so, a line each. "show servers state" has a row for each: backend and server are its second and
  * fourth word, the sixth is 1 or 2 for one that is well. */
 static rc who_is_well(const struct lb_conf *c, struct buf *out, struct err *e)
@@ -356,7 +349,7 @@ static rc await_generation(const struct lb_conf *c, view wanted, long before, st
                         "HAProxy was told to read its new configuration, and has not after %d seconds "
                         "(%.100s): see its log",
                         RELOAD_MS / 1000, r == RC_OK ? "it still runs with the old one" : away.text);
-        pause_ms(POLL_MS);
+        clock_sleep_ms(POLL_MS);
     }
 }
 
@@ -376,7 +369,7 @@ static rc await_master(pid_t master, struct err *e)
                         "HAProxy's process %ld has not listened to a reload for %d seconds: see its log; was "
                         "it started with -W?",
                         (long)master, RELOAD_MS / 1000);
-        pause_ms(POLL_MS);
+        clock_sleep_ms(POLL_MS);
     }
 }
 

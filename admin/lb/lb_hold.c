@@ -4,8 +4,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "admin/ask.h"
 #include "admin/lb/lb.h"
-#include "admin/reach.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -110,7 +110,7 @@ static rc await_calm(const struct lb_conf *c, int *out_fd, struct err *e)
             return RC_OK;
         close(*out_fd); /* who is held can only be released by who gets the lock */
         TRY(r);
-        reach_sleep_ms(POLL_MS);
+        clock_sleep_ms(POLL_MS);
     }
 }
 
@@ -165,7 +165,7 @@ rc lb_hold(const struct admin_conf *c, int64_t uid, view name, unsigned wait_ms,
             return RC_OK;
         if (clock_mono_us(clock_system()) > end_us)
             return fail(e, RC_BUSY, RESP_GENERIC, "%ld requests of the user are still under way", under_way);
-        reach_sleep_ms(POLL_MS);
+        clock_sleep_ms(POLL_MS);
     }
 }
 

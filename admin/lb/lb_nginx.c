@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "admin/lb/lb.h"
 #include "common/base/buf.h"
@@ -65,12 +64,6 @@ static rc digest(const struct admin_conf *c, enum lb_map map, struct lb_digest *
     return RC_OK;
 }
 
-static void pause_ms(long ms)
-{
-    const struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-    nanosleep(&t, NULL);
-}
-
 /* RC_MODIFIED: it runs with another one. */
 static rc answers_with(const struct admin_conf *c, view generation, struct err *e)
 {
@@ -100,7 +93,7 @@ static rc signal_and_wait(const struct admin_conf *c, pid_t pid, view generation
                 "nginx was told to read its new configuration, and has not after %d seconds (%.100s): "
                 "see nginx-error.log in %.100s",
                 RELOAD_MS / 1000, why.text, c->lb.folder);
-        pause_ms(POLL_MS);
+        clock_sleep_ms(POLL_MS);
     }
 }
 
@@ -123,7 +116,7 @@ static void await_old(view pids)
     view pid;
     while (view_cut(&pids, ' ', &pid))
         while (is_open(pid) && clock_mono_us(clock_system()) < end_us)
-            pause_ms(POLL_MS);
+            clock_sleep_ms(POLL_MS);
 }
 
 static rc reload(const struct admin_conf *c, struct err *e)

@@ -28,17 +28,6 @@ const struct lb_driver *lb_driver_of(const struct lb_conf *c)
 
 /* ---- values of the templates ---- */
 
-static void put(json_t *o, const char *name, json_t *value)
-{
-    if (json_object_set_new(o, name, value) != 0)
-        abort(); /* only memory can be missing */
-}
-
-static json_t *text_of(view v)
-{
-    return mem_need(json_stringn(v.p ? v.p : "", v.n));
-}
-
 /* A section that is there or not: a list of one object or of none. */
 static json_t *section(bool there, json_t *object)
 {
@@ -64,7 +53,7 @@ static view listed(const struct conf_list *list, const char *name)
 static json_t *with_reach(view reach)
 {
     json_t *o = mem_need(json_object());
-    put(o, "reach", text_of(reach));
+    json_add(o, "reach", json_of_text(reach));
     return o;
 }
 
@@ -73,9 +62,9 @@ static json_t *listeners(const struct lb_conf *c)
     json_t *list = mem_need(json_array());
     for (size_t i = 0; i < c->listen.n; i++) {
         json_t *tls = mem_need(json_object()), *o = mem_need(json_object());
-        put(tls, "cert", text_of(view_of(c->tls_cert)));
-        put(o, "address", text_of(view_of(c->listen.items[i])));
-        put(o, "tls", section(c->tls_cert[0], tls));
+        json_add(tls, "cert", json_of_text(view_of(c->tls_cert)));
+        json_add(o, "address", json_of_text(view_of(c->listen.items[i])));
+        json_add(o, "tls", section(c->tls_cert[0], tls));
         json_array_append_new(list, o);
     }
     return list;
@@ -86,7 +75,7 @@ static json_t *directories(const struct lb_conf *c)
     json_t *list = mem_need(json_array());
     for (size_t i = 0; i < c->directories.n; i++) {
         json_t *o = with_reach(view_of(c->directories.items[i]));
-        put(o, "number", json_integer((json_int_t)i + 1));
+        json_add(o, "number", json_integer((json_int_t)i + 1));
         json_array_append_new(list, o);
     }
     return list;
@@ -95,8 +84,8 @@ static json_t *directories(const struct lb_conf *c)
 static json_t *tls_of(const struct lb_conf *c, const struct lb_node *n)
 {
     json_t *o = mem_need(json_object());
-    put(o, "ca", text_of(view_of(c->ca_file)));
-    put(o, "host", text_of(n->host));
+    json_add(o, "ca", json_of_text(view_of(c->ca_file)));
+    json_add(o, "host", json_of_text(n->host));
     return section(n->tls, o);
 }
 
@@ -109,10 +98,10 @@ static json_t *nodes(const struct lb_conf *c, const struct lb_model *m)
         char name[256];
         snprintf(name, sizeof(name), "%.*s", VIEW_ARG(n->name));
         view canary = listed(&c->canary, name);
-        put(o, "id", text_of(n->id));
-        put(o, "scheme", text_of(n->tls ? VIEW("https") : VIEW("http")));
-        put(o, "tls", tls_of(c, n));
-        put(o, "canary", section(canary.p, with_reach(canary)));
+        json_add(o, "id", json_of_text(n->id));
+        json_add(o, "scheme", json_of_text(n->tls ? VIEW("https") : VIEW("http")));
+        json_add(o, "tls", tls_of(c, n));
+        json_add(o, "canary", section(canary.p, with_reach(canary)));
         json_array_append_new(list, o);
     }
     return list;
@@ -180,8 +169,8 @@ static void add_header(json_t *list, struct buf *pattern, const char *name)
     for (size_t i = 0; i <= n; i++)
         variable[i] = name[i] == '-' ? '_' : name[i];
     json_t *o = mem_need(json_object());
-    put(o, "header", text_of(view_of(name)));
-    put(o, "variable", text_of(view_of(variable)));
+    json_add(o, "header", json_of_text(view_of(name)));
+    json_add(o, "variable", json_of_text(view_of(variable)));
     json_array_append_new(list, o);
 }
 
@@ -193,8 +182,8 @@ static void put_headers(const struct lb_conf *c, json_t *o)
         add_header(list, &pattern, request_headers[i]);
     for (size_t i = 0; i < c->headers.n; i++)
         add_header(list, &pattern, c->headers.items[i]);
-    put(o, "headers", text_of(buf_view(&pattern)));
-    put(o, "header_list", list);
+    json_add(o, "headers", json_of_text(buf_view(&pattern)));
+    json_add(o, "header_list", list);
 }
 
 static void put_networks(const struct lb_conf *c, json_t *o)
@@ -204,11 +193,11 @@ static void put_networks(const struct lb_conf *c, json_t *o)
     for (size_t i = 0; i < c->free.n; i++) {
         json_t *net = mem_need(json_object());
         buf_addf(&all, "%s%s", all.n ? " " : "", c->free.items[i]);
-        put(net, "net", text_of(view_of(c->free.items[i])));
+        json_add(net, "net", json_of_text(view_of(c->free.items[i])));
         json_array_append_new(list, net);
     }
-    put(o, "free", text_of(all.n ? buf_view(&all) : VIEW("255.255.255.255")));
-    put(o, "free_list", list);
+    json_add(o, "free", json_of_text(all.n ? buf_view(&all) : VIEW("255.255.255.255")));
+    json_add(o, "free_list", list);
 }
 
 /* Numbers; a limit of 0 is one that nobody reaches. */
@@ -238,7 +227,7 @@ static void put_numbers(const struct lb_conf *c, json_t *o)
         { "limit_console", c->limit_console, true },
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        put(o, all[i].name, json_integer(all[i].limit && all[i].value == 0 ? INT32_MAX : all[i].value));
+        json_add(o, all[i].name, json_integer(all[i].limit && all[i].value == 0 ? INT32_MAX : all[i].value));
 }
 
 /* nginx has no numbers to compare: a pattern of all whole numbers from `least` on does it. */
@@ -263,7 +252,7 @@ static void put_pattern(json_t *o, const char *name, uint64_t least)
 {
     SCOPED(buf_done) struct buf pattern = { 0 };
     put_at_least(&pattern, least);
-    put(o, name, text_of(buf_view(&pattern)));
+    json_add(o, name, json_of_text(buf_view(&pattern)));
 }
 
 /* For each back-off that is asked for: the pattern of a node's own that is as large or larger. */
@@ -277,7 +266,7 @@ static json_t *patterns(const struct lb_conf *c)
         if (!seconds.p || !view_to_u64(view_trim(seconds), 604800, &least))
             continue;
         json_t *o = mem_need(json_object());
-        put(o, "seconds", json_integer((json_int_t)least));
+        json_add(o, "seconds", json_integer((json_int_t)least));
         put_pattern(o, "pattern", least);
         json_array_append_new(list, o);
     }
@@ -302,10 +291,10 @@ static json_t *limits(const struct lb_conf *c)
         if (all[i].most == 0)
             continue;
         json_t *o = mem_need(json_object());
-        put(o, "zone", text_of(view_of(all[i].zone)));
-        put(o, "limit_key", text_of(view_of(all[i].key)));
-        put(o, "rate", json_integer(6 * all[i].most));
-        put(o, "burst", json_integer(all[i].most));
+        json_add(o, "zone", json_of_text(view_of(all[i].zone)));
+        json_add(o, "limit_key", json_of_text(view_of(all[i].key)));
+        json_add(o, "rate", json_integer(6 * all[i].most));
+        json_add(o, "burst", json_integer(all[i].most));
         json_array_append_new(list, o);
     }
     return list;
@@ -316,7 +305,7 @@ static json_t *chars(void)
     json_t *list = mem_need(json_array());
     for (int i = 1; i <= 3; i++) {
         json_t *o = mem_need(json_object());
-        put(o, "number", json_integer(i));
+        json_add(o, "number", json_integer(i));
         json_array_append_new(list, o);
     }
     return list;
@@ -329,8 +318,8 @@ static json_t *shards(void)
         char name[16];
         json_t *o = mem_need(json_object());
         snprintf(name, sizeof(name), "%02d", i);
-        put(o, "number", json_integer(i));
-        put(o, "shard", text_of(view_of(name)));
+        json_add(o, "number", json_integer(i));
+        json_add(o, "shard", json_of_text(view_of(name)));
         json_array_append_new(list, o);
     }
     return list;
@@ -345,12 +334,12 @@ static void put_for_nginx(const struct lb_conf *c, const struct lb_model *m, jso
         buf_addf(&log, "%s/access.log", c->folder);
     else
         buf_add(&log, view_of(c->log));
-    put(o, "access_log", text_of(buf_view(&log)));
-    put(o, "ca_file", text_of(view_of(c->ca_file)));
-    put(o, "map_hash", json_integer((json_int_t)rows));
-    put(o, "patterns", patterns(c));
-    put(o, "limits", limits(c));
-    put(o, "chars", chars());
+    json_add(o, "access_log", json_of_text(buf_view(&log)));
+    json_add(o, "ca_file", json_of_text(view_of(c->ca_file)));
+    json_add(o, "map_hash", json_integer((json_int_t)rows));
+    json_add(o, "patterns", patterns(c));
+    json_add(o, "limits", limits(c));
+    json_add(o, "chars", chars());
     put_pattern(o, "above_body_15", (uint64_t)c->body_15 + 1);
     put_pattern(o, "above_body_other", BODY_OTHER + 1);
 }
@@ -361,8 +350,8 @@ static json_t *spread(const struct lb_conf *c)
     json_t *list = mem_need(json_array());
     for (int i = 0; i < 16; i++) {
         json_t *o = mem_need(json_object());
-        put(o, "digit", text_of((view){ .p = digits + i, .n = 1 }));
-        put(o, "seconds", json_integer(c->retry_after_s + c->retry_after_s * i / 15));
+        json_add(o, "digit", json_of_text((view){ .p = digits + i, .n = 1 }));
+        json_add(o, "seconds", json_integer(c->retry_after_s + c->retry_after_s * i / 15));
         json_array_append_new(list, o);
     }
     return list;
@@ -376,21 +365,21 @@ static json_t *values_of(const struct admin_conf *a, const struct lb_model *m)
     view canary = listed(&c->canary, "directory");
 
     (void)url_cut(view_of(c->url), &u); /* checked before */
-    put(base, "base", text_of(u.base));
-    put(base, "base_bytes", json_integer((json_int_t)u.base.n));
-    put(o, "base", section(u.base.n > 0, base));
-    put(o, "folder", text_of(view_of(c->folder)));
-    put(o, "log", text_of(view_of(c->log)));
-    put(o, "listen", listeners(c));
-    put(o, "directories", directories(c));
-    put(o, "directory_canary", section(canary.p, with_reach(canary)));
-    put(user, "user", text_of(view_of(c->user)));
-    put(o, "as_user", section(c->user[0], user));
-    put(o, "console", section(c->console[0], with_reach(view_of(c->console))));
-    put(o, "nodes", nodes(c, m));
-    put(o, "spread", spread(c));
-    put(o, "shard_count", json_integer(LB_SHARDS));
-    put(o, "shards", shards());
+    json_add(base, "base", json_of_text(u.base));
+    json_add(base, "base_bytes", json_integer((json_int_t)u.base.n));
+    json_add(o, "base", section(u.base.n > 0, base));
+    json_add(o, "folder", json_of_text(view_of(c->folder)));
+    json_add(o, "log", json_of_text(view_of(c->log)));
+    json_add(o, "listen", listeners(c));
+    json_add(o, "directories", directories(c));
+    json_add(o, "directory_canary", section(canary.p, with_reach(canary)));
+    json_add(user, "user", json_of_text(view_of(c->user)));
+    json_add(o, "as_user", section(c->user[0], user));
+    json_add(o, "console", section(c->console[0], with_reach(view_of(c->console))));
+    json_add(o, "nodes", nodes(c, m));
+    json_add(o, "spread", spread(c));
+    json_add(o, "shard_count", json_integer(LB_SHARDS));
+    json_add(o, "shards", shards());
     put_for_nginx(c, m, o);
     put_headers(c, o);
     put_networks(c, o);
@@ -561,12 +550,12 @@ static rc put_generation(const struct admin_conf *c, json_t *values, struct err 
     SCOPED(buf_done) struct buf all = { 0 };
     SCOPED(buf_done) struct buf hex = { 0 };
     uint8_t hash[SHA256_BYTES];
-    put(values, "generation", text_of(VIEW("none")));
+    json_add(values, "generation", json_of_text(VIEW("none")));
     TRY(render_text(c, values, HAPROXY_CFG, &all, e));
     TRY(render_text(c, values, HOLD_LUA, &all, e));
     sha256(buf_view(&all), hash);
     hex_put(&hex, (view){ .p = (const char *)hash, .n = 16 });
-    put(values, "generation", text_of(buf_view(&hex)));
+    json_add(values, "generation", json_of_text(buf_view(&hex)));
     return RC_OK;
 }
 

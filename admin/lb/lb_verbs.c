@@ -18,17 +18,6 @@ static json_t *object(void)
     return mem_need(json_object());
 }
 
-static void put(json_t *o, const char *name, json_t *value)
-{
-    if (json_object_set_new(o, name, value) != 0)
-        abort(); /* only memory can be missing */
-}
-
-static json_t *text_of(view v)
-{
-    return mem_need(json_stringn(v.p ? v.p : "", v.n));
-}
-
 /* ---- render, push ---- */
 
 static rc read_all(const struct admin_conf *c, struct ask *ask, struct lb_model *m, struct err *e)
@@ -40,10 +29,10 @@ static rc read_all(const struct admin_conf *c, struct ask *ask, struct lb_model 
 static void show_model(const struct admin *a, const struct lb_model *m)
 {
     SCOPED(json_decref) json_t *o = object();
-    put(o, "nodes", json_integer((json_int_t)m->n));
-    put(o, "accounts", json_integer((json_int_t)m->accounts));
-    put(o, "rows_15", json_integer((json_int_t)lb_users_count(&m->users, LB_15)));
-    put(o, "rows_11", json_integer((json_int_t)lb_users_count(&m->users, LB_11)));
+    json_add(o, "nodes", json_integer((json_int_t)m->n));
+    json_add(o, "accounts", json_integer((json_int_t)m->accounts));
+    json_add(o, "rows_15", json_integer((json_int_t)lb_users_count(&m->users, LB_15)));
+    json_add(o, "rows_11", json_integer((json_int_t)lb_users_count(&m->users, LB_11)));
     show_object(a, o, NULL);
 }
 
@@ -92,10 +81,10 @@ static rc push_one(struct admin *a, struct ask *ask, struct lb_model *m, struct 
     TRY(lb_account_get(ask, m, view_of(a->argv[0]), NULL, &acc, e));
     int64_t begun_us = clock_mono_us(clock_system());
     TRY(lb_push_account(a->conf, m, &acc, e));
-    put(o, "protocol", text_of(acc.proto == LB_15 ? VIEW("1.5") : VIEW("1.1")));
-    put(o, "user", text_of(lb_account_user(&acc)));
-    put(o, "node", text_of(acc.node >= 0 ? m->nodes[acc.node].name : VIEW("")));
-    put(o, "took_ms", json_integer((clock_mono_us(clock_system()) - begun_us) / 1000));
+    json_add(o, "protocol", json_of_text(acc.proto == LB_15 ? VIEW("1.5") : VIEW("1.1")));
+    json_add(o, "user", json_of_text(lb_account_user(&acc)));
+    json_add(o, "node", json_of_text(acc.node >= 0 ? m->nodes[acc.node].name : VIEW("")));
+    json_add(o, "took_ms", json_integer((clock_mono_us(clock_system()) - begun_us) / 1000));
     show_object(a, o, NULL);
     return RC_OK;
 }
@@ -142,11 +131,11 @@ static rc compare(const struct admin_conf *c, const struct lb_model *m, enum lb_
     *all = *all && same;
     lb_digest_text(&there, text);
     json_t *o = object();
-    put(o, "map", text_of(view_of(lb_map_name(map))));
-    put(o, "same", json_boolean(same));
-    put(o, "rows", json_integer((json_int_t)there.rows));
-    put(o, "wanted", json_integer((json_int_t)wanted.rows));
-    put(o, "digest", text_of(view_of(text)));
+    json_add(o, "map", json_of_text(view_of(lb_map_name(map))));
+    json_add(o, "same", json_boolean(same));
+    json_add(o, "rows", json_integer((json_int_t)there.rows));
+    json_add(o, "wanted", json_integer((json_int_t)wanted.rows));
+    json_add(o, "digest", json_of_text(view_of(text)));
     json_array_append_new(rows, o);
     return RC_OK;
 }

@@ -156,7 +156,7 @@ static rc rest_us(struct job *j, int64_t us, struct err *e)
         TRY(renew(j, e));
         if (left_ms <= 0)
             return RC_OK;
-        reach_sleep_ms(left_ms < LOOK_MS ? left_ms : LOOK_MS);
+        clock_sleep_ms(left_ms < LOOK_MS ? left_ms : LOOK_MS);
     }
 }
 

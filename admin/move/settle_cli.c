@@ -55,7 +55,7 @@ static int rounds(struct admin *a, const struct settle_rules *rules, int64_t eve
         if (r != RC_OK)
             (void)admin_status(r, &e); /* says it; the next round may find them back */
         for (int64_t ms = 0; ms < every_s * 1000 && !interrupted(); ms += 100)
-            reach_sleep_ms(100);
+            clock_sleep_ms(100);
     }
     return EXIT_DONE;
 }

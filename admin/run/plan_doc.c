@@ -25,11 +25,6 @@ const char *plan_kind_name(enum plan_kind k)
 
 /* ---- making ---- */
 
-static json_t *text_of(view v)
-{
-    return mem_need(json_stringn(v.p ? v.p : "", v.n));
-}
-
 /* Records and bytes as the node counts them; the head has an upper bound of the bytes alone. */
 static rc count_items(struct ask *a, view node, int64_t uid, int64_t *out_items, int64_t *out_bytes,
                       struct err *e)
@@ -78,10 +73,10 @@ static rc put_moves(struct making *m, struct err *e)
         int64_t items = 0, bytes = u->bytes;
         if (m->counted)
             TRY(count_items(m->a->ask, m->survey.nodes[v->from].name, u->uid, &items, &bytes, e));
-        json_t *o = mem_need(
-            json_pack("{s:o,s:I,s:I,s:o,s:o,s:I,s:s}", "user", text_of(u->name), "uid", (json_int_t)u->uid,
-                      "epoch", (json_int_t)u->epoch, "from", text_of(m->survey.nodes[v->from].name), "to",
-                      text_of(m->survey.nodes[v->to].name), "bytes", (json_int_t)bytes, "reason", v->reason));
+        json_t *o = mem_need(json_pack(
+            "{s:o,s:I,s:I,s:o,s:o,s:I,s:s}", "user", json_of_text(u->name), "uid", (json_int_t)u->uid,
+            "epoch", (json_int_t)u->epoch, "from", json_of_text(m->survey.nodes[v->from].name), "to",
+            json_of_text(m->survey.nodes[v->to].name), "bytes", (json_int_t)bytes, "reason", v->reason));
         if (m->counted)
             json_object_set_new(o, "items", json_integer(items));
         json_array_append_new(moves, o);
@@ -106,7 +101,7 @@ static void put_nodes(struct making *m)
     for (size_t i = 0; i < m->survey.in.n_nodes; i++) {
         const struct plan_node *n = &m->survey.nodes[i];
         json_array_append_new(
-            nodes, mem_need(json_pack("{s:o,s:I,s:b,s:I,s:I,s:I,s:I,s:o,s:o}", "node", text_of(n->name),
+            nodes, mem_need(json_pack("{s:o,s:I,s:b,s:I,s:I,s:I,s:I,s:o,s:o}", "node", json_of_text(n->name),
                                       "weight", (json_int_t)n->weight, "takes", n->open, "users_before",
                                       (json_int_t)n->users_before, "users_after", (json_int_t)n->users_after,
                                       "bytes_before", (json_int_t)n->bytes_before, "bytes_after",
@@ -122,7 +117,7 @@ static void put_rest(struct making *m)
     json_t *left = mem_need(json_array());
     for (size_t i = 0; i < m->plan.n_left; i++) {
         const struct plan_user *u = &m->survey.users[m->plan.left[i].user];
-        json_array_append_new(left, json_pack("{s:o,s:I,s:s}", "user", text_of(u->name), "uid",
+        json_array_append_new(left, json_pack("{s:o,s:I,s:s}", "user", json_of_text(u->name), "uid",
                                               (json_int_t)u->uid, "why", m->plan.left[i].why));
     }
     json_object_set_new(

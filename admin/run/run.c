@@ -339,7 +339,7 @@ static void watch_over(struct run *r, struct ask *ask)
             feel(r, ask);
         }
         if (!over)
-            reach_sleep_ms(TICK_MS);
+            clock_sleep_ms(TICK_MS);
     }
 }
 

@@ -109,7 +109,7 @@ static rc lock(struct journal *j, struct err *e)
     for (int i = 0; i < 20; i++) {
         if (flock(j->fd, LOCK_EX | LOCK_NB) == 0)
             return RC_OK;
-        reach_sleep_ms(10);
+        clock_sleep_ms(10);
     }
     return fail(e, RC_CONFLICT, RESP_GENERIC, "run %s is under way in another process", j->id);
 }

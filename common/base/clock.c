@@ -1,5 +1,6 @@
 #include "common/base/clock.h"
 
+#include <errno.h>
 #include <time.h>
 
 static int64_t read_us(clockid_t id)
@@ -18,7 +19,6 @@ static int64_t system_mono_us(const struct clock *c)
 
 #ifdef HEDDLE_TEST_HOOKS
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -114,6 +114,13 @@ struct timespec clock_in_ms(int64_t ms)
         t.tv_nsec -= 1000000000;
     }
     return t;
+}
+
+void clock_sleep_ms(int64_t ms)
+{
+    struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+    while (nanosleep(&t, &t) != 0 && errno == EINTR)
+        continue;
 }
 
 static int64_t fake_now_us(const struct clock *c)

@@ -25,6 +25,9 @@ const struct clock *clock_system(void);
 void clock_cond_init(pthread_cond_t *c);
 struct timespec clock_in_ms(int64_t ms);
 
+/* By the system, and all of it, whatever signals come. */
+void clock_sleep_ms(int64_t ms);
+
 /* For unit tests: both times are the fields below. */
 struct clock_fake {
     struct clock clock;

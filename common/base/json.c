@@ -1,6 +1,9 @@
 #include "common/base/json.h"
 
 #include <assert.h>
+#include <stdlib.h>
+
+#include "common/base/mem.h"
 
 /* Set in jansson's word for the failure; the rest of its codes mean "this is not JSON". */
 static bool out_of_range(const json_error_t *why)
@@ -160,6 +163,17 @@ static char *put_escaped(char *to, view text)
         }
     }
     return to;
+}
+
+json_t *json_of_text(view text)
+{
+    return mem_need(json_stringn(text.p ? text.p : "", text.n));
+}
+
+void json_add(json_t *object, const char *name, json_t *value)
+{
+    if (json_object_set_new(object, name, value) != 0)
+        abort();
 }
 
 void json_put_string(struct buf *b, view text)

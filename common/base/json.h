@@ -1,4 +1,4 @@
-/* Strict reading with jansson, and writing straight into a buffer. */
+/* Strict reading with jansson, building, and writing straight into a buffer. */
 #ifndef HEDDLE_BASE_JSON_H
 #define HEDDLE_BASE_JSON_H
 
@@ -37,6 +37,10 @@ static inline double json_member_real(const json_t *object, const char *name) /*
 {
     return json_number_value(json_object_get(object, name));
 }
+
+/* Building; where memory is missing the process ends. */
+json_t *json_of_text(view text);                                /* VIEW_NONE: "" */
+void json_add(json_t *object, const char *name, json_t *value); /* takes the value */
 
 /* quoted and escaped; U+2028 etc. are left alone; "\n" as \n */
 void json_put_string(struct buf *b, view text);

@@ -1,7 +1,9 @@
 #include "common/base/clock.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "common/base/testing.h"
@@ -55,6 +57,30 @@ static void a_moment_ahead_is_that_far_ahead(void **state)
         }
 }
 
+static volatile sig_atomic_t rung;
+
+static void ring(int signal)
+{
+    (void)signal;
+    rung++;
+}
+
+static void a_sleep_lasts_to_its_end_though_signals_come(void **state)
+{
+    const struct itimerval soon = { .it_value.tv_usec = 1000, .it_interval.tv_usec = 1000 };
+    const struct itimerval never = { .it_value.tv_usec = 0 };
+    const struct sigaction ringing = { .sa_handler = ring };
+    int64_t begun_us = clock_mono_us(clock_system());
+
+    (void)state;
+    assert_int_equal(sigaction(SIGALRM, &ringing, NULL), 0);
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    clock_sleep_ms(50);
+    assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+    assert_true(clock_mono_us(clock_system()) - begun_us >= 50000);
+    assert_true(rung > 0);
+}
+
 #ifdef HEDDLE_TEST_HOOKS
 static char path[64];
 
@@ -100,6 +126,7 @@ int main(void)
         cmocka_unit_test(the_fake_clock_shows_its_fields),
         cmocka_unit_test(steady_time_does_not_go_back),
         cmocka_unit_test(a_moment_ahead_is_that_far_ahead),
+        cmocka_unit_test(a_sleep_lasts_to_its_end_though_signals_come),
 #ifdef HEDDLE_TEST_HOOKS
         cmocka_unit_test(the_file_of_tests_moves_the_wall_clock_both_ways),
 #endif

@@ -208,6 +208,18 @@ static void a_dump_is_compact_and_appended(void **state)
     json_decref(value);
 }
 
+static void an_object_is_built_member_by_member(void **state)
+{
+    SCOPED(json_decref) json_t *o = json_object();
+    SCOPED(buf_done) struct buf b = { 0 };
+
+    (void)state;
+    json_add(o, "some", json_of_text((view){ .p = "a\0b", .n = 3 }));
+    json_add(o, "none", json_of_text(VIEW_NONE));
+    json_put_members(&b, o);
+    assert_string_equal(buf_text(&b), "{\"some\":\"a\\u0000b\",\"none\":\"\"}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +232,7 @@ int main(void)
         cmocka_unit_test(any_ascii_byte_at_any_place_is_read_back_as_it_was),
         cmocka_unit_test(long_strings_full_of_escapes_are_read_back_as_they_were),
         cmocka_unit_test(a_dump_is_compact_and_appended),
+        cmocka_unit_test(an_object_is_built_member_by_member),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -603,7 +603,7 @@ def test_a_node_that_returns_is_not_trampled(own_front, kind):
     node.start()
     wait_until(lambda: front.server(node)["status"].startswith("UP"), "up again", 60, every_s=0.01)
     times_down = front.server(node)["chkdown"]  # on a machine that has much to do a check may be late, and all begins anew: only the first ramp counts
-    with Traffic(users) as traffic:
+    with Traffic(users):
         wait_until(all_admitted, "the node has as many requests as before", 120, every_s=0.05)
         tap.delay_s = 0
     for since, admitted, _ in seen:  # seconds are told without their fraction
