@@ -1,6 +1,8 @@
 /* Whole collections in every order, read at once and page by page. */
 #include "tests/conformance/store/fixture.h"
 
+#include "node/store/internal.h"
+
 static void fill_pages(void) /* three times, four items each, two of equal sortindex */
 {
     for (int time = 0; time < 3; time++) {
@@ -99,27 +101,34 @@ static void fill_many(const char *coll, size_t n, bool some_die, view payload)
     }
 }
 
+/* On both sides of what one statement reads, and of what is kept to be sorted. */
+static const struct sized {
+    const char *coll;
+    size_t n, payload_bytes;
+    bool some_die;
+} sized[] = { { "forms", 300, 10, true },      { "history", 4096, 10, false },
+              { "passwords", 4097, 10, true }, { "bookmarks", 8300, 10, false },
+              { "prefs", 250, 20000, false },  { "addons", 450, 20000, true } };
+#define N_SIZED (sizeof sized / sizeof sized[0])
+
+static void fill_sized(const struct sized *c)
+{
+    static char large[20000];
+    memset(large, 'x', sizeof large);
+    fill_many(c->coll, c->n, c->some_die, (view){ .p = large, .n = c->payload_bytes });
+    wait_ms(2000);
+}
+
 /* Those that have room are sorted by the node where that is cheaper, the rest by the engine. */
 static void collections_of_any_size_come_newest_first_and_by_id(void **state)
 {
     (void)state;
-    static char large[20000];
-    static const struct {
-        const char *coll;
-        size_t n, payload_bytes;
-        bool some_die;
-    } cases[] = { { "forms", 300, 10, true },      { "history", 4096, 10, false },
-                  { "passwords", 4097, 10, true }, { "bookmarks", 8300, 10, false },
-                  { "prefs", 250, 20000, false },  { "addons", 450, 20000, true } };
-    memset(large, 'x', sizeof large);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        size_t dead = cases[i].some_die ? (cases[i].n + DIES_EACH - 1) / DIES_EACH : 0;
-        size_t living = cases[i].n - dead;
-        fill_many(cases[i].coll, cases[i].n, cases[i].some_die,
-                  (view){ .p = large, .n = cases[i].payload_bytes });
-        wait_ms(2000);
+    for (const struct sized *c = sized; c < sized + N_SIZED; c++) {
+        size_t dead = c->some_die ? (c->n + DIES_EACH - 1) / DIES_EACH : 0;
+        size_t living = c->n - dead;
+        fill_sized(c);
         for (int full = 0; full < 2; full++) {
-            struct item_query q = all(cases[i].coll);
+            struct item_query q = all(c->coll);
             struct descent d = { .n = 0 };
             struct ascent a = { .n = 0 };
             q.order = ORDER_NEWEST;
@@ -132,8 +141,96 @@ static void collections_of_any_size_come_newest_first_and_by_id(void **state)
             commit(tx);
             assert_int_equal(a.n, living);
             assert_int_equal(d.n, living);
-            assert_int_equal(d.bytes, full ? living * cases[i].payload_bytes : 0);
+            assert_int_equal(d.bytes, full ? living * c->payload_bytes : 0);
         }
+    }
+}
+
+/* ---- what it costs ---- */
+
+#define ROOM_BYTES ((size_t)6 << 20) /* for what is sorted by the node */
+#define FEW        10                /* rows more that MariaDB looks at: the head, what ends a range */
+
+/* Rows that the store took, and rows that MariaDB looked at for them: it may read what nobody takes. */
+struct cost {
+    uint64_t taken, looked_at;
+};
+
+static const struct engine_driver *counted;
+static uint64_t rows_taken;
+
+static rc count_step(struct stmt *st, bool *out_row, struct err *e)
+{
+    rc r = counted->step(st, out_row, e);
+    rows_taken += r == RC_OK && *out_row;
+    return r;
+}
+
+/* By this connection so far; what answers this question is another counter's. SQLite reads what is taken and no more. */
+static uint64_t looked_at(struct conn *c)
+{
+    static const char sql[] =
+        "SHOW SESSION STATUS WHERE Variable_name IN ('Handler_read_first', 'Handler_read_key', "
+        "'Handler_read_last', 'Handler_read_next', 'Handler_read_prev', 'Handler_read_rnd')";
+    struct stmt *st = NULL;
+    uint64_t sum = 0, n = 0;
+    bool row = true;
+
+    if (!fixture_is_mysql())
+        return rows_taken;
+    OK(c->driver->prepare(c, sql, &st, &err));
+    for (OK(stmt_step(st, &row, &err)); row; OK(stmt_step(st, &row, &err))) {
+        assert_true(view_to_u64(col_bytes(st, 1), INT64_MAX, &n));
+        sum += n;
+    }
+    stmt_done(st);
+    c->driver->stmt_free(st);
+    return sum;
+}
+
+static bool pass(const struct item *it, void *arg)
+{
+    (void)it;
+    (void)arg;
+    return true;
+}
+
+static struct cost cost_of(const struct item_query *q)
+{
+    const struct head *h = head_now();
+    struct conn *c = fx.ss->conns[session_shard(fx.ss, fx.uid)];
+    static struct engine_driver counting;
+    bool same;
+
+    rows_taken = 0;
+    uint64_t before = looked_at(c);
+    counted = c->driver;
+    counting = *counted;
+    counting.step = count_step;
+    c->driver = &counting;
+    OK(store_items_by_head(fx.ss, h, q, &fx.arena, pass, NULL, NULL, &same, &err));
+    c->driver = counted;
+    return (struct cost){ .taken = rows_taken, .looked_at = looked_at(c) - before };
+}
+
+/* Of what has no room, MariaDB looks again at the rest, to sort it; SQLite sorts all of it, and what was kept was read in vain. */
+static void a_collection_of_any_size_is_read_once(void **state)
+{
+    (void)state;
+    for (const struct sized *c = sized; c < sized + N_SIZED; c++) {
+        fill_sized(c);
+        for (int full = 0; full < 2; full++)
+            for (int by_id = 0; by_id < 2; by_id++) {
+                struct item_query q = all(c->coll);
+                bool sorted_here = by_id != fixture_is_mysql();
+                bool has_room = !full || c->n * c->payload_bytes < ROOM_BYTES;
+                size_t most = sorted_here && !has_room ? 2 * c->n - 1 : c->n + FEW;
+                q.with_payload = full;
+                q.order = by_id ? ORDER_ID : ORDER_NEWEST;
+                struct cost cost = cost_of(&q);
+                assert_in_range(cost.taken, c->n, fixture_is_mysql() || has_room ? c->n : most);
+                assert_true(cost.looked_at <= most);
+            }
     }
 }
 
@@ -269,6 +366,7 @@ static void a_token_outside_newer_and_older_is_refused_in_orders_of_time(void **
 static const struct CMUnitTest pages_tests[] = {
     TEST(pages_add_up_to_the_whole_in_every_order),
     TEST(collections_of_any_size_come_newest_first_and_by_id),
+    TEST(a_collection_of_any_size_is_read_once),
     TEST(ids_that_begin_alike_are_sorted_to_their_ends),
     TEST(pages_respect_newer_and_older),
     TEST(both_separators_are_understood),
