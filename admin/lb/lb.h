@@ -103,12 +103,14 @@ unsigned lb_slot(enum lb_proto p, view uid_or_name);
 /* The row that this account wants in its table: -1 if his slot says the same already. */
 int lb_row_wanted(const struct admin_conf *c, const struct lb_model *m, const struct lb_account *a);
 
-/* ---- what is rendered (lb_template.c, lb_render.c, lb_maps.c) ---- */
+/* ---- what is rendered (lb_template.c, lb_values.c, lb_render.c, lb_maps.c) ---- */
 
 /* Substitution and repetition: {{name}}, and {{#name}} … {{/name}} once for each object of a list. A name is looked up in the innermost
  * object, then outwards. Values are refused unless they consist of harmless characters, so no value can leave its place.
  * RC_BAD_INPUT: a name without a value, a section not closed, a value that is refused: with the line. */
 MUST_USE rc lb_template(view text, const json_t *values, struct buf *out, struct err *e);
+/* The values of all templates, but for the generation of what is rendered: json_decref. Wants lb_conf_check. */
+json_t *lb_values(const struct admin_conf *a, const struct lb_model *m);
 /* The built-in text of "haproxy/haproxy.cfg.tmpl"; VIEW_NONE: no such. */
 view lb_template_text(const char *name);
 
