@@ -208,6 +208,18 @@ int64_t queue_full_us(struct server *s); /* for how long it has been full; -1: i
 /* Asks every mount, with that mount's own app and state; on a worker. Appends members to out. */
 bool workers_health(struct request *rq, struct buf *out);
 
+/* ---- warm.c ---- */
+
+/* Answers on the io thread by the route's `warm`; false: it has none, or would not, or is to be left alone for now. */
+bool warm_answered(struct web_request *w);
+
+/* How often a thread has read a disk, and how often it has slept, for a disk or anything else. */
+struct waits {
+    long disk, any;
+};
+/* Whether a warm answer took long because it had to wait for something that io threads should not wait for. */
+bool warm_waited(const struct waits *before, const struct waits *after, int64_t took_us);
+
 /* ---- rest.c ---- */
 
 /* On an io thread that begins its work, and with each request. */
@@ -310,13 +322,6 @@ struct server {
     atomic_uint active; /* requests between their headers and their end */
     atomic_uint connections;
 };
-
-/* How often a thread has read a disk, and how often it has slept, for a disk or anything else. */
-struct waits {
-    long disk, any;
-};
-/* Whether a warm answer took long because it had to wait for something that io threads should not wait for. */
-bool warm_waited(const struct waits *before, const struct waits *after, int64_t took_us);
 
 MUST_USE rc io_start(struct io *io, struct err *e);
 void io_quiesce(struct io *io); /* asks; io.quiesced tells when it is done */
