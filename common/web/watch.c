@@ -191,41 +191,61 @@ static bool linger_on(struct lingering *l, int64_t now)
     return now < l->until_us && l->bytes < LINGER_BYTES;
 }
 
+/* Until one that lingers has something to read, somebody wakes the thread, or so long. */
+static void wait_for_any(struct watch *w, const struct lingering *lingers, size_t n, int limit_ms)
+{
+    struct pollfd polls[LINGERS_MAX + 1];
+    uint64_t drop;
+
+    polls[0] = (struct pollfd){ .fd = w->wake_fd, .events = POLLIN };
+    for (size_t i = 0; i < n; i++)
+        polls[i + 1] = (struct pollfd){ .fd = lingers[i].fd, .events = POLLIN };
+    poll(polls, (nfds_t)n + 1, limit_ms);
+    if (polls[0].revents && read(w->wake_fd, &drop, sizeof drop) < 0 && errno != EAGAIN && errno != EINTR)
+        abort();
+}
+
+/* How many of them go on; the others are closed. */
+static size_t all_linger_on(struct lingering *lingers, size_t n, int64_t now)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (linger_on(&lingers[i], now))
+            lingers[kept++] = lingers[i];
+        else
+            close(lingers[i].fd);
+    }
+    return kept;
+}
+
+/* Those that were handed over, behind the others; false: the thread is to stop. */
+static bool take_fresh(struct watch *w, struct lingering *lingers, size_t *n)
+{
+    pthread_mutex_lock(&w->lock);
+    for (size_t i = 0; i < w->n_fresh; i++)
+        lingers[(*n)++] = w->fresh[i];
+    w->n_fresh = 0;
+    w->n_lingers = *n;
+    bool goes_on = !w->stopping;
+    pthread_mutex_unlock(&w->lock);
+    return goes_on;
+}
+
 static void *watch_main(void *arg)
 {
     struct watch *w = arg;
     struct lingering lingers[LINGERS_MAX];
-    struct pollfd polls[LINGERS_MAX + 1];
     size_t n = 0;
     int64_t tick_us = 0;
-    bool stopping = false, pacing = false;
+    bool goes_on = true, pacing = false;
 
-    while (!stopping) {
-        polls[0] = (struct pollfd){ .fd = w->wake_fd, .events = POLLIN };
-        for (size_t i = 0; i < n; i++)
-            polls[i + 1] = (struct pollfd){ .fd = lingers[i].fd, .events = POLLIN };
-        poll(polls, (nfds_t)n + 1, pacing ? PACE_MS : TICK_MS);
-        if (polls[0].revents) {
-            uint64_t drop;
-            if (read(w->wake_fd, &drop, sizeof drop) < 0 && errno != EAGAIN && errno != EINTR)
-                abort();
-        }
+    while (goes_on) {
+        wait_for_any(w, lingers, n, pacing ? PACE_MS : TICK_MS);
         pacing = atomic_exchange(&w->pace, false) || (pacing && queue_pace(w->server));
         int64_t now = clock_mono_us(clock_system());
-        size_t kept = 0;
-        for (size_t i = 0; i < n; i++) {
-            if (linger_on(&lingers[i], now))
-                lingers[kept++] = lingers[i];
-            else
-                close(lingers[i].fd);
-        }
-        pthread_mutex_lock(&w->lock);
-        for (size_t i = 0; i < w->n_fresh; i++)
-            lingers[kept++] = w->fresh[i];
-        w->n_fresh = 0;
-        w->n_lingers = n = kept;
-        stopping = w->stopping;
-        pthread_mutex_unlock(&w->lock);
+        n = all_linger_on(lingers, n, now);
+        goes_on = take_fresh(w, lingers, &n);
         if (now - tick_us >= TICK_MS * 1000 - 1000) {
             tick_us = now;
             end_slow_ones(w);
