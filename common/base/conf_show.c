@@ -19,10 +19,34 @@ static bool same_section(const struct conf_key *a, const struct conf_key *b)
     return section_length(a) == section_length(b) && memcmp(a->name, b->name, section_length(a)) == 0;
 }
 
+typedef void row_visitor(FILE *out, const struct row *r, bool first); /* first: of its section */
+
+static void take_out(struct row *rows, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].key && strcmp(rows[i].key->name, name) == 0)
+            rows[i].key = NULL;
+}
+
+/* The section that the first row is of: its keys, each of which is taken out, and its namesakes with it. */
+static void each_of_section(struct row *rows, size_t n, row_visitor *visit, FILE *out)
+{
+    const struct conf_key *first = rows[0].key;
+
+    for (size_t i = 0; i < n; i++) {
+        struct row now = rows[i];
+
+        if (!now.key || !same_section(now.key, first))
+            continue;
+        visit(out, &now, i == 0);
+        take_out(rows + i, n - i, now.key->name);
+    }
+}
+
 /* Calls visit for each key of all groups, section by section in the order of their first appearance, each name once: groups
- * of the one box share some. first: the first of its section. */
+ * of the one box share some. */
 static void each_key(const struct conf_group *groups, size_t n, const struct conf_value *values,
-                     void (*visit)(FILE *out, const struct row *r, bool first), FILE *out)
+                     row_visitor *visit, FILE *out)
 {
     size_t total = 0, at = 0;
     struct row *rows;
@@ -35,20 +59,9 @@ static void each_key(const struct conf_group *groups, size_t n, const struct con
     for (size_t g = 0; g < n; g++)
         for (size_t k = 0; k < groups[g].n; k++, at++)
             rows[at] = (struct row){ .key = &groups[g].keys[k], .value = values ? &values[at] : NULL };
-    for (size_t i = 0; i < total; i++) {
-        struct row head = rows[i];
-
-        for (size_t k = i; k < total && head.key; k++) {
-            struct row now = rows[k];
-
-            if (!now.key || !same_section(now.key, head.key))
-                continue;
-            visit(out, &now, k == i);
-            for (size_t z = k; z < total; z++) /* done, and its namesakes with it */
-                if (rows[z].key && strcmp(rows[z].key->name, now.key->name) == 0)
-                    rows[z].key = NULL;
-        }
-    }
+    for (size_t i = 0; i < total; i++)
+        if (rows[i].key)
+            each_of_section(rows + i, total - i, visit, out);
     free(rows);
 }
 
