@@ -250,33 +250,50 @@ static int short_name(const struct plan_node *n)
 
 /* ---- shares ---- */
 
-/* Each open node's part of what lives on the open nodes that it is joined to by pools. */
+/* Users can live on both. */
+static bool are_joined(const struct plan_node *a, const struct plan_node *b)
+{
+    return a->open && b->open && plan_pools_meet(a->pools, b->pools);
+}
+
+static void rename_group(size_t *group, size_t n, size_t from, size_t to)
+{
+    for (size_t i = 0; i < n; i++)
+        if (group[i] == from)
+            group[i] = to;
+}
+
+/* Nodes that are joined, be it through others, have the same number; each that is not open one of its own. */
+static void group_nodes(const struct plan_input *in, size_t *group)
+{
+    for (size_t i = 0; i < in->n_nodes; i++)
+        group[i] = i;
+    for (size_t i = 0; i < in->n_nodes; i++)
+        for (size_t k = i + 1; k < in->n_nodes; k++)
+            if (group[i] != group[k] && are_joined(&in->nodes[i], &in->nodes[k]))
+                rename_group(group, in->n_nodes, group[k], group[i]);
+}
+
+/* An open node's part of what lives in its group. */
+static double target_of(const struct plan_input *in, const size_t *group, size_t node)
+{
+    double load = 0, weight = 0;
+    for (size_t i = 0; i < in->n_nodes; i++)
+        if (in->nodes[i].open && group[i] == group[node]) {
+            load += in->nodes[i].load_after;
+            weight += (double)in->nodes[i].weight;
+        }
+    return weight > 0 ? load * (double)in->nodes[node].weight / weight : 0;
+}
+
 static void set_targets(const struct planner *p)
 {
     const struct plan_input *in = p->in;
     size_t *group = mem_need(calloc(in->n_nodes + 1, sizeof(*group)));
+    group_nodes(in, group);
     for (size_t i = 0; i < in->n_nodes; i++)
-        group[i] = i;
-    for (size_t i = 0; i < in->n_nodes; i++)
-        for (size_t k = i + 1; k < in->n_nodes; k++) {
-            if (!in->nodes[i].open || !in->nodes[k].open || group[i] == group[k] ||
-                !plan_pools_meet(in->nodes[i].pools, in->nodes[k].pools))
-                continue;
-            size_t from = group[k], to = group[i];
-            for (size_t m = 0; m < in->n_nodes; m++)
-                if (group[m] == from)
-                    group[m] = to;
-        }
-    for (size_t i = 0; i < in->n_nodes; i++) {
-        double load = 0, weight = 0;
-        for (size_t k = 0; k < in->n_nodes; k++)
-            if (in->nodes[k].open && group[k] == group[i]) {
-                load += in->nodes[k].load_after;
-                weight += (double)in->nodes[k].weight;
-            }
         if (in->nodes[i].open)
-            in->nodes[i].target = weight > 0 ? load * (double)in->nodes[i].weight / weight : 0;
-    }
+            in->nodes[i].target = target_of(in, group, i);
     free(group);
 }
 
