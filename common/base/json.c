@@ -86,20 +86,12 @@ static const char escape_of[256] = {
 };
 
 #define STRING_PIECE 256 /* bytes that are escaped with room for the worst */
+#define BLOCK_WORDS  4
+#define BLOCK_BYTES  (8 * BLOCK_WORDS)
 #define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
 
-/* The high bit of each byte that needs an escape; of bytes behind the first such it may be set, too. (x - 1 & ~x has the high bit of
- * the lowest byte that is 0.) The first byte is the lowest, see first_of. */
-static uint64_t escapes_in(uint64_t w)
-{
-    uint64_t quote = w ^ EACH_BYTE('"'), slash = w ^ EACH_BYTE('\\');
-
-    return (((w - EACH_BYTE(0x20)) & ~w) | ((quote - EACH_BYTE(1)) & ~quote) |
-            ((slash - EACH_BYTE(1)) & ~slash)) &
-           EACH_BYTE(0x80);
-}
-
-static uint64_t eight_bytes(const char *p)
+/* Eight bytes of a text, the first of them the lowest. */
+static uint64_t word_at(const char *p)
 {
     uint64_t w;
 
@@ -110,57 +102,102 @@ static uint64_t eight_bytes(const char *p)
     return w;
 }
 
-#define BLOCK_BYTES 32
-
-/* Nothing in a block needs an escape. Written so that compilers compare all of its bytes at once. */
-static bool block_is_plain(const char *p)
+static void store_word(char *to, uint64_t w)
 {
-    unsigned char special = 0;
-
-    for (size_t i = 0; i < BLOCK_BYTES; i++) {
-        unsigned char c = (unsigned char)p[i];
-
-        special |= (unsigned char)((c < 0x20) | (c == '"') | (c == '\\'));
-    }
-    return !special;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    w = __builtin_bswap64(w);
+#endif
+    memcpy(to, &w, 8);
 }
 
-/* There is room for six bytes for each of text, and eight more. Gives the end of what was written. Payloads are kilobytes of base64 with
- * a quote here and there, so a block is copied and looked at as one, and eight bytes where there is something in it. */
-static char *put_escaped(char *to, view text)
+/* The highest bit of each byte that needs an escape. */
+static inline uint64_t escapes_in(uint64_t w)
+{
+    const uint64_t low = EACH_BYTE(0x7f);
+    uint64_t quote = w ^ EACH_BYTE('"'), slash = w ^ EACH_BYTE('\\');
+    uint64_t fine = (((w & low) + EACH_BYTE(0x60)) | w) & (((quote & low) + low) | quote) &
+                    (((slash & low) + low) | slash);
+
+    return ~fine & EACH_BYTE(0x80);
+}
+
+/* The same for a block, with the lowest bits. false: no byte needs one. Written so that compilers compare all of its bytes at once. */
+static bool find_escapes(const char *p, uint64_t found[BLOCK_WORDS])
+{
+    char flags[BLOCK_BYTES];
+    uint64_t any = 0;
+
+    for (size_t i = 0; i < sizeof flags; i++) {
+        unsigned char c = (unsigned char)p[i];
+
+        flags[i] = (char)((c < 0x20) | (c == '"') | (c == '\\'));
+    }
+    for (size_t i = 0; i < BLOCK_WORDS; i++)
+        any |= found[i] = word_at(flags + 8 * i);
+    return any != 0;
+}
+
+/* Writes the bytes of w; those with a bit in `found` are escaped, and what comes after one is written again behind it. Gives the end;
+ * up to eight bytes behind it are written, too. */
+static inline char *put_word(char *to, uint64_t w, uint64_t found)
 {
     static const char hex[] = "0123456789abcdef";
-    const char *p = text.p, *end = text.p + text.n;
 
-    while (p < end) {
-        if (end - p >= BLOCK_BYTES && block_is_plain(p)) {
-            memcpy(to, p, BLOCK_BYTES);
-            p += BLOCK_BYTES;
-            to += BLOCK_BYTES;
-            continue;
-        }
-        if (end - p >= 8) {
-            uint64_t found = escapes_in(eight_bytes(p));
-            size_t n = found ? (size_t)__builtin_ctzll(found) / 8 : 8;
+    store_word(to, w);
+    for (; found; found &= found - 1) {
+        unsigned at = (unsigned)__builtin_ctzll(found) / 8;
+        unsigned char c = (unsigned char)(w >> 8 * at);
+        char *escape = to + at;
 
-            memcpy(to, p, 8);
-            p += n;
-            to += n;
-            if (!found)
-                continue;
-        }
-        unsigned char c = (unsigned char)*p++;
-        char letter = escape_of[c];
-
-        if (letter)
-            *to++ = '\\';
-        *to++ = letter ? letter : (char)c;
-        if (letter == 'u') {
-            memcpy(to, "00", 2);
-            to[2] = hex[c >> 4];
-            to[3] = hex[c & 15];
+        escape[0] = '\\';
+        escape[1] = escape_of[c];
+        to++;
+        if (escape[1] == 'u') {
+            memcpy(escape + 2, "00", 2);
+            escape[4] = hex[c >> 4];
+            escape[5] = hex[c & 15];
             to += 4;
         }
+        store_word(to + at + 1, w >> 8 * at >> 8);
+    }
+    return to + 8;
+}
+
+/* The last n bytes of a text, fewer than eight, as the first ones of a word. */
+static uint64_t last_bytes(view text, size_t n)
+{
+    const char *end = text.p + text.n;
+    uint64_t w = 0;
+
+    if (text.n >= 8)
+        return word_at(end - 8) >> 8 * (8 - n);
+    for (size_t i = 0; i < n; i++)
+        w |= (uint64_t)(unsigned char)text.p[text.n - n + i] << 8 * i;
+    return w;
+}
+
+/* There is room for six bytes for each of text, and eight more. Payloads are kilobytes of base64 with quotes here and there, so a
+ * block without anything to escape is copied as one. Gives the end of what was written. */
+static char *put_escaped(char *to, view text)
+{
+    const char *p = text.p, *end = text.p + text.n;
+    uint64_t found[BLOCK_WORDS];
+
+    for (; end - p >= BLOCK_BYTES; p += BLOCK_BYTES) {
+        if (find_escapes(p, found)) {
+            for (size_t i = 0; i < BLOCK_WORDS; i++)
+                to = put_word(to, word_at(p + 8 * i), found[i]);
+        } else {
+            memcpy(to, p, BLOCK_BYTES);
+            to += BLOCK_BYTES;
+        }
+    }
+    for (; end - p >= 8; p += 8)
+        to = put_word(to, word_at(p), escapes_in(word_at(p)));
+    size_t rest = (size_t)(end - p);
+    if (rest > 0) {
+        uint64_t w = last_bytes(text, rest);
+        to = put_word(to, w, escapes_in(w) & ~(UINT64_MAX << 8 * rest)) - (8 - rest);
     }
     return to;
 }

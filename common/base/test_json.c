@@ -1,4 +1,5 @@
 #include "common/base/json.h"
+#include "common/base/mem.h"
 #include "common/base/testing.h"
 
 static const struct {
@@ -176,6 +177,38 @@ static void any_ascii_byte_at_any_place_is_read_back_as_it_was(void **state)
         }
 }
 
+static void letters_beyond_ascii_stand_as_they_are_at_any_place(void **state)
+{
+    (void)state;
+    for (size_t place = 0; place + 3 <= 75; place++) {
+        SCOPED(buf_done) struct buf b = { 0 };
+        char text[75];
+
+        memset(text, 'x', sizeof text);
+        memcpy(text + place, "\xc3\xa4\"", 3);
+        json_put_string(&b, (view){ .p = text, .n = sizeof text });
+        assert_int_equal(b.n, sizeof text + 3);
+        assert_memory_equal(b.p + 1 + place, "\xc3\xa4\\\"", 4);
+    }
+}
+
+/* The worst there is, where there is a little too little room, or just enough. */
+static void escaping_stays_within_its_room(void **state)
+{
+    char text[70];
+
+    (void)state;
+    memset(text, 1, sizeof text);
+    for (size_t n = 1; n <= sizeof text; n++)
+        for (size_t cap = 6 * n; cap < 6 * n + 12; cap++) {
+            SCOPED(buf_done) struct buf b = { .p = mem_need(malloc(cap)), .cap = cap };
+
+            json_put_string(&b, (view){ .p = text, .n = n });
+            assert_int_equal(b.n, 6 * n + 2);
+            assert_memory_equal(b.p + 6 * n - 5, "\\u0001\"", 7);
+        }
+}
+
 static void long_strings_full_of_escapes_are_read_back_as_they_were(void **state)
 {
     char text[1100];
@@ -230,6 +263,8 @@ int main(void)
         cmocka_unit_test(the_text_of_a_string_keeps_its_nul),
         cmocka_unit_test(strings_are_escaped_where_json_demands_it),
         cmocka_unit_test(any_ascii_byte_at_any_place_is_read_back_as_it_was),
+        cmocka_unit_test(letters_beyond_ascii_stand_as_they_are_at_any_place),
+        cmocka_unit_test(escaping_stays_within_its_room),
         cmocka_unit_test(long_strings_full_of_escapes_are_read_back_as_they_were),
         cmocka_unit_test(a_dump_is_compact_and_appended),
         cmocka_unit_test(an_object_is_built_member_by_member),
