@@ -323,6 +323,24 @@ static void a_value_that_could_leave_its_place_is_refused(void **state)
     }
 }
 
+static void a_setting_that_is_no_utf_8_is_refused(void **state)
+{
+    char url[] = "https://sync.example.net", folder[] = "/run/\xe4", none[] = "";
+    const struct admin_conf c = { .lb = { .url = url,
+                                          .folder = folder,
+                                          .log = none,
+                                          .user = none,
+                                          .console = none,
+                                          .tls_cert = none,
+                                          .ca_file = none } };
+    const struct lb_model m = { .n = 0 };
+    SCOPED(json_decref) json_t *values = lb_values(&c, &m);
+    SCOPED(buf_done) struct buf out = { 0 };
+    struct err e = ERR_NONE;
+    (void)state;
+    assert_int_equal(lb_template(VIEW("{{folder}}"), values, &out, &e), RC_BAD_INPUT);
+}
+
 /* ---- classes ---- */
 
 static void every_url_has_its_class_and_its_user(void **state)
@@ -440,6 +458,7 @@ int main(void)
         cmocka_unit_test(a_template_substitutes_and_repeats),
         cmocka_unit_test(a_template_with_a_mistake_is_refused),
         cmocka_unit_test(a_value_that_could_leave_its_place_is_refused),
+        cmocka_unit_test(a_setting_that_is_no_utf_8_is_refused),
         cmocka_unit_test(every_url_has_its_class_and_its_user),
         cmocka_unit_test(digests_do_not_depend_on_the_order),
     };

@@ -204,7 +204,7 @@ static char *put_escaped(char *to, view text)
 
 json_t *json_of_text(view text)
 {
-    return mem_need(json_stringn(text.p ? text.p : "", text.n));
+    return mem_need(json_stringn_nocheck(text.p ? text.p : "", text.n));
 }
 
 void json_add(json_t *object, const char *name, json_t *value)

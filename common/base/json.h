@@ -38,9 +38,10 @@ static inline double json_member_real(const json_t *object, const char *name) /*
     return json_number_value(json_object_get(object, name));
 }
 
-/* Building; where memory is missing the process ends. */
-json_t *json_of_text(view text);                                /* VIEW_NONE: "" */
-void json_add(json_t *object, const char *name, json_t *value); /* takes the value */
+/* Building; where memory is missing the process ends. Text is taken as it is (VIEW_NONE: ""): it can be looked at whatever it is, and be
+ * dumped only if it is UTF-8. json_add takes the value. */
+json_t *json_of_text(view text);
+void json_add(json_t *object, const char *name, json_t *value);
 
 /* quoted and escaped; U+2028 etc. are left alone; "\n" as \n */
 void json_put_string(struct buf *b, view text);
