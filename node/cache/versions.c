@@ -11,9 +11,9 @@
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 #include "common/base/scope.h"
+#include "node/cache/shared.h"
 
 #define PAGE_MAGIC    0x68656464656c0004u
-#define NAME_TEXT_MAX 128
 #define LOOK_EVERY_US 1000000
 #define COUNTERS_LOG2 18
 #define CHANGING      (UINT64_C(1) << 48) /* in a counter: one change under way; below it: those that ended */
@@ -53,58 +53,20 @@ struct versions {
 
 /* ---- the page ---- */
 
-static uint32_t text_hash(const char *text) /* FNV-1a */
-{
-    uint32_t h = 2166136261u;
-    for (; *text; text++)
-        h = (h ^ (uint8_t)*text) * 16777619u;
-    return h;
-}
-
 static void page_fill(struct page *p)
 {
     rand_bytes(&p->id, sizeof(p->id));
     p->magic = PAGE_MAGIC;
 }
 
-/* Scopes may hold any bytes and lengths; the name has what is legible of it, and a hash of all. */
-static void page_name(const char *scope, char out[NAME_TEXT_MAX])
-{
-    char legible[48];
-    size_t n = 0;
-    for (const char *p = scope; *p && n + 1 < sizeof(legible); p++)
-        legible[n++] =
-            (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '.' || *p == '-' ? *p : '_';
-    legible[n] = '\0';
-    snprintf(out, NAME_TEXT_MAX, "/heddle-cache-%u-%s-%08x", (unsigned)geteuid(), legible, text_hash(scope));
-}
-
-/* All of it is reserved: a page that is missing when it is first touched would end the process. */
-static rc page_size(int fd, const char *name, struct err *e)
-{
-    int why = posix_fallocate(fd, 0, sizeof(struct page));
-    if (why != 0)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "no shared memory for %s: %s", name, strerror(why));
-    return RC_OK;
-}
-
 /* fd is locked: whoever comes first fills the page. */
-static rc page_prepare(int fd, const char *name, struct page **out, struct err *e)
+static rc page_prepare(int fd, const char *name, size_t there, struct page **out, struct err *e)
 {
-    struct stat st;
-    if (fstat(fd, &st) != 0)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "cannot look at shared memory %s: %s", name, strerror(errno));
-    if (st.st_uid != geteuid() || (st.st_mode & 022) != 0)
-        return fail(e, RC_BAD_INPUT, RESP_GENERIC,
-                    "shared memory %s belongs to somebody else or others may write it", name);
-    bool fresh = st.st_size == 0;
-    if (!fresh && st.st_size != (off_t)sizeof(struct page))
+    void *at = NULL;
+    if (there != 0 && there != sizeof(struct page))
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "shared memory %s is not ours; remove it", name);
-    if (fresh)
-        TRY(page_size(fd, name, e));
-    struct page *p = mmap(NULL, sizeof(struct page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (p == MAP_FAILED)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "cannot map shared memory %s: %s", name, strerror(errno));
+    TRY(shared_map(fd, name, sizeof(struct page), there == 0, &at, e));
+    struct page *p = at;
     /* A process that died before the magic was written left a page of zeroes, which nobody has used. */
     if (p->magic == 0)
         page_fill(p);
@@ -178,15 +140,13 @@ static void rows_end_changes_of_the_dead(const struct mapping *m)
 
 static rc page_open(const char *scope, struct page **out, int *out_fd, uint32_t *out_row, struct err *e)
 {
-    char name[NAME_TEXT_MAX];
-    page_name(scope, name);
-    int fd = shm_open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "cannot open shared memory %s: %s", name, strerror(errno));
-    while (flock(fd, LOCK_EX) != 0 && errno == EINTR)
-        ;
+    char name[SHARED_NAME_MAX];
+    size_t there;
+    int fd;
+    shared_name(scope, "", name);
+    TRY(shared_open(name, &fd, &there, e));
     struct page *p = NULL;
-    rc r = page_prepare(fd, name, &p, e);
+    rc r = page_prepare(fd, name, there, &p, e);
     if (r == RC_OK && (r = row_take(fd, p, out_row, e)) != RC_OK)
         munmap(p, sizeof(*p));
     if (r != RC_OK) {
@@ -274,8 +234,8 @@ void versions_refresh(struct versions *v)
 
 void versions_unlink(const char *scope)
 {
-    char name[NAME_TEXT_MAX];
-    page_name(scope, name);
+    char name[SHARED_NAME_MAX];
+    shared_name(scope, "", name);
     shm_unlink(name);
 }
 
