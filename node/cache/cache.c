@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/metrics.h"
 #include "common/base/scope.h"
+#include "node/cache/heads.h"
 #include "node/cache/memory.h"
 #include "node/cache/redis.h"
 
@@ -27,6 +28,10 @@ const struct conf_key cache_conf_keys[] = {
     { "cache.memory", CONF_SIZE, offsetof(struct cache_conf, memory_bytes), "32m", 65536, INT64_C(1) << 40, 0,
       "bytes",
       "Ceiling of the heads in a process' own memory, with memory and redis; those used least recently go first." },
+    { "cache.shared", CONF_SIZE, offsetof(struct cache_conf, shared_bytes), "16m", 0, INT64_C(1) << 40, 0,
+      "bytes",
+      "Memory in which the processes of a node share heads, with redis: what one of them changed or read is there for the others; 1 KiB "
+      "each, the same for all processes of a node; 0: none." },
     { "cache.items", CONF_SIZE, offsetof(struct cache_conf, items_bytes), "64m", 0, INT64_C(1) << 40, 0,
       "bytes",
       "Ceiling of single records in a process' own memory, with memory and redis: those that somebody asked for by their id, as "
@@ -47,6 +52,7 @@ struct cache {
     struct memory *memory; /* NULL: nothing is kept */
     struct items *items;   /* NULL: none are kept */
     struct redis *redis;   /* NULL: not shared */
+    struct heads *heads;   /* NULL: none are shared in memory */
     unsigned ttl_s;
     metric hits, misses, item_hits, item_misses;
 };
@@ -82,10 +88,14 @@ rc cache_check(const struct cache_conf *c, struct err *e)
     return RC_OK;
 }
 
-static rc open_redis(struct cache *c, const struct cache_conf *conf, const struct clock *clock, struct err *e)
+/* What processes share besides their versions. */
+static rc open_shared(struct cache *c, const struct cache_conf *conf, const struct clock *clock,
+                      struct err *e)
 {
     uint64_t page;
 
+    if (conf->shared_bytes > 0)
+        TRY(heads_open(conf->scope, (size_t)conf->shared_bytes, &c->heads, e));
     if (!versions_page(c->versions, &page))
         return fail(e, RC_BROKEN, RESP_GENERIC, "shared memory is gone");
     return redis_open(conf, clock, page, &c->redis, e);
@@ -98,7 +108,7 @@ rc cache_open(const struct cache_conf *conf, const struct clock *clock, struct c
     struct cache *c = mem_need(calloc(1, sizeof(*c)));
     rc r = versions_open(kind->shared ? conf->scope : NULL, clock, &c->versions, e);
     if (r == RC_OK && kind->shared)
-        r = open_redis(c, conf, clock, e);
+        r = open_shared(c, conf, clock, e);
     if (r != RC_OK) {
         cache_close(c);
         return r;
@@ -122,6 +132,7 @@ void cache_close(struct cache *c)
     if (!c)
         return;
     redis_close(c->redis);
+    heads_close(c->heads);
     memory_free(c->memory);
     items_free(c->items);
     versions_close(c->versions);
@@ -208,12 +219,33 @@ static bool version_of(const struct cache_handle *h, int64_t uid, struct version
     return version_now(c->versions, uid, out);
 }
 
-static bool in_memory(const struct cache_handle *h, int64_t uid, const struct version *now, struct buf *out)
+/* Nothing remembered may be taken while another machine could use our scope. */
+static bool trusted(const struct cache *c, const struct version *now)
+{
+    return !c->redis || redis_claimed(c->redis, now->page);
+}
+
+/* Remembers a value that stands with its version, in this process and for the node's others. */
+static void remember(struct cache *c, int64_t uid, view kept)
+{
+    memory_put(c->memory, uid, kept, c->ttl_s);
+    if (c->heads)
+        heads_put(c->heads, uid, kept);
+}
+
+static bool in_memory(struct cache_handle *h, int64_t uid, const struct version *now, struct buf *out)
 {
     struct cache *c = h->cache;
 
-    return (!c->redis || redis_claimed(c->redis, now->page)) && memory_get(c->memory, uid, out) &&
-           is_of(out, now);
+    if (!trusted(c, now))
+        return false;
+    if (memory_get(c->memory, uid, out) && is_of(out, now))
+        return true;
+    buf_clear(out);
+    if (!c->heads || !heads_get(c->heads, uid, out) || !is_of(out, now))
+        return false;
+    memory_put(c->memory, uid, with_version(h, buf_view(out), now), c->ttl_s);
+    return true;
 }
 
 static bool in_redis(struct cache_handle *h, int64_t uid, const struct version *now, struct buf *out)
@@ -221,7 +253,7 @@ static bool in_redis(struct cache_handle *h, int64_t uid, const struct version *
     buf_clear(out);
     if (!redis_get(h->redis, uid, out) || !is_of(out, now))
         return false;
-    memory_put(h->cache->memory, uid, with_version(h, buf_view(out), now), h->cache->ttl_s);
+    remember(h->cache, uid, with_version(h, buf_view(out), now));
     return true;
 }
 
@@ -275,7 +307,7 @@ void cache_fill(struct cache_handle *h, int64_t uid, const struct cache_mark *ma
     if (!still_seen(h, uid, mark))
         return;
     view kept = with_version(h, value, &mark->seen);
-    memory_put(h->cache->memory, uid, kept, h->cache->ttl_s);
+    remember(h->cache, uid, kept);
     if (h->redis && redis_ready(h->redis, mark->seen.page))
         redis_put(h->redis, uid, kept, h->cache->ttl_s);
 }
@@ -297,7 +329,7 @@ void cache_after(struct cache_handle *h, int64_t uid, const struct cache_mark *m
     struct version next;
 
     if (mark->good && version_end(c->versions, uid, &mark->change, &next) && value.p)
-        memory_put(c->memory, uid, with_version(h, value, &next), c->ttl_s);
+        remember(c, uid, with_version(h, value, &next));
 }
 
 /* ---- in the memory of this process ---- */
@@ -307,14 +339,14 @@ bool cache_mark_read(struct cache_handle *h, int64_t uid, struct cache_mark *mar
     const struct cache *c = h->cache;
 
     *mark = (struct cache_mark){ .good = false };
-    mark->good = version_of(h, uid, &mark->seen) && (!c->redis || redis_claimed(c->redis, mark->seen.page));
+    mark->good = version_of(h, uid, &mark->seen) && trusted(c, &mark->seen);
     return mark->good;
 }
 
 void cache_keep(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value)
 {
     if (still_seen(h, uid, mark))
-        memory_put(h->cache->memory, uid, with_version(h, value, &mark->seen), h->cache->ttl_s);
+        remember(h->cache, uid, with_version(h, value, &mark->seen));
 }
 
 bool cache_item_get(struct cache_handle *h, const struct item_tag *k, struct arena *a, view *out)

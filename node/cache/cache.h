@@ -1,12 +1,13 @@
 /* The cache of heads, which are what info/collections answers, and of single items. A cache never fails: a broken cache is an empty one, and nothing lives in it
- * alone. Kinds: memory (this process), redis (this process, and behind it a Redis for all processes of a node) and none.
+ * alone. Kinds: memory (this process), redis (this process, memory that all processes of a node share, heads.h, and behind both
+ * a Redis for them) and none.
  *
  * One rule keeps reads after writes true: **a value is worth as much as the version of the user's head that stands beside it.** Versions
  * are counted in memory that all processes of the node share (versions.h).
  *   A reader takes a value only if its version is the present one. Who misses notes the present version, reads the store, and
  *   puts what he read under the version he noted. While somebody changes the head there is no present version: he reads the store.
  *   Whoever changes a head says so before his commit, and counts on after it and before he answers. If nobody else changed it meanwhile,
- *   he puts his value under the new version, into the memory of his process alone.
+ *   he puts his value under the new version, into memory alone.
  * So what somebody was told once, by the answer to a write or to a read, is told to everybody who asks later; and no write of the cache has to happen for an answer to be true: what is lost, late, flushed, restored from an old snapshot or
  * refused in Redis has a version of before, or the right one. tests/models/cache_model.py walks through all interleavings.
  *
@@ -31,6 +32,7 @@ struct cache_conf {
     int64_t timeout_ms;   /* of one command */
     int64_t ttl_s;        /* life of a value */
     int64_t memory_bytes; /* ceiling in this process; the least used go */
+    int64_t shared_bytes; /* of heads in memory that a node's processes share; 0: they share none there */
     int64_t items_bytes;  /* ceiling of single items in this process; 0: none are kept */
     char *scope;          /* keeps nodes apart that share one Redis; "": node_open puts the node's name */
 };
@@ -61,7 +63,7 @@ struct cache_mark {
 };
 
 /* Reading. false: not there; then, if mark is not NULL, the caller offers to cache_fill what he reads in the store from now on. out is
- * cleared first. cache_peek looks into the memory of this process alone and waits for nothing: for io threads. */
+ * cleared first. cache_peek looks into memory alone and waits for nothing: for io threads. */
 bool cache_get(struct cache_handle *h, int64_t uid, struct buf *out, struct cache_mark *mark);
 bool cache_peek(struct cache_handle *h, int64_t uid, struct buf *out);
 void cache_fill(struct cache_handle *h, int64_t uid, const struct cache_mark *mark, view value);

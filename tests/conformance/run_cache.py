@@ -243,6 +243,7 @@ def main():
         redis = Redis(folder).start()
         try:
             run_suite("redis", [program, "suite", "redis", str(redis.socket)], totals)
+            run_suite("redis and heads", [program, "suite", "redis", str(redis.socket), "heads"], totals)
             run_talks(program, redis, totals)
             run_storm(program, redis, options.storm, seed, totals)
         finally:

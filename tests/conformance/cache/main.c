@@ -1,4 +1,4 @@
-/* conformance_cache suite DRIVER [SOCKET]
+/* conformance_cache suite DRIVER [SOCKET [heads]]
  * conformance_cache storm SOCKET SECONDS SEED
  * conformance_cache talk SOCKET SCOPE */
 #include <signal.h>
@@ -27,7 +27,7 @@ int main(int argc, char **argv)
 
     signal(SIGPIPE, SIG_IGN); /* as programs do: a lost connection is an error, not an end */
     if (argc >= 3 && strcmp(argv[1], "suite") == 0)
-        return suite_run(argv[2], argc > 3 ? argv[3] : NULL);
+        return suite_run(argv[2], argc > 3 ? argv[3] : NULL, argc > 4 && strcmp(argv[4], "heads") == 0);
     if (argc == 5 && strcmp(argv[1], "storm") == 0 && view_to_u64(view_of(argv[3]), 3600, &seconds) &&
         view_to_u64(view_of(argv[4]), UINT32_MAX, &seed))
         return storm_run(argv[2], (unsigned)seconds, (unsigned)seed);
@@ -35,6 +35,6 @@ int main(int argc, char **argv)
         return talk_run(argv[2], argv[3]);
     fprintf(
         stderr,
-        "usage: conformance_cache suite DRIVER [SOCKET] | storm SOCKET SECONDS SEED | talk SOCKET SCOPE\n");
+        "usage: conformance_cache suite DRIVER [SOCKET [heads]] | storm SOCKET SECONDS SEED | talk SOCKET SCOPE\n");
     return 2;
 }

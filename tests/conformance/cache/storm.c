@@ -12,6 +12,7 @@
 
 #include "common/base/scope.h"
 #include "conformance.h"
+#include "node/cache/heads.h"
 
 #define PROCESSES     3
 #define THREADS       4
@@ -116,7 +117,8 @@ static void *thread_main(void *arg)
 static void process_main(unsigned seed)
 {
     struct cache_conf c = conformance_conf("redis", socket_path, scope);
-    c.timeout_ms = 200; /* less than what the script stops it for */
+    c.timeout_ms = 200;                      /* less than what the script stops it for */
+    c.shared_bytes = seed % 2 ? 1 << 16 : 0; /* who shares no heads in memory goes on asking that Redis */
     struct task tasks[THREADS];
     pthread_t threads[THREADS];
     struct cache *cache = NULL;
@@ -184,6 +186,7 @@ int storm_run(const char *socket, unsigned seconds, unsigned seed)
         good &= WIFEXITED(status) && WEXITSTATUS(status) == 0;
     }
     versions_unlink(scope);
+    heads_unlink(scope);
     printf("reads=%llu hits=%llu writes=%llu stale=%llu\n", (unsigned long long)page->reads,
            (unsigned long long)page->hits, (unsigned long long)page->writes, (unsigned long long)page->stale);
     return good && page->stale == 0 ? 0 : 1;

@@ -4,8 +4,10 @@
 
 #include "common/base/rand.h"
 #include "conformance.h"
+#include "node/cache/heads.h"
 
 const char *driver_name, *redis_socket;
+bool heads_shared;
 redisContext *control;
 char scope[64];
 
@@ -17,6 +19,7 @@ static void fresh_scope(void)
 void world_open(struct world *w)
 {
     struct cache_conf c = conformance_conf(driver_name, redis_socket, scope);
+    c.shared_bytes = heads_shared ? 1 << 16 : 0;
     struct err e = ERR_NONE;
     *w = (struct world){ .cache = NULL };
     clock_fake_init(&w->clock, 1767225600000000);
@@ -45,6 +48,7 @@ int leave(void **state)
 {
     (void)state;
     versions_unlink(scope);
+    heads_unlink(scope);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #define USER INT64_C(4711)
 
 extern const char *driver_name, *redis_socket;
+extern bool heads_shared;     /* in memory, too */
 extern redisContext *control; /* NULL without Redis */
 extern char scope[64];        /* another for each test */
 
@@ -44,8 +45,9 @@ void plant_wrong_types(void); /* replaces each key by a list */
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fresh, leave)
 
-/* driver and rule: of every kind that keeps anything; memory: of that alone; redis, shared: of Redis; race: of all; nothing: of none. */
-extern const struct test_group driver_group, memory_group, redis_group, rule_group, shared_group, race_group,
-    nothing_group;
+/* driver and rule: of every kind that keeps anything; memory: of that alone; redis, shared: of Redis; heads: of heads in
+ * shared memory; race: of all; nothing: of none. */
+extern const struct test_group driver_group, memory_group, redis_group, rule_group, shared_group, heads_group,
+    race_group, nothing_group;
 
 #endif
