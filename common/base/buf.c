@@ -14,12 +14,10 @@ void buf_done(struct buf *b)
     *b = (struct buf){ 0 };
 }
 
-void buf_reserve(struct buf *b, size_t more)
+void buf_grow(struct buf *b, size_t more)
 {
     size_t cap = b->cap ? b->cap : FIRST_BYTES;
 
-    if (more <= b->cap - b->n)
-        return;
     assert(more <= SIZE_MAX / 4 && b->n <= SIZE_MAX / 4); /* nobody asks for that: inputs are bounded */
     while (cap - b->n < more)
         cap *= 2;

@@ -11,26 +11,30 @@ struct buf {
     size_t cap; /* bytes allocated */
 };
 
-void buf_done(struct buf *b); /* frees; b is an empty buffer again */
-void buf_reserve(struct buf *b, size_t more);
+void buf_done(struct buf *b);              /* frees; b is an empty buffer again */
+void buf_grow(struct buf *b, size_t more); /* what buf_reserve does where there is too little room */
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_add_i64(struct buf *b, int64_t v); /* decimal; no printf on the hot path */
 
 /* In line, as they are what answers are made of: a literal becomes a few moves. */
+static inline void buf_reserve(struct buf *b, size_t more)
+{
+    if (more > b->cap - b->n)
+        buf_grow(b, more);
+}
+
 static inline void buf_add(struct buf *b, view v)
 {
     if (v.n == 0)
         return;
-    if (v.n > b->cap - b->n)
-        buf_reserve(b, v.n);
+    buf_reserve(b, v.n);
     memcpy(b->p + b->n, v.p, v.n);
     b->n += v.n;
 }
 
 static inline void buf_addc(struct buf *b, char c)
 {
-    if (b->n == b->cap)
-        buf_reserve(b, 1);
+    buf_reserve(b, 1);
     b->p[b->n++] = c;
 }
 

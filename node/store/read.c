@@ -112,7 +112,7 @@ bool item_from_listing(const struct store_txn *tx, struct stmt *st, const struct
                               .expires_ms = col_int(st, BARE_COL_EXPIRES) };
         if (q->with_payload) {
             out->sortindex = col_int(st, BARE_COL_SORTINDEX);
-            out->has_sortindex = !col_null(st, BARE_COL_SORTINDEX);
+            out->has_sortindex = out->sortindex != 0 || !col_null(st, BARE_COL_SORTINDEX);
             out->payload = col_bytes(st, BARE_COL_PAYLOAD);
         }
     }

@@ -348,12 +348,21 @@ static void put_text(struct buf *b, view name, view text)
     json_put_string(b, text);
 }
 
-void bso_put(struct buf *b, const struct item *it, bool legacy)
+static void put_time(struct buf *b, stamp t, struct time_text *last)
+{
+    if (last->n == 0 || last->time.cs != t.cs) {
+        last->time = t;
+        last->n = stamp_print(t, last->text);
+    }
+    buf_add(b, (view){ .p = last->text, .n = last->n });
+}
+
+void bso_put(struct buf *b, const struct item *it, bool legacy, struct time_text *last)
 {
     buf_add(b, VIEW("{\"id\":"));
     json_put_string(b, it->id);
     buf_add(b, VIEW(",\"modified\":"));
-    stamp_put(b, it->modified);
+    put_time(b, it->modified, last);
     buf_add(b, VIEW(",\"payload\":"));
     json_put_string(b, it->payload);
     if (it->has_sortindex) {

@@ -51,7 +51,14 @@ MUST_USE rc bso_read(view body, view id, const struct bso_ctx *c, struct item_pa
  * *out_parts counts its structure. RC_BAD_INPUT with RESP_JSON: nested deeper than max_depth. */
 MUST_USE rc bso_extent(view text, size_t *at, unsigned max_depth, unsigned *out_parts, struct err *e);
 
-/* {"id":…,"modified":…,"payload":…} and the members that have a value. */
-void bso_put(struct buf *b, const struct item *it, bool legacy);
+/* A time and its text: records that came together share it, so it is printed once. At first zero. */
+struct time_text {
+    stamp time;
+    size_t n; /* 0: none yet */
+    char text[STAMP_TEXT_MAX];
+};
+
+/* {"id":…,"modified":…,"payload":…} and the members that have a value; *last is of the record before. */
+void bso_put(struct buf *b, const struct item *it, bool legacy, struct time_text *last);
 
 #endif

@@ -24,21 +24,22 @@ struct page {
     enum format format;
     bool full;
     uint64_t n;
-    bool same; /* read by a head: it was the same in what was read */
-    rc failed; /* of the visit, with e filled */
+    struct time_text time; /* of the last record */
+    bool same;             /* read by a head: it was the same in what was read */
+    rc failed;             /* of the visit, with e filled */
     struct err *e;
 };
 
-static void put_record(const struct page *p, struct buf *b, const struct item *it)
+static void put_record(struct page *p, struct buf *b, const struct item *it)
 {
     if (p->full)
-        bso_put(b, it, is_legacy(p->rq));
+        bso_put(b, it, is_legacy(p->rq), &p->time);
     else
         json_put_string(b, it->id);
 }
 
 /* Four bytes of length, most significant first, before each record. */
-static void put_whoisi(const struct page *p, struct buf *b, const struct item *it)
+static void put_whoisi(struct page *p, struct buf *b, const struct item *it)
 {
     size_t at = b->n, n;
 

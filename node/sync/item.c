@@ -100,9 +100,10 @@ static rc read_item(struct request *rq, struct item *out, struct err *e)
 static void put_item(struct request *rq, const struct item *it)
 {
     struct buf *b = reply_body(rq);
+    struct time_text time = { .n = 0 };
 
     buf_reserve(b, it->payload.n + it->payload.n / 8 + 160);
-    bso_put(b, it, is_legacy(rq));
+    bso_put(b, it, is_legacy(rq), &time);
     tell_read(rq, it->modified);
 }
 

@@ -255,13 +255,17 @@ static void items_are_written_with_the_fields_that_have_a_value(void **state)
             .predecessorid = VIEW("") },
           true,
           "{\"id\":\"a\",\"modified\":1.00,\"payload\":\"\",\"parentid\":\"p\",\"predecessorid\":\"\"}" },
+        { { .id = VIEW("b"), .payload = VIEW("as late as a"), .modified = { 100 } },
+          true,
+          "{\"id\":\"b\",\"modified\":1.00,\"payload\":\"as late as a\"}" },
     };
 
+    struct time_text time = { .n = 0 };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         SCOPED(buf_done) struct buf b = { 0 };
 
-        bso_put(&b, &cases[i].it, cases[i].legacy);
+        bso_put(&b, &cases[i].it, cases[i].legacy, &time);
         assert_string_equal(buf_text(&b), cases[i].text);
     }
 }

@@ -226,6 +226,19 @@ static void bytes_come_back_as_they_were(void **state)
     }
 }
 
+/* The first one of the listing. */
+static struct item first_bare(enum item_order order)
+{
+    struct item it = { .id = VIEW_NONE };
+    struct item_query q = all("forms");
+    q.bare = true;
+    q.order = order;
+    struct store_txn *tx = begin(STORE_READ);
+    OK(store_items_find(tx, &q, keep_item, &it, NULL, &err));
+    commit(tx);
+    return it;
+}
+
 static void a_bare_listing_has_all_that_the_newer_protocol_shows(void **state)
 {
     (void)state;
@@ -235,13 +248,7 @@ static void a_bare_listing_has_all_that_the_newer_protocol_shows(void **state)
     p[0].ttl_s = 100;
     stamp t = put_patches("forms", p, 2);
     for (int i = 0; i < 2; i++) {
-        struct item it = { .id = VIEW_NONE };
-        struct item_query q = all("forms");
-        q.bare = true;
-        q.order = i ? ORDER_NEWEST : ORDER_ID; /* b, a */
-        struct store_txn *tx = begin(STORE_READ);
-        OK(store_items_find(tx, &q, keep_item, &it, NULL, &err));
-        commit(tx);
+        struct item it = first_bare(i ? ORDER_NEWEST : ORDER_ID); /* b, a */
         assert_view(it.payload, i ? "" : "x\"y");
         assert_int_equal(it.modified.cs, t.cs);
         assert_int_equal(it.has_sortindex, !i);
@@ -249,6 +256,10 @@ static void a_bare_listing_has_all_that_the_newer_protocol_shows(void **state)
         assert_null(it.parentid.p);
         assert_int_equal(it.expires_ms, i ? 0 : stamp_ms(t) + 100000);
     }
+    p[0].sortindex = 0; /* is one, too */
+    put_patches("forms", p, 1);
+    struct item zero = first_bare(ORDER_ID);
+    assert_true(zero.has_sortindex && zero.sortindex == 0);
 }
 
 static void a_visitor_stops_the_reading_and_the_session_goes_on(void **state)
