@@ -49,7 +49,7 @@ struct sync_worker {
     const struct sync_node *sync;
     struct store_session *store;
     struct cache_handle *cache;
-    int64_t asked_us; /* when sync_head_known last asked more than the process's memory */
+    int64_t asked_us; /* when sync_head_known last asked more than memory */
 };
 
 extern const struct route sync_routes[];
@@ -75,7 +75,7 @@ struct sync_txn {
 MUST_USE rc sync_renew(struct request *rq, struct err *e);
 /* Fence and lock. uid and epoch from rq->who. rq->store_us counts the time until the end of the transaction. */
 MUST_USE rc sync_begin(struct request *rq, enum store_mode mode, struct sync_txn *out, struct err *e);
-/* The same for one that will put items with so many payload bytes into a collection: cheaper where this process's memory has the head. */
+/* The same for one that will put items with so many payload bytes into a collection: cheaper where memory has the head. */
 MUST_USE rc sync_begin_put(struct request *rq, view coll, uint64_t adding_bytes, struct sync_txn *out,
                            struct err *e);
 /* Tells the cache of the new head after the commit and before the answer. */
@@ -88,7 +88,7 @@ static inline void sync_abort_scoped(struct sync_txn *t)
 
 /* The head for a read: cache, else store (and fills the cache). The fence is checked. *out lives in the request's arena. */
 MUST_USE rc sync_head(struct request *rq, struct head *out, struct err *e);
-/* The same from this process's memory alone, for warm functions too. false: not there, or the fence says no (the way over the store
+/* The same from memory alone, for warm functions too. false: not there, or the fence says no (the way over the store
  * tells why). */
 bool sync_head_cached(struct request *rq, struct head *out);
 /* The same for workers. At most once a second it asks behind that memory too (Redis): what is kept in memory counts only while the process is
