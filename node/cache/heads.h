@@ -14,7 +14,7 @@
 #include "common/base/err.h"
 
 #define HEADS_VALUE_MAX                                                                                      \
-    1000 /* bytes; what is longer is not shared. A head of Firefox's collections has some 200 */
+    1000 /* bytes; what is longer is not shared. A head of fifteen known collections has some 160, its version included */
 
 struct heads;
 

@@ -5,8 +5,8 @@ Both on the same MariaDB and Redis, each with a database of its own, asked in tu
 machines are the ratios: two processes are there so that one can be replaced while the other serves, and must carry as much.
 
 The generator has a core of its own, all servers the rest: where it has none, it takes turns with two processes and not with one, which stays on
-another core, and that is what would be measured. Each scenario is asked once before it counts, since each process remembers items for
-itself. Users are many enough that one's requests rarely meet: of 40 in turn they do as soon as somebody waits for a turn of the processor.
+another core, and that is what would be measured. Each scenario is asked for a while before it counts, since each process remembers items
+for itself, and two take twice as many requests until they have all of them. Users are many enough that one's requests rarely meet: of 40 in turn they do as soon as somebody waits for a turn of the processor.
 """
 import argparse
 import sys
@@ -21,6 +21,7 @@ from servers import Machine, Node  # noqa: E402
 
 ENGINE = "mysql+redis"
 USERS, RECORDS = 400, 200
+WARM_ROUNDS = 6  # so many times as long as one that counts
 
 
 class Pair:
@@ -70,7 +71,7 @@ def compare(o, machine, under):
         runs = {s.label: [] for s in subjects}
         for n in range(o.rounds + 1):
             for s in subjects if n % 2 else reversed(subjects):
-                run = measure(s, scenario, o.seconds, n + 1, under)
+                run = measure(s, scenario, o.seconds if n else o.seconds * WARM_ROUNDS, n + 1, under)
                 if n > 0:
                     runs[s.label].append(run)
         one, two = runs.values()
