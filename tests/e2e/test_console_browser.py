@@ -6,16 +6,15 @@ import re
 import pytest
 from selenium.webdriver.common.by import By
 
-from lib.chromium import Look, pages_of, views
+from lib.chromium import Look, needs_time, pages_of, views
 from lib.cluster import Cluster
 from lib.console import Admin, Console, wait_for_state
-from lib.heddle import build_folder, on_cluster
+from lib.heddle import on_cluster
 from lib.mails import link_in
 from lib.pages import mails_of
 from lib.processes import wait_until
 
 pytestmark = [pytest.mark.skipif(on_cluster(), reason="has a cluster of its own")]
-needs_browser = pytest.mark.skipif(build_folder().name in ("asan", "tsan"), reason="takes minutes there; test_console.py asks the same of the server")
 PAGES = pages_of("admin/console/routes.c", r'^    \{ GET[^"]*"(/admin(?!/media|/live)[^"]*)"')
 
 
@@ -62,7 +61,7 @@ def send_form(b, action, **fields):
     b._and_wait(form.find_element(By.TAG_NAME, "button").click)
 
 
-@needs_browser
+@needs_time
 @views
 def test_every_page_of_the_console(console, browser, axe, scripts, width):
     """Sign in, look at everything, disable and enable somebody, move him by a plan, sign out."""
@@ -153,7 +152,7 @@ def test_every_page_of_the_console(console, browser, axe, scripts, width):
     look.check()
 
 
-@needs_browser
+@needs_time
 @pytest.mark.one_engine("sqlite+memory")
 @views
 def test_the_newest_mail_of_a_box_without_a_relay(own_stack, browser, axe, scripts, width):

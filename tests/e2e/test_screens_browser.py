@@ -7,8 +7,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from lib.chromium import Look, pages_of, views
-from lib.heddle import build_folder
+from lib.chromium import Look, needs_time, pages_of, views
 from lib.mails import Folder, link_in
 from lib.ops import run
 from lib.palemoon11 import PaleMoon
@@ -16,8 +15,7 @@ from lib.device import SyncFailed, Unauthorized
 from lib.pages import mails_of
 from lib.processes import wait_until
 
-pytestmark = [pytest.mark.one_engine("sqlite+memory"),
-              pytest.mark.skipif(build_folder().name in ("asan", "tsan"), reason="takes minutes there; the other tests ask the same of the server")]
+pytestmark = [pytest.mark.one_engine("sqlite+memory"), needs_time]
 PAGES = pages_of("directory/routes.c", r'^ +\{ GET[^"]*"(/(?:account|weave|misc/1\.0)[^"]*|/)", (?:screen_|home_page)')
 NO_PAGE = {"/account/download"}  # a file
 PUZZLE = {"/account/pass", "/misc/1.0/captcha_html"}  # there with the puzzle alone

@@ -17,10 +17,14 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from .chance import FULL
+from .heddle import build_folder
 from .processes import ROOT, free_port, wait_until
 
 HERE = Path(__file__).resolve().parents[1]
 SHOTS = ROOT / "build" / "screenshots"
+# Where a slice of the tests runs under a sanitizer, browsers are left to the build without one; all of the tests have them everywhere.
+needs_time = pytest.mark.skipif(build_folder().name in ("asan", "tsan") and os.environ.get("HEDDLE_SLICE", "1") != "1",
+                                reason="a slice under a sanitizer has no browsers, ./bootstrap test --full has")
 PATIENCE_S = 300  # with a machine that has other things to do
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], "resultTypes": ["violations"]}
 
