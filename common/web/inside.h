@@ -341,7 +341,6 @@ int64_t server_io_threads(const struct server_conf *c); /* with 0 resolved */
 int64_t server_workers(const struct server_conf *c);
 /* How many connections there may be: as many as are set, or as fit into their memory. */
 int64_t server_connections_most(const struct server_conf *c);
-int64_t server_cores(void); /* that this process may run on; at most 32 */
 
 /* Gauges of the process, by [internal]: several servers of one kind add up. */
 extern atomic_int web_queue_depth[2], web_connections[2];

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/cores.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rand.h"
@@ -85,22 +85,14 @@ const struct conf_key server_conf_internal[] = {
 };
 const size_t server_conf_internal_n = sizeof server_conf_internal / sizeof server_conf_internal[0];
 
-int64_t server_cores(void)
-{
-    cpu_set_t ours; /* a container, or taskset, may leave us a few of many */
-    long n = sched_getaffinity(0, sizeof ours, &ours) == 0 ? CPU_COUNT(&ours) : sysconf(_SC_NPROCESSORS_ONLN);
-
-    return n < 1 ? 1 : n > 32 ? 32 : n;
-}
-
 int64_t server_io_threads(const struct server_conf *c)
 {
-    return c->io_threads ? c->io_threads : server_cores();
+    return c->io_threads ? c->io_threads : cores_usable();
 }
 
 int64_t server_workers(const struct server_conf *c)
 {
-    return c->workers ? c->workers : 8 * server_cores();
+    return c->workers ? c->workers : 8 * cores_usable();
 }
 
 /* What one connection costs at most while it is idle: libmicrohttpd's pool and structures, ours, and the allocator's. */

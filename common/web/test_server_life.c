@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
+#include "common/base/cores.h"
 #include "common/web/testing_app.h"
 
 /* ---- the queue ---- */
@@ -159,7 +160,7 @@ static void who_waits_behind_slow_jobs_gets_a_worker_soon(void **state)
 {
     enum { STUCK = 2 * 32 };
     static struct client stuck[STUCK];
-    size_t n = 2 * (size_t)server_cores();
+    size_t n = 2 * (size_t)cores_usable();
 
     (void)state;
     conf.workers = STUCK + 1;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 
+#include "common/base/cores.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
@@ -367,7 +368,7 @@ rc workers_start(struct server *s, struct err *e)
     size_t n = (size_t)server_workers(s->conf);
 
     s->queue.most = (unsigned)s->conf->queue;
-    s->queue.brisk_enough = BRISK_PER_CORE * (int)server_cores();
+    s->queue.brisk_enough = BRISK_PER_CORE * (int)cores_usable();
     s->queue.brisk = (int)n; /* until they find nothing to do */
     s->workers = mem_need(calloc(n, sizeof *s->workers));
     for (s->n_workers = 0; s->n_workers < n; s->n_workers++) {

@@ -2,10 +2,17 @@
 
 #include <stdlib.h>
 
+static rc prepare_fixed(struct conn *c, enum sql_id id, struct err *e)
+{
+    TRY(c->driver->prepare(c, dialect_sql(id, c->driver->dialect), &c->fixed[id], e));
+    c->fixed[id]->wide = id == SQL_COLL_DROP || id == SQL_USER_DROP;
+    return RC_OK;
+}
+
 rc conn_stmt(struct conn *c, enum sql_id id, struct stmt **out, struct err *e)
 {
     if (!c->fixed[id])
-        TRY(c->driver->prepare(c, dialect_sql(id, c->driver->dialect), &c->fixed[id], e));
+        TRY(prepare_fixed(c, id, e));
     *out = c->fixed[id];
     return RC_OK;
 }

@@ -12,6 +12,7 @@
 
 #include "node/store/dialect.h"
 #include "node/store/store.h"
+#include "node/store/turns.h"
 
 struct engine;
 struct conn;
@@ -68,7 +69,11 @@ extern const struct engine_driver engine_sqlite, engine_mysql;
 struct engine { /* the drivers' own begin with this */
     const struct engine_driver *driver;
     unsigned shards;
+    struct turns *wide; /* to write many rows; NULL: nobody waits */
 };
+
+/* Writing so many rows in one statement, or any number of them, waits for its turn in MySQL (store.wide_writers). */
+#define WIDE_ROWS 8
 
 #define SHAPES_MAX 10
 
@@ -90,6 +95,7 @@ struct conn {
 
 struct stmt {
     struct conn *conn;
+    bool wide; /* it touches any number of rows */
 };
 
 /* The statement of that name, prepared at its first use. It belongs to the connection. */

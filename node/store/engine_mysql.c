@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "common/base/cores.h"
+
 #define PACKET_LEAST  (4 * 1024 * 1024) /* of max_allowed_packet: a large record and what is around it */
 #define BULK_BYTES    (4 * 1024 * 1024)
 #define SCHEMA_WAIT_S 120
@@ -18,6 +20,7 @@ struct engine_m {
     struct engine base;
     const struct store_conf *conf;
     size_t bulk_bytes;
+    struct turns wide;
 };
 
 static struct conn_m *conn_of(struct conn *c)
@@ -326,6 +329,7 @@ static rc check_server(struct engine_m *g, struct conn_m *c, struct err *e)
 
 static void mysql_engine_close(struct engine *g)
 {
+    turns_done(&((struct engine_m *)g)->wide);
     free(g);
 }
 
@@ -338,8 +342,10 @@ static rc mysql_engine_open(const struct store_conf *conf, struct engine **out, 
     struct engine_m *g = calloc(1, sizeof *g);
     if (!g)
         return fail(e, RC_BUSY, RESP_GENERIC, "no memory for the store");
-    g->base = (struct engine){ .driver = &engine_mysql, .shards = 1 };
+    g->base = (struct engine){ .driver = &engine_mysql, .shards = 1, .wide = &g->wide };
     g->conf = conf;
+    turns_init(&g->wide, (unsigned)(conf->wide_writers ? conf->wide_writers : cores_usable()),
+               conf->answer_s);
 
     struct conn *c = NULL;
     rc r = mysql_conn_open(&g->base, 0, false, &c, e);

@@ -236,15 +236,6 @@ static rc execute(struct stmt_m *s, struct err *e)
     return mysql_stmt_execute(s->st) ? stmt_failed(s, "run", e) : RC_OK;
 }
 
-rc stmt_m_run(struct stmt *st, uint64_t *out_rows, struct err *e)
-{
-    struct stmt_m *s = of(st);
-    TRY(execute(s, e));
-    if (out_rows)
-        *out_rows = mysql_stmt_affected_rows(s->st);
-    return RC_OK;
-}
-
 /* ---- many rows ---- */
 
 static void make_arrays(struct stmt_m *s)
@@ -304,6 +295,30 @@ static rc execute_rows(struct stmt_m *s, unsigned rows, struct err *e)
     return r;
 }
 
+/* As execute, or with rows execute_rows: when it is this thread's turn. A few of these at once keep the cores busy; more wait for the
+ * latches of the same indexes, spinning, while those who hold them are not on a core. */
+static rc execute_in_turn(struct stmt_m *s, unsigned rows, struct err *e)
+{
+    struct turns *wide = s->base.conn->engine->wide;
+    rc r = turn_take(wide, e);
+    if (r != RC_OK) {
+        s->base.conn->failed = true;
+        return r;
+    }
+    r = rows ? execute_rows(s, rows, e) : execute(s, e);
+    turn_give(wide);
+    return r;
+}
+
+rc stmt_m_run(struct stmt *st, uint64_t *out_rows, struct err *e)
+{
+    struct stmt_m *s = of(st);
+    TRY(st->wide ? execute_in_turn(s, 0, e) : execute(s, e));
+    if (out_rows)
+        *out_rows = mysql_stmt_affected_rows(s->st);
+    return RC_OK;
+}
+
 static rc one_by_one(struct stmt *st, size_t n, row_binder *bind, void *arg, uint64_t *out_rows,
                      struct err *e)
 {
@@ -337,7 +352,7 @@ rc stmt_m_bulk(struct stmt *st, size_t n, row_binder *bind, void *arg, uint64_t 
             bind(st, next++, arg);
             bytes += add_row(s, rows++);
         }
-        TRY(execute_rows(s, rows, e));
+        TRY(rows < WIDE_ROWS ? execute_rows(s, rows, e) : execute_in_turn(s, rows, e));
         all += mysql_stmt_affected_rows(s->st);
     }
     if (out_rows)

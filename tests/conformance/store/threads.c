@@ -248,6 +248,50 @@ static void who_waits_too_long_for_the_lock_is_told_so(void **state)
     assert_int_equal(open_store(state), 0);
 }
 
+/* Of MySQL; nobody waits long for a turn that somebody keeps. */
+static void who_writes_many_rows_waits_for_his_turn(void **state)
+{
+    enum { ROWS = WIDE_ROWS };
+    if (!fixture_is_mysql())
+        return; /* writers of a file of SQLite take turns anyway */
+    const struct store_conf before = fx.conf;
+    struct item_patch many[ROWS];
+    bool existed = false;
+    assert_int_equal(close_store(state), 0);
+    fx.conf.wide_writers = 1;
+    fx.conf.lock_wait_s = 1;
+    fx.conf.answer_s = 2;
+    assert_int_equal(open_store(state), 0);
+    for (size_t i = 0; i < ROWS; i++)
+        many[i] = patch((const char *[]){ "a", "b", "c", "d", "e", "f", "g", "h" }[i], "x");
+    put_patches("forms", many, ROWS); /* and gives the turn back */
+
+    struct turns *wide = fx.store->engine->wide;
+    OK(turn_take(wide, &err));
+    struct store_txn *tx = begin(STORE_WRITE);
+    GIVES(RC_BUSY, store_items_put(tx, VIEW("history"), many, ROWS, NULL, &err));
+    GIVES(RC_BROKEN, store_commit(&tx, &err)); /* after a failure nothing of it happens */
+    tx = begin(STORE_WRITE);
+    GIVES(RC_BUSY, store_coll_delete(tx, VIEW("forms"), &existed, &err));
+    store_rollback(tx);
+    tx = begin(STORE_WRITE);
+    GIVES(RC_BUSY, store_user_wipe(tx, &err));
+    store_rollback(tx);
+    put_patches("tabs", many, ROWS - 1);
+    turn_give(wide);
+
+    assert_int_equal(head_now()->n_colls, 2);
+    put_patches("history", many, ROWS);
+    tx = begin(STORE_WRITE);
+    OK(store_coll_delete(tx, VIEW("forms"), &existed, &err));
+    assert_true(existed);
+    OK(store_user_wipe(tx, &err));
+    commit(tx);
+    assert_int_equal(close_store(state), 0);
+    fx.conf = before;
+    assert_int_equal(open_store(state), 0);
+}
+
 /* What one reading by a head found. */
 struct found {
     size_t n;
@@ -321,5 +365,6 @@ static const struct CMUnitTest threads_tests[] = {
     TEST(purging_and_writing_do_not_deadlock),
     TEST(what_is_read_by_a_head_is_of_that_head_where_that_is_told),
     TEST(who_waits_too_long_for_the_lock_is_told_so),
+    TEST(who_writes_many_rows_waits_for_his_turn),
 };
 const struct test_group threads_group = TEST_GROUP(threads);
