@@ -184,12 +184,17 @@ struct queue {
     pthread_mutex_t lock;
     struct web_request *head, *tail;
     struct worker *sleepers; /* who fell asleep last stands first */
-    unsigned depth, most;
+    unsigned depth;
+    unsigned limit; /* it is full with so many: `most`, or `few` while it overflows */
+    unsigned most, few;
+    bool overflows;
+    int64_t deep_since_us; /* that more than `few` have been waiting; 0: no more than that are */
+    int64_t full_us;       /* when it was seen full last */
     bool closed;
     int64_t full_since_us;    /* 0: not full */
     int brisk, brisk_enough;  /* workers awake that are not slow */
     bool paced;               /* queue_pace is being called */
-    pthread_cond_t half;      /* depth fell to half of `most` while somebody rests */
+    pthread_cond_t half;      /* depth fell to half of `limit` while somebody rests */
     int resting;              /* io threads in queue_rest */
     unsigned jobs, jobs_seen; /* counted, to see whether anything happens */
 };

@@ -67,7 +67,7 @@ void queue_rest(struct server *s, int64_t most_ms)
 
     pthread_mutex_lock(&q->lock);
     q->resting++;
-    while (q->depth > q->most / 2 && !q->closed)
+    while (q->depth > q->limit / 2 && !q->closed)
         if (pthread_cond_timedwait(&q->half, &q->lock, &until) == ETIMEDOUT)
             break;
     q->resting--;

@@ -49,6 +49,66 @@ static void a_full_queue_says_later_and_heartbeats_tell(void **state)
     expect_once(GET_("/__lbheartbeat__"), 200, NULL);
 }
 
+/* One more in the queue, behind `depth` others. */
+static struct client queued_behind(unsigned depth)
+{
+    struct client c = dial();
+    assert_true(client_say(&c, GET_("/gate")));
+    wait_depth(depth + 1);
+    return c;
+}
+
+/* The worker does what waits, down to so many. */
+static void work_down(struct client *c, unsigned n, unsigned depth)
+{
+    for (unsigned i = 0; i < n; i++) {
+        sem_post(&app.gate);
+        struct said s = client_hear(&c[i]);
+        assert_int_equal(s.status, 200);
+        free(s.body);
+        client_done(&c[i]);
+    }
+    wait_depth(depth);
+}
+
+static void a_burst_may_wait_but_a_queue_that_stays_deep_takes_few(void **state)
+{
+    enum { FEW = 8, BURST = 20 };
+    struct client c[1 + BURST];
+
+    (void)state;
+    conf.workers = 1;
+    conf.queue = 100;
+    start_by(&stepped.clock, false);
+    c[0] = dial();
+    assert_true(client_say(&c[0], GET_("/gate")));
+    wait_entered();
+    for (unsigned i = 0; i < FEW; i++)
+        c[1 + i] = queued_behind(i);
+    atomic_fetch_add(&stepped.steady_us, 5000000); /* so many may wait for as long as they like */
+    for (unsigned i = FEW; i < BURST; i++)
+        c[1 + i] = queued_behind(i);
+    atomic_fetch_add(&stepped.steady_us, 1000000);
+    work_down(c, 1, BURST - 1);
+    c[0] = queued_behind(BURST - 1); /* for a second all are welcome */
+
+    atomic_fetch_add(&stepped.steady_us, 1);
+    expect_once(GET_("/echo"), 503, "0");
+    expect_once(GET_("/__lbheartbeat__"), 500, NULL);
+    expect_once(GET_("/quick"), 200, "ok");
+    work_down(c + 1, BURST - FEW, FEW); /* what waited is not lost */
+    expect_once(GET_("/echo"), 503, "0");
+    work_down(c + 1 + BURST - FEW, 1, FEW - 1);
+    c[1] = queued_behind(FEW - 1); /* there was place for one of few */
+    expect_once(GET_("/echo"), 503, "0");
+
+    atomic_fetch_add(&stepped.steady_us, 1000001); /* since it was full */
+    c[2] = queued_behind(FEW);
+    expect_once(GET_("/__lbheartbeat__"), 200, NULL);
+    work_down(c + 2 + BURST - FEW, FEW - 1, 2);
+    work_down(c, 3, 0);
+}
+
 static void who_waits_too_long_is_told_later_even_if_no_worker_comes(void **state)
 {
     (void)state;
@@ -499,6 +559,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_full_queue_says_later_and_heartbeats_tell),
         TEST(who_rests_is_woken_when_half_of_the_queue_is_free),
+        TEST(a_burst_may_wait_but_a_queue_that_stays_deep_takes_few),
         TEST(who_waits_too_long_is_told_later_even_if_no_worker_comes),
         TEST(the_worker_who_slept_last_is_woken_first),
         TEST(who_waits_behind_slow_jobs_gets_a_worker_soon),

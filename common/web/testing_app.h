@@ -303,7 +303,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    for (int i = 0; i < 16; i++) /* whoever a failed test left standing there */
+    for (int i = 0; i < 64; i++) /* whoever a failed test left standing there */
         sem_post(&app.gate);
     server_close(server);
     return 0;

@@ -15,6 +15,8 @@
 
 #define BRISK_PER_CORE 2
 #define PATIENCE_US    1000
+#define FEW_PER_WORKER 8
+#define STANDING_US    INT64_C(1000000)
 
 /* Database and TLS libraries run on these stacks; only what is touched costs memory. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -67,11 +69,32 @@ static struct web_request *queue_pop(struct server *s)
         w->next = NULL;
         q->depth--;
         q->full_since_us = 0;
+        if (q->depth <= q->few)
+            q->deep_since_us = 0;
         gauge_depth(s, -1);
-        if (q->resting > 0 && q->depth <= q->most / 2)
+        if (q->resting > 0 && q->depth <= q->limit / 2)
             pthread_cond_broadcast(&q->half);
     }
     return w;
+}
+
+/* A burst may wait; what stands for longer is no burst, and waiting helps nobody: all get as little done, later, and each that waits makes
+ * the others dearer. So a queue that has been deep for STANDING_US overflows: it takes few, until it has not been full for as long. */
+static bool is_full(struct queue *q, int64_t now)
+{
+    if (q->overflows && now - q->full_us > STANDING_US) {
+        q->overflows = false;
+    } else if (!q->overflows && q->deep_since_us && now - q->deep_since_us > STANDING_US) {
+        q->overflows = true;
+        q->full_us = now;
+    }
+    q->limit = q->overflows ? q->few : q->most;
+    if (q->depth < q->limit)
+        return false;
+    q->full_us = now;
+    if (!q->full_since_us)
+        q->full_since_us = now;
+    return true;
 }
 
 /* ---- the queue ---- */
@@ -87,7 +110,7 @@ enum queue_put queue_put(struct server *s, struct web_request *w)
     pthread_mutex_lock(&q->lock);
     if (q->closed) {
         result = QUEUE_CLOSED;
-    } else if (q->depth == q->most) {
+    } else if (is_full(q, w->queued_us)) {
         result = QUEUE_FULL;
     } else {
         w->next = NULL;
@@ -96,7 +119,9 @@ enum queue_put queue_put(struct server *s, struct web_request *w)
         else
             q->head = w;
         q->tail = w;
-        if (++q->depth == q->most)
+        if (++q->depth > q->few && !q->deep_since_us)
+            q->deep_since_us = w->queued_us;
+        if (q->depth == q->limit)
             q->full_since_us = w->queued_us;
         gauge_depth(s, 1);
         if (q->brisk < q->brisk_enough || !is_read(w)) {
@@ -116,12 +141,12 @@ enum queue_put queue_put(struct server *s, struct web_request *w)
 int64_t queue_full_us(struct server *s)
 {
     struct queue *q = &s->queue;
+    int64_t now = clock_mono_us(s->clock);
 
     pthread_mutex_lock(&q->lock);
-    int64_t since = q->full_since_us;
-    bool full = q->depth == q->most;
+    int64_t us = is_full(q, now) ? now - q->full_since_us : -1;
     pthread_mutex_unlock(&q->lock);
-    return full ? clock_mono_us(s->clock) - since : -1;
+    return us;
 }
 
 unsigned server_queue_depth(const struct server *s)
@@ -367,7 +392,9 @@ rc workers_start(struct server *s, struct err *e)
 {
     size_t n = (size_t)server_workers(s->conf);
 
-    s->queue.most = (unsigned)s->conf->queue;
+    s->queue.most = s->queue.limit = (unsigned)s->conf->queue;
+    s->queue.few =
+        FEW_PER_WORKER * (unsigned)n < s->queue.most ? FEW_PER_WORKER * (unsigned)n : s->queue.most;
     s->queue.brisk_enough = BRISK_PER_CORE * (int)cores_usable();
     s->queue.brisk = (int)n; /* until they find nothing to do */
     s->workers = mem_need(calloc(n, sizeof *s->workers));
