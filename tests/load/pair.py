@@ -15,13 +15,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from bench import FIRST_UID, ask, middle, say, set_up, spread  # noqa: E402
+from bench import CONNECTIONS, FIRST_UID, ask, middle, say, set_up, spread  # noqa: E402
 from questions import Apart  # noqa: E402
 from servers import Machine, Node  # noqa: E402
 
 ENGINE = "mysql+redis"
-USERS, RECORDS = 400, 200
-WARM_ROUNDS = 6  # so many times as long as one that counts
+USERS, RECORDS = 400, 100  # as many records as bench.py has: each process learns them for itself
+ASKERS = 2 * CONNECTIONS  # they are spread over both: each has as many then as bench.py gives to one
+WARM_S = 15
 
 
 class Pair:
@@ -59,7 +60,8 @@ def start_both(machine):
 
 
 def measure(subject, scenario, seconds, seed, under):
-    return ask(subject, scenario, seconds, users=USERS, records=RECORDS, seed=seed, under=under, more=("--first-uid", str(FIRST_UID.get(scenario, 1))))
+    return ask(subject, scenario, seconds, users=USERS, records=RECORDS, connections=ASKERS, seed=seed, under=under,
+               more=("--first-uid", str(FIRST_UID.get(scenario, 1))))
 
 
 def compare(o, machine, under):
@@ -71,7 +73,7 @@ def compare(o, machine, under):
         runs = {s.label: [] for s in subjects}
         for n in range(o.rounds + 1):
             for s in subjects if n % 2 else reversed(subjects):
-                run = measure(s, scenario, o.seconds if n else o.seconds * WARM_ROUNDS, n + 1, under)
+                run = measure(s, scenario, o.seconds if n else WARM_S, n + 1, under)
                 if n > 0:
                     runs[s.label].append(run)
         one, two = runs.values()
@@ -84,8 +86,8 @@ def compare(o, machine, under):
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     ap.add_argument("scenarios", nargs="*", default=["A", "B", "D", "E", "P"])
-    ap.add_argument("--rounds", type=int, default=5)
-    ap.add_argument("--seconds", type=float, default=4)
+    ap.add_argument("--rounds", type=int, default=15)
+    ap.add_argument("--seconds", type=float, default=1.3)
     o = ap.parse_args()
     with Apart() as apart:
         machine = Machine(say)
