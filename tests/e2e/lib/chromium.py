@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 
 from .chance import FULL
 from .heddle import build_folder
-from .processes import ROOT, free_port, wait_until
+from .processes import ROOT, NotInTime, free_port, wait_until
 
 HERE = Path(__file__).resolve().parents[1]
 SHOTS = ROOT / "build" / "screenshots"
@@ -170,7 +170,10 @@ class Browser:
     def _and_wait(self, act):
         old = self.driver.find_element(By.TAG_NAME, "html").id
         act()
-        wait_until(lambda: self._page_id() not in (None, old), "the next page", PATIENCE_S, every_s=0.05)
+        try:
+            wait_until(lambda: self._page_id() not in (None, old), "the next page", PATIENCE_S, every_s=0.05)
+        except NotInTime as e:
+            raise NotInTime(f"{e}; it stands at {self.driver.current_url}: {self.driver.page_source[:2000]}") from None
 
     def _page_id(self):
         try:
