@@ -164,12 +164,18 @@ static rc take(struct watch *w, struct err *e)
 
 /* ---- for pages ---- */
 
+/* The lock is held. For the caller alone: jansson looks at a count of references before it adds to it, which is a race. */
+static json_t *copy_of_nodes(const struct watch *w)
+{
+    return mem_need(json_deep_copy(w->nodes));
+}
+
 static bool fresh_one(struct watch *w, json_t **out)
 {
     pthread_mutex_lock(&w->lock);
     bool fresh = w->nodes && now_ms(w) - w->taken_ms < FRESH_MS;
     if (fresh)
-        *out = json_incref(w->nodes);
+        *out = copy_of_nodes(w);
     pthread_mutex_unlock(&w->lock);
     return fresh;
 }
@@ -184,7 +190,7 @@ rc watch_nodes(struct watch *w, json_t **out, struct err *e)
         r = take(w, e);
         if (r == RC_OK) {
             pthread_mutex_lock(&w->lock);
-            *out = json_incref(w->nodes);
+            *out = copy_of_nodes(w);
             pthread_mutex_unlock(&w->lock);
         }
     }
