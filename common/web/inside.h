@@ -199,7 +199,8 @@ struct queue {
     unsigned jobs, jobs_seen; /* counted, to see whether anything happens */
 };
 
-enum queue_put { QUEUE_TAKEN, QUEUE_FULL, QUEUE_CLOSED };
+/* DEEP: taken, but so many wait already that workers will not lack work. */
+enum queue_put { QUEUE_TAKEN, QUEUE_DEEP, QUEUE_FULL, QUEUE_CLOSED };
 
 /* workers_start makes the queue as well; after a failure there is nothing to stop. */
 MUST_USE rc workers_start(struct server *s, struct err *e);
@@ -227,8 +228,9 @@ bool warm_waited(const struct waits *before, const struct waits *after, int64_t 
 
 /* ---- rest.c ---- */
 
-/* On an io thread that begins its work, and with each request. */
+/* On an io thread: when it begins its work; while workers have more than enough; with each request. */
 void io_favour(struct io *io);
+void io_press(struct io *io, int64_t now);
 void io_relax(struct io *io);
 /* Called where a request is refused because the queue is full: its io thread may wait a little for more of them. */
 void io_rest(struct web_request *w);
@@ -284,8 +286,8 @@ struct io {
     bool quiesced, stopping;  /* under server.quiet_lock */
     bool awake;               /* its thread has set itself up */
     uint64_t requests;        /* counts: second half of request ids */
-    bool favoured, pressed;   /* by its niceness; and more than usual, since it refuses */
-    int64_t refused_us;       /* when it last did, because the queue was full */
+    bool favoured, pressed;   /* by its niceness; and more than usual, since the queue is deep */
+    int64_t pressed_us;       /* when it last was */
     int64_t looked_us;        /* when it last asked itself whether it may rest */
     char id_prefix[17];
 };

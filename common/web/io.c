@@ -61,13 +61,17 @@ static enum MHD_Result refuse(struct web_request *w, rc r)
 
 static void park(struct web_request *w, enum web_phase phase)
 {
+    struct io *io = w->io;
+
     w->phase = phase;
     w->result = RC_OK;
     atomic_store_explicit(&w->conn->deadline_us, 0, memory_order_relaxed);
     /* Suspended first: a worker may be done before queue_put returns. */
     MHD_suspend_connection(w->mhd);
-    enum queue_put put = queue_put(w->io->server, w);
-    if (put == QUEUE_TAKEN)
+    enum queue_put put = queue_put(io->server, w);
+    if (put == QUEUE_DEEP || put == QUEUE_FULL)
+        io_press(io, clock_mono_us(io->server->clock));
+    if (put == QUEUE_TAKEN || put == QUEUE_DEEP)
         return;
     w->result = fail(&w->err, RC_BUSY, RESP_GENERIC, "%s",
                      put == QUEUE_FULL ? "the queue is full" : "the server is stopping");

@@ -1,8 +1,8 @@
 /* The share of the processor that an io thread takes.
  *
  * It comes before the workers: eight busy ones leave it a ninth of a core, as the kernel shares it, and whoever is to be refused, or could be
- * answered from memory, waits for that. While the queue is full, so that workers do not lack work, it comes before them even more; not
- * always, since being interrupted makes them slower.
+ * answered from memory, waits for that. While the queue is deep or full, so that workers do not lack work, nearly all of a core is its own if
+ * it needs that; not always, since being interrupted makes them slower.
  *
  * Where the queue is full it would interrupt them for each request that is to hear "later", and for
  * each answer of theirs, a little at a time: the switches, and libmicrohttpd's walk through all parked connections after each resume, cost
@@ -18,7 +18,7 @@
 
 #include "common/base/log.h"
 
-#define NEARER  5 /* so much less nice while it refuses */
+#define NEARER  15 /* so much less nice while the queue is deep */
 #define CALM_US INT64_C(1000000)
 #define REST_MS 5
 #define LOOK_US 250 /* between two looks at who knocks */
@@ -41,9 +41,9 @@ void io_favour(struct io *io)
     io->favoured = nice != 0 && be_nice(nice) && nice < 0;
 }
 
-static void press(struct io *io, int64_t now)
+void io_press(struct io *io, int64_t now)
 {
-    io->refused_us = now;
+    io->pressed_us = now;
     if (io->favoured && !io->pressed) {
         io->pressed = true;
         be_nice(io->server->conf->io_nice - NEARER); /* the kernel goes no lower than -20 */
@@ -52,7 +52,7 @@ static void press(struct io *io, int64_t now)
 
 void io_relax(struct io *io)
 {
-    if (io->pressed && clock_mono_us(io->server->clock) - io->refused_us > CALM_US) {
+    if (io->pressed && clock_mono_us(io->server->clock) - io->pressed_us > CALM_US) {
         io->pressed = false;
         be_nice(io->server->conf->io_nice);
     }
@@ -89,7 +89,7 @@ void io_rest(struct web_request *w)
     const struct clock *clock = io->server->clock;
     int64_t now = clock_mono_us(clock);
 
-    press(io, now);
+    io_press(io, now);
     if (now - io->looked_us < LOOK_US)
         return;
     if (!somebody_knocks(w))

@@ -131,7 +131,7 @@ static void io_threads_are_as_nice_as_they_are_told(void **state)
 
 static bool may_be_favoured(void)
 {
-    bool may = setpriority(PRIO_PROCESS, (id_t)gettid(), -6) == 0;
+    bool may = setpriority(PRIO_PROCESS, (id_t)gettid(), -16) == 0;
 
     setpriority(PRIO_PROCESS, (id_t)gettid(), 0);
     return may;
@@ -152,10 +152,10 @@ static void an_io_thread_that_refuses_comes_nearer_to_the_processor_until_it_is_
     wait_depth(1);
     assert_int_equal(threads_with("MHD-single", -1), 1);
     expect_once(GET_("/echo"), 503, "0");
-    assert_int_equal(threads_with("MHD-single", -6), 1);
+    assert_int_equal(threads_with("MHD-single", -16), 1);
     atomic_fetch_add(&stepped.steady_us, 1000000);
     expect_once(GET_("/quick"), 200, "ok");
-    assert_int_equal(threads_with("MHD-single", -6), 1);
+    assert_int_equal(threads_with("MHD-single", -16), 1);
     atomic_fetch_add(&stepped.steady_us, 1);
     expect_once(GET_("/quick"), 200, "ok");
     assert_int_equal(threads_with("MHD-single", -1), 1);
@@ -166,6 +166,38 @@ static void an_io_thread_that_refuses_comes_nearer_to_the_processor_until_it_is_
     free(s.body);
     client_done(&running);
     client_done(&waiting);
+}
+
+static void an_io_thread_comes_nearer_before_anybody_is_refused(void **state)
+{
+    (void)state;
+    enum { FEW = 8 }; /* for one worker */
+    struct client waiting[1 + FEW + 1];
+
+    if (!may_be_favoured())
+        skip();
+    conf.io_threads = conf.workers = 1;
+    conf.queue = 1000;
+    conf.io_nice = -1;
+    start();
+    for (unsigned i = 0; i < 1 + FEW + 1; i++) {
+        waiting[i] = dial();
+        assert_true(client_say(&waiting[i], GET_("/gate")));
+        if (i == 0)
+            wait_entered();
+        else
+            wait_depth(i);
+        expect_once(GET_("/quick"), 200, "ok"); /* the thread has done what came before */
+        assert_int_equal(threads_with("MHD-single", i > FEW ? -16 : -1), 1);
+    }
+    for (unsigned i = 0; i < 1 + FEW + 1; i++)
+        sem_post(&app.gate);
+    for (unsigned i = 0; i < 1 + FEW + 1; i++) {
+        struct said s = client_hear(&waiting[i]);
+        assert_int_equal(s.status, 200);
+        free(s.body);
+        client_done(&waiting[i]);
+    }
 }
 
 static void patience_with_silent_connections_ends_as_they_fill_their_room(void **state)
@@ -237,6 +269,7 @@ int main(void)
         TEST(more_connections_than_allowed_wait_outside),
         TEST(io_threads_are_as_nice_as_they_are_told),
         TEST(an_io_thread_that_refuses_comes_nearer_to_the_processor_until_it_is_calm),
+        TEST(an_io_thread_comes_nearer_before_anybody_is_refused),
         TEST(patience_with_silent_connections_ends_as_they_fill_their_room),
         TEST(the_memory_of_connections_bounds_their_number),
         TEST(silent_connections_make_room_for_others),

@@ -119,8 +119,11 @@ enum queue_put queue_put(struct server *s, struct web_request *w)
         else
             q->head = w;
         q->tail = w;
-        if (++q->depth > q->few && !q->deep_since_us)
-            q->deep_since_us = w->queued_us;
+        if (++q->depth > q->few) {
+            result = QUEUE_DEEP;
+            if (!q->deep_since_us)
+                q->deep_since_us = w->queued_us;
+        }
         if (q->depth == q->limit)
             q->full_since_us = w->queued_us;
         gauge_depth(s, 1);
