@@ -344,7 +344,8 @@ static rc mysql_engine_open(const struct store_conf *conf, struct engine **out, 
         return fail(e, RC_BUSY, RESP_GENERIC, "no memory for the store");
     g->base = (struct engine){ .driver = &engine_mysql, .shards = 1, .wide = &g->wide };
     g->conf = conf;
-    turns_init(&g->wide, (unsigned)(conf->wide_writers ? conf->wide_writers : cores_usable()),
+    /* one more than cores: whoever commits waits for the disk */
+    turns_init(&g->wide, (unsigned)(conf->wide_writers ? conf->wide_writers : cores_usable() + 1),
                conf->answer_s);
 
     struct conn *c = NULL;

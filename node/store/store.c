@@ -41,7 +41,7 @@ const struct conf_key store_conf_keys[] = {
         "mysql: limit on one answer; longer than lock_wait."),
     KEY("wide_writers", CONF_INT, wide_writers, "0", 0, 1024, "number",
         "mysql: how many requests write or delete many rows at the same moment, the rest wait; more of them hinder each other"
-        " inside the database. 0: one for each core that the process may run on."),
+        " inside the database. 0: one more than there are cores that the process may run on."),
     KEY("cache", CONF_SIZE, cache_bytes, "128k", 32768, 67108864, "bytes",
         "sqlite: page cache of one connection; there is one for each worker and io thread and file that it used."),
 };
