@@ -176,7 +176,7 @@ static void a_table_that_others_may_write_is_refused(void **state)
 
 /* ---- many at once ---- */
 
-#define PUTS 20000
+#define CHANGES 500
 
 struct writer {
     struct heads *heads;
@@ -204,9 +204,8 @@ static bool is_whole(view v)
 static void *put_many(void *arg)
 {
     struct writer *w = arg;
-    for (int i = 0; i < PUTS; i++)
+    while (!atomic_load(w->over))
         put_one(w->heads, &w->seed);
-    atomic_store(w->over, true);
     return NULL;
 }
 
@@ -214,28 +213,30 @@ static void who_reads_while_others_write_gets_what_one_of_them_put(void **state)
 {
     (void)state;
     enum { N = 3 };
-    _Atomic bool over[N];
+    _Atomic bool over = false;
     struct heads *h = open_table(BYTES);
     struct writer writers[N];
     pthread_t threads[N];
-    size_t read = 0;
+    size_t last = 0;
+    bool whole = true;
     for (unsigned i = 0; i < N; i++) {
-        atomic_init(&over[i], false);
-        writers[i] = (struct writer){ .heads = h, .seed = i + 1, .over = &over[i] };
+        writers[i] = (struct writer){ .heads = h, .seed = i + 1, .over = &over };
         assert_int_equal(pthread_create(&threads[i], NULL, put_many, &writers[i]), 0);
     }
-    while (!over[0] || !over[1] || !over[2]) {
+    for (int changes = 0; whole && changes < CHANGES;) { /* however late the machine lets us look */
         SCOPED(buf_done) struct buf out = { 0 };
         if (!heads_get(h, USER, &out))
             continue;
-        assert_true(is_whole(buf_view(&out)));
-        read++;
+        whole = is_whole(buf_view(&out));
+        changes += out.n != last;
+        last = out.n;
     }
+    atomic_store(&over, true);
     for (unsigned i = 0; i < N; i++)
         pthread_join(threads[i], NULL);
+    assert_true(whole);
     put_one(h, &writers[0].seed);
     assert_true(has_any(h, USER));
-    assert_true(read > 0);
     heads_close(h);
 }
 
