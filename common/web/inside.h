@@ -17,6 +17,7 @@
 
 struct MHD_Connection;
 struct MHD_Daemon;
+struct taken;
 
 #define REPLY_SPILL_BYTES ((size_t)4 << 20)   /* a body above this goes to a file */
 #define REPLY_WRITE_BYTES ((size_t)256 << 10) /* … and then in pieces of this */
@@ -233,7 +234,7 @@ void io_favour(struct io *io);
 void io_press(struct io *io, int64_t now);
 void io_relax(struct io *io);
 /* Called where a request is refused because the queue is full: its io thread may wait a little for more of them. */
-void io_rest(struct web_request *w);
+void io_rest(struct io *io);
 /* Waits until no more than half of the queue is taken, at most so long. */
 void queue_rest(struct server *s, int64_t most_ms);
 
@@ -275,20 +276,27 @@ bool reply_send(struct web_request *w);
 /* Log line and metrics, once for each request. aborted: why there is no reply of ours, or NULL. status 0: none at all. */
 void request_account(struct web_request *w, int status, const char *aborted);
 
-/* ---- io.c, server.c ---- */
+/* ---- loop.c, io.c, server.c ---- */
 
 struct io {
     struct server *server;
     struct MHD_Daemon *daemon;
-    int listen_fd;
+    pthread_t thread;
+    bool runs; /* there is a thread */
+    int listen_fd, epoll_fd, wake_fd;
     void **states;            /* of the mounts, for warm */
     int64_t *states_retry_us; /* when to try again after io_open failed; 0 */
-    bool quiesced, stopping;  /* under server.quiet_lock */
-    bool awake;               /* its thread has set itself up */
-    uint64_t requests;        /* counts: second half of request ids */
-    bool favoured, pressed;   /* by its niceness; and more than usual, since the queue is deep */
-    int64_t pressed_us;       /* when it last was */
-    int64_t looked_us;        /* when it last asked itself whether it may rest */
+    atomic_bool called;       /* by another thread: what it wants is to be looked at */
+    atomic_bool asleep;       /* who calls is to wake it */
+    atomic_bool stopping;
+    _Atomic(struct taken *) taken; /* connections that were accepted elsewhere */
+    bool quiesced;                 /* under server.quiet_lock */
+    int n_conns;                   /* open */
+    bool has_room;                 /* a connection has ended since libmicrohttpd ran last */
+    uint64_t requests;             /* counts: second half of request ids */
+    bool favoured, pressed;        /* by its niceness; and more than usual, since the queue is deep */
+    int64_t pressed_us;            /* when it last was */
+    int64_t looked_us;             /* when it last asked itself whether it may rest */
     char id_prefix[17];
 };
 
@@ -330,11 +338,12 @@ struct server {
     atomic_uint connections;
 };
 
-MUST_USE rc io_start(struct io *io, struct err *e);
-void io_quiesce(struct io *io); /* asks; io.quiesced tells when it is done */
-/* a connection that was accepted elsewhere */
+MUST_USE rc io_start(struct io *io, struct err *e); /* io_stop even if it failed */
+void io_quiesce(struct io *io);                     /* asks; io.quiesced tells when it is done */
+/* a connection that was accepted elsewhere: owns fd */
 void io_take(struct io *io, int fd, const struct sockaddr *peer, socklen_t n);
 void io_stop(struct io *io);
+MUST_USE rc io_daemon_start(struct io *io, struct err *e); /* on io.listen_fd */
 /* A worker is done with it: hands it back to its io thread. The last touch. */
 void io_resume(struct web_request *w);
 

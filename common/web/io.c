@@ -1,6 +1,4 @@
-/* Everything that libmicrohttpd calls. An io thread is a daemon of its own (one thread, one epoll loop) on a duplicate of the
- * listening socket: so that a callback knows its thread, and because quiescing a pool of threads under load can abort the
- * process in 0.9.75 (both the quiescing thread and the loops take the socket out of epoll, and each insists).
+/* Everything that libmicrohttpd calls, on the io thread (loop.c) whose daemon it is.
  *
  * Facts of 0.9.75 that the phases below follow: a reply queued before the whole request was read closes the connection, so a
  * request without a body is answered in its last call; while a body is arriving no reply can be queued at all; a request
@@ -8,18 +6,14 @@
  * what libmicrohttpd refuses after the headers it answers with its status line twice. */
 #include "common/web/inside.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "common/base/encode.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
 #define BODY_RATE_BYTES 1024 /* a second, on average: slower senders are ended */
-#define IO_STACK_BYTES  ((size_t)1 << 20)
 
 /* ---- the reply leaves ---- */
 
@@ -75,12 +69,7 @@ static void park(struct web_request *w, enum web_phase phase)
         return;
     w->result = fail(&w->err, RC_BUSY, RESP_GENERIC, "%s",
                      put == QUEUE_FULL ? "the queue is full" : "the server is stopping");
-    MHD_resume_connection(w->mhd);
-}
-
-void io_resume(struct web_request *w)
-{
-    MHD_resume_connection(w->mhd);
+    io_resume(w);
 }
 
 /* ---- the whole request is here ---- */
@@ -334,7 +323,7 @@ static enum MHD_Result on_headers(struct web_request *w, const char *method, con
                              ? fail(&w->err, RC_BAD_INPUT, RESP_GENERIC, "broken escape in the path")
                              : fail(&w->err, RC_NOT_FOUND, RESP_GENERIC, "no such path"));
     if (would_wait(w)) { /* the sooner the cheaper: no body is read, no credential looked at */
-        io_rest(w);
+        io_rest(w->io);
         return refuse(w, fail(&w->err, RC_BUSY, RESP_GENERIC, "the queue is full"));
     }
     return admit(w);
@@ -438,33 +427,12 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **ctx,
         server_request_ended(io->server);
 }
 
-/* Stops listening, on the io thread itself: from another thread MHD_quiesce_daemon races with the loop, which then may end
- * the process or work on a closed socket. */
-static void quiesce_here(struct io *io)
-{
-    struct server *s = io->server;
-
-    if (!atomic_load(&s->quiescing))
-        return;
-    pthread_mutex_lock(&s->quiet_lock);
-    if (!io->quiesced && !io->stopping) {
-        MHD_quiesce_daemon(io->daemon);
-        io->quiesced = true;
-        pthread_cond_broadcast(&s->quiet);
-    }
-    pthread_mutex_unlock(&s->quiet_lock);
-}
-
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **ctx,
                           enum MHD_ConnectionNotificationCode what)
 {
     struct io *io = cls;
     struct server *s = io->server;
 
-    if (!io->awake) {
-        io->awake = true;
-        io_favour(io);
-    }
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         struct web_conn *c = mem_need(calloc(1, sizeof *c));
 
@@ -477,6 +445,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **ctx,
         atomic_init(&c->deadline_us, now + s->conf->idle_s * 1000000);
         atomic_init(&c->idle_since_us, now);
         *ctx = c;
+        io->n_conns++;
         watch_add(s->watch, c);
         atomic_fetch_add_explicit(&s->connections, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&web_connections[s->internal], 1, memory_order_relaxed);
@@ -484,10 +453,11 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **ctx,
         watch_remove(s->watch, *ctx);
         free(*ctx);
         *ctx = NULL;
+        io->has_room = true;
+        io->n_conns--;
         atomic_fetch_sub_explicit(&web_connections[s->internal], 1, memory_order_relaxed);
         server_connection_ended(s);
     }
-    quiesce_here(io);
 }
 
 /* Nothing is unescaped: the router does it, segment by segment. */
@@ -513,13 +483,10 @@ static void on_complaint(void *cls, const char *fmt, va_list args)
     LOG(LOG_DEBUG, "libmicrohttpd", LOG_S("text", text));
 }
 
-/* ---- life ---- */
-
-rc io_start(struct io *io, struct err *e)
+rc io_daemon_start(struct io *io, struct err *e)
 {
     struct server *s = io->server;
-    unsigned flags =
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     unsigned share = (unsigned)((s->connections_most + (int64_t)s->n_ios - 1) / (int64_t)s->n_ios);
     struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, s->tls_cert },
@@ -530,62 +497,17 @@ rc io_start(struct io *io, struct err *e)
 
     if (s->tls_cert)
         flags |= MHD_USE_TLS;
-    io->listen_fd = fcntl(s->listener.fd, F_DUPFD_CLOEXEC, 0);
-    if (io->listen_fd < 0)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "listening socket: %s", strerror(errno));
     io->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_call, io, MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL,
         MHD_OPTION_LISTEN_SOCKET, io->listen_fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)s->conf->connection_bytes, MHD_OPTION_CONNECTION_LIMIT, share, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)s->conf->idle_s, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, on_target,
         io, MHD_OPTION_UNESCAPE_CALLBACK, leave_alone, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, io,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, io, MHD_OPTION_THREAD_STACK_SIZE, IO_STACK_BYTES,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, io, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
         MHD_OPTION_ARRAY, s->tls_cert ? tls : none, MHD_OPTION_END);
-    if (!io->daemon) {
-        close(io->listen_fd);
-        io->listen_fd = -1;
+    if (!io->daemon)
         return fail(e, RC_BAD_INPUT, RESP_GENERIC, "%s",
                     s->tls_cert ? "tls_cert and tls_key do not make a TLS server (wrong certificate or key?)"
                                 : "the HTTP server did not start");
-    }
     return RC_OK;
-}
-
-/* Makes the io thread look up: a connection that is over at once. (When the thread has as many as it may have, none is taken;
- * then it is not listening either, and looks up when the first of them ends.) */
-void io_quiesce(struct io *io)
-{
-    struct sockaddr_un nobody = { .sun_family = AF_UNIX };
-    int pair[2];
-
-    if (!io->daemon || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
-        return;
-    MHD_add_connection(io->daemon, pair[0], (struct sockaddr *)&nobody, sizeof nobody); /* owns pair[0] */
-    close(pair[1]);
-}
-
-void io_take(struct io *io, int fd, const struct sockaddr *peer, socklen_t n)
-{
-    if (io->daemon)
-        MHD_add_connection(io->daemon, fd, peer, n); /* owns fd, whatever it answers */
-    else
-        close(fd);
-}
-
-void io_stop(struct io *io)
-{
-    struct server *s = io->server;
-
-    pthread_mutex_lock(&s->quiet_lock);
-    io->stopping = true;
-    bool ours = io->quiesced;
-    pthread_mutex_unlock(&s->quiet_lock);
-    if (io->daemon)
-        MHD_stop_daemon(io->daemon); /* closes the socket unless it was quiesced */
-    if (io->listen_fd >= 0 && ours)
-        close(io->listen_fd);
-    io->daemon = NULL;
-    for (size_t i = 0; i < s->n_mounts; i++)
-        if (io->states && io->states[i] && s->mounts[i].worker_close)
-            s->mounts[i].worker_close(io->states[i]);
 }

@@ -11,7 +11,6 @@
 #include "common/web/inside.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -74,25 +73,22 @@ void queue_rest(struct server *s, int64_t most_ms)
     pthread_mutex_unlock(&q->lock);
 }
 
-static bool somebody_knocks(const struct web_request *w)
+static bool somebody_knocks(const struct io *io)
 {
-    const union MHD_ConnectionInfo *of = MHD_get_connection_info(w->mhd, MHD_CONNECTION_INFO_DAEMON);
-    struct pollfd loop = { .fd = MHD_get_daemon_info(of->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
-                           .events = POLLIN };
+    struct pollfd loop = { .fd = io->epoll_fd, .events = POLLIN };
 
     return poll(&loop, 1, 0) != 0;
 }
 
-void io_rest(struct web_request *w)
+void io_rest(struct io *io)
 {
-    struct io *io = w->io;
     const struct clock *clock = io->server->clock;
     int64_t now = clock_mono_us(clock);
 
     io_press(io, now);
     if (now - io->looked_us < LOOK_US)
         return;
-    if (!somebody_knocks(w))
+    if (!somebody_knocks(io))
         queue_rest(io->server, REST_MS);
     io->looked_us = clock_mono_us(clock);
 }

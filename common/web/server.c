@@ -243,7 +243,7 @@ static rc ios_start(struct server *s, struct err *e)
         uint64_t prefix;
 
         io->server = s;
-        io->listen_fd = -1;
+        io->listen_fd = io->wake_fd = -1;
         io->states = mem_need(calloc(s->n_mounts, sizeof *io->states));
         io->states_retry_us = mem_need(calloc(s->n_mounts, sizeof *io->states_retry_us));
         rand_bytes(&prefix, sizeof prefix);
@@ -353,7 +353,7 @@ static bool all_gone(const struct server *s)
 static bool all_quiesced(const struct server *s)
 {
     for (size_t i = 0; i < s->n_ios; i++)
-        if (s->ios[i].daemon && !s->ios[i].quiesced)
+        if (s->ios[i].runs && !s->ios[i].quiesced)
             return false;
     return true;
 }

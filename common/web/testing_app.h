@@ -11,7 +11,7 @@
 #define BIG_BYTES ((size_t)20 << 20)
 
 struct app {
-    sem_t entered, gate; /* /gate: posts the one, waits for the other */
+    sem_t entered, gate; /* /gate, /quick-gate: posts the one, waits for the other */
     atomic_int handled, late, decorated, opened, closed, io_opened;
     atomic_int fail_opens;  /* so many worker_open fail */
     atomic_int warm_us;     /* how long a warm answer takes; -1: declines */
@@ -223,6 +223,7 @@ static const struct route routes[] = {
       0 },
     { GET | DELETE, "/nobody", echo, AUTH_NONE, 0, DIALECT_SYNC_15, 0, NULL, NULL, 0 },
     { GET, "/gate", gate, AUTH_NONE, 0, DIALECT_SYNC_15, 0, NULL, NULL, 0 },
+    { GET, "/quick-gate", gate, AUTH_NONE, 0, DIALECT_SYNC_15, ROUTE_QUICK, NULL, NULL, 0 },
     { GET, "/big", big, AUTH_NONE, 0, DIALECT_SYNC_15, 0, NULL, NULL, 0 },
     { GET, "/greedy", greedy, AUTH_NONE, 0, DIALECT_SYNC_15, 0, NULL, NULL, 0 },
     { GET, "/broken", broken, AUTH_NONE, 0, DIALECT_TOKEN, 0, NULL, NULL, 0 },
