@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A node of two processes beside one of a single process: tests/load/pair.py [--rounds N] [--seconds S] [SCENARIO …]
+"""A node of two processes beside one of a single process: tests/load/pair.py [--rounds N] [--seconds S] [--connections N] [SCENARIO …]
 
 Both on the same MariaDB and Redis, each with a database of its own, asked in turn by the same generator. What carries over to other
 machines are the ratios: two processes are there so that one can be replaced while the other serves, and must carry as much.
@@ -21,7 +21,6 @@ from servers import Machine, Node  # noqa: E402
 
 ENGINE = "mysql+redis"
 USERS, RECORDS = 400, 100  # as many records as bench.py has: each process learns them for itself
-ASKERS = 2 * CONNECTIONS  # they are spread over both: each has as many then as bench.py gives to one
 WARM_S = 15
 
 
@@ -59,8 +58,8 @@ def start_both(machine):
     return single, Pair(first, second)
 
 
-def measure(subject, scenario, seconds, seed, under):
-    return ask(subject, scenario, seconds, users=USERS, records=RECORDS, connections=ASKERS, seed=seed, under=under,
+def measure(subject, scenario, seconds, seed, o, under):
+    return ask(subject, scenario, seconds, users=USERS, records=RECORDS, connections=o.connections, seed=seed, under=under,
                more=("--first-uid", str(FIRST_UID.get(scenario, 1))))
 
 
@@ -73,7 +72,7 @@ def compare(o, machine, under):
         runs = {s.label: [] for s in subjects}
         for n in range(o.rounds + 1):
             for s in subjects if n % 2 else reversed(subjects):
-                run = measure(s, scenario, o.seconds if n else WARM_S, n + 1, under)
+                run = measure(s, scenario, o.seconds if n else WARM_S, n + 1, o, under)
                 if n > 0:
                     runs[s.label].append(run)
         one, two = runs.values()
@@ -87,6 +86,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     ap.add_argument("scenarios", nargs="*", default=["A", "B", "D", "E", "P"])
     ap.add_argument("--rounds", type=int, default=15)
+    ap.add_argument("--connections", type=int, default=2 * CONNECTIONS, help="they are spread over both: each has as many then as bench.py gives to one")
     ap.add_argument("--seconds", type=float, default=1.3)
     o = ap.parse_args()
     with Apart() as apart:
