@@ -189,7 +189,7 @@ struct queue {
     unsigned limit; /* it is full with so many: `most`, or `few` while it overflows */
     unsigned most, few;
     bool overflows;
-    int64_t deep_since_us; /* that more than `few` have been waiting; 0: no more than that are */
+    int64_t deep_since_us; /* that more than `few` have been waiting, and long; 0: they are not */
     int64_t full_us;       /* when it was seen full last */
     bool closed;
     int64_t full_since_us;    /* 0: not full */

@@ -46,8 +46,8 @@ atomic_int web_queue_depth[2], web_connections[2];
         KEY(s, workers, CONF_INT, work, 0, 1024, "",                                                                           \
             "Threads that run handlers; 0: eight for each such core."),                                                        \
         KEY(s, queue, CONF_INT, depth, 1, 1000000, "",                                                                         \
-            "Requests that may wait for a worker; more get 503. Only eight for each worker where more than that have"          \
-            " waited for a second."),                                                                                          \
+            "Requests that may wait for a worker; more get 503. Only eight for each worker once, for a second, more than that" \
+            " waited for 100 ms and longer."),                                                                                 \
         NAMED(s, "queue_wait", queue_wait_s, CONF_SECONDS, "20", 1, 600, "s",                                                  \
               "Who has waited longer for a worker gets 503."),                                                                 \
         KEY(s, connections, CONF_INT, conns, 1, 1000000, "", "Open connections at most."),                                     \

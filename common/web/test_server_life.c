@@ -109,6 +109,30 @@ static void a_burst_may_wait_but_a_queue_that_stays_deep_takes_few(void **state)
     work_down(c, 3, 0);
 }
 
+static void many_who_wait_shortly_are_all_welcome(void **state)
+{
+    enum { WAITING = 10, STEP_US = 9900, STEPS = 250 }; /* each waits for 99 ms, for two seconds and a half */
+    struct client c[1 + WAITING];
+
+    (void)state;
+    conf.workers = 1;
+    conf.queue = 100;
+    start_by(&stepped.clock, false);
+    c[0] = dial();
+    assert_true(client_say(&c[0], GET_("/gate")));
+    wait_entered();
+    for (unsigned i = 0; i < WAITING; i++)
+        c[1 + i] = queued_behind(i);
+    for (unsigned i = 0; i < STEPS; i++) {
+        struct client *next = &c[i % (1 + WAITING)];
+        atomic_fetch_add(&stepped.steady_us, STEP_US);
+        work_down(next, 1, WAITING - 1);
+        *next = queued_behind(WAITING - 1);
+    }
+    for (unsigned i = 0; i < 1 + WAITING; i++)
+        work_down(&c[(STEPS + i) % (1 + WAITING)], 1, i < WAITING ? WAITING - 1 - i : 0);
+}
+
 static void who_waits_too_long_is_told_later_even_if_no_worker_comes(void **state)
 {
     (void)state;
@@ -560,6 +584,7 @@ int main(void)
         TEST(a_full_queue_says_later_and_heartbeats_tell),
         TEST(who_rests_is_woken_when_half_of_the_queue_is_free),
         TEST(a_burst_may_wait_but_a_queue_that_stays_deep_takes_few),
+        TEST(many_who_wait_shortly_are_all_welcome),
         TEST(who_waits_too_long_is_told_later_even_if_no_worker_comes),
         TEST(the_worker_who_slept_last_is_woken_first),
         TEST(who_waits_behind_slow_jobs_gets_a_worker_soon),

@@ -17,6 +17,7 @@
 #define PATIENCE_US    1000
 #define FEW_PER_WORKER 8
 #define STANDING_US    INT64_C(1000000)
+#define WAIT_US        INT64_C(100000)
 
 /* Database and TLS libraries run on these stacks; only what is touched costs memory. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -78,6 +79,15 @@ static struct web_request *queue_pop(struct server *s)
     return w;
 }
 
+/* One came to more than few: since when there have been as many, and each has had to wait for WAIT_US. */
+static void note_deep(struct queue *q, int64_t now)
+{
+    if (now - q->head->queued_us < WAIT_US)
+        q->deep_since_us = 0;
+    else if (!q->deep_since_us)
+        q->deep_since_us = now;
+}
+
 /* A burst may wait; what stands for longer is no burst, and waiting helps nobody: all get as little done, later, and each that waits makes
  * the others dearer. So a queue that has been deep for STANDING_US overflows: it takes few, until it has not been full for as long. */
 static bool is_full(struct queue *q, int64_t now)
@@ -121,8 +131,7 @@ enum queue_put queue_put(struct server *s, struct web_request *w)
         q->tail = w;
         if (++q->depth > q->few) {
             result = QUEUE_DEEP;
-            if (!q->deep_since_us)
-                q->deep_since_us = w->queued_us;
+            note_deep(q, w->queued_us);
         }
         if (q->depth == q->limit)
             q->full_since_us = w->queued_us;
