@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/base/mem.h"
+
 static void who_sent_all_and_closed_his_half_is_answered(void **state)
 {
     (void)state;
@@ -70,28 +72,42 @@ static void a_request_that_drips_in_is_ended(void **state)
     expect_once(GET_("/quick"), 200, "ok");
 }
 
-static void more_connections_than_allowed_wait_outside(void **state)
+/* The last of so many is let in when the first has gone. */
+static void all_but_one_are_let_in(int n)
 {
-    struct client c[5];
+    struct client *c = mem_need(calloc((size_t)n, sizeof *c));
 
-    (void)state;
-    conf.connections = 4;
+    conf.connections = n - 1;
+    conf.idle_s = 3600; /* nobody else makes the thread look */
     conf.io_threads = 1;
     start();
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < n - 1; i++) {
         c[i] = dial();
         client_expect(&c[i], GET_("/quick"), 200, "ok");
     }
-    c[4] = dial(); /* in the kernel's backlog */
-    assert_true(client_say(&c[4], GET_("/quick")));
+    c[n - 1] = dial(); /* in the kernel's backlog */
+    assert_true(client_say(&c[n - 1], GET_("/quick")));
     client_expect(&c[0], GET_("/quick"), 200, "ok");
-    assert_int_equal(atomic_load(&server->connections), 4);
+    assert_int_equal(atomic_load(&server->connections), n - 1);
     client_done(&c[0]);
-    struct said s = client_hear(&c[4]);
+    struct said s = client_hear(&c[n - 1]);
     assert_int_equal(s.status, 200);
     free(s.body);
-    for (int i = 1; i < 5; i++)
+    for (int i = 1; i < n; i++)
         client_done(&c[i]);
+    free(c);
+}
+
+static void more_connections_than_allowed_wait_outside(void **state)
+{
+    (void)state;
+    all_but_one_are_let_in(5);
+}
+
+static void so_they_do_where_libmicrohttpd_does_not_wait_itself(void **state)
+{
+    (void)state;
+    all_but_one_are_let_in(140);
 }
 
 /* libmicrohttpd asks for 128 events at a time. */
@@ -300,6 +316,7 @@ int main(void)
         TEST(a_client_that_leaves_while_its_request_runs_hurts_nobody),
         TEST(a_request_that_drips_in_is_ended),
         TEST(more_connections_than_allowed_wait_outside),
+        TEST(so_they_do_where_libmicrohttpd_does_not_wait_itself),
         TEST(who_asks_at_once_with_many_others_is_answered),
         TEST(io_threads_are_as_nice_as_they_are_told),
         TEST(an_io_thread_that_refuses_comes_nearer_to_the_processor_until_it_is_calm),

@@ -71,20 +71,26 @@ static void work_down(struct client *c, unsigned n, unsigned depth)
     wait_depth(depth);
 }
 
-static void a_burst_may_wait_but_a_queue_that_stays_deep_takes_few(void **state)
+/* One runs, so many wait. */
+static void start_with_waiting(struct client *c, unsigned n)
 {
-    enum { FEW = 8, BURST = 20 };
-    struct client c[1 + BURST];
-
-    (void)state;
     conf.workers = 1;
     conf.queue = 100;
     start_by(&stepped.clock, false);
     c[0] = dial();
     assert_true(client_say(&c[0], GET_("/gate")));
     wait_entered();
-    for (unsigned i = 0; i < FEW; i++)
+    for (unsigned i = 0; i < n; i++)
         c[1 + i] = queued_behind(i);
+}
+
+static void a_burst_may_wait_but_a_queue_that_stays_deep_takes_few(void **state)
+{
+    enum { FEW = 8, BURST = 20 };
+    struct client c[1 + BURST];
+
+    (void)state;
+    start_with_waiting(c, FEW);
     atomic_fetch_add(&stepped.steady_us, 5000000); /* so many may wait for as long as they like */
     for (unsigned i = FEW; i < BURST; i++)
         c[1 + i] = queued_behind(i);
@@ -115,14 +121,7 @@ static void many_who_wait_shortly_are_all_welcome(void **state)
     struct client c[1 + WAITING];
 
     (void)state;
-    conf.workers = 1;
-    conf.queue = 100;
-    start_by(&stepped.clock, false);
-    c[0] = dial();
-    assert_true(client_say(&c[0], GET_("/gate")));
-    wait_entered();
-    for (unsigned i = 0; i < WAITING; i++)
-        c[1 + i] = queued_behind(i);
+    start_with_waiting(c, WAITING);
     for (unsigned i = 0; i < STEPS; i++) {
         struct client *next = &c[i % (1 + WAITING)];
         atomic_fetch_add(&stepped.steady_us, STEP_US);
