@@ -410,7 +410,7 @@ static void stop(void *arg)
     sync_limits_done(&b->limits);
 }
 
-/* What suits a small machine differs from what suits a node of a cluster. Some six connections for each file have a cache of their own. */
+/* What suits a small machine differs from what suits a node of a cluster. */
 static const struct conf_default box_defaults[] = {
     { "public.workers", "4" }, { "internal.workers", "1" }, { "tokens.derived", "no" },
     { "store.files", "4" },    { "store.cache", "32k" },    { "cache.items", "0" },

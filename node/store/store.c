@@ -43,7 +43,8 @@ const struct conf_key store_conf_keys[] = {
         "mysql: how many requests write or delete many rows at the same moment, the rest wait; more of them hinder each other"
         " inside the database. 0: one more than there are cores that the process may run on."),
     KEY("cache", CONF_SIZE, cache_bytes, "128k", 32768, 67108864, "bytes",
-        "sqlite: page cache of one connection; there is one for each worker and io thread and file that it used."),
+        "sqlite: page cache of an io thread's connection; there is one for each io thread and file. A worker has up to 2 MiB while it works,"
+        " and keeps none."),
 };
 const size_t store_conf_keys_n = sizeof store_conf_keys / sizeof store_conf_keys[0];
 

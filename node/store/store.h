@@ -37,7 +37,7 @@ struct store_conf {
     int64_t lock_wait_s;         /* how long a writer waits for the user's lock */
     int64_t connect_s, answer_s; /* mysql time limits */
     int64_t wide_writers;        /* mysql: who write many rows at the same moment; 0: cores and one more */
-    int64_t cache_bytes;         /* sqlite: page cache of one connection */
+    int64_t cache_bytes;         /* sqlite: page cache of a reader's connection */
 };
 extern const struct conf_key store_conf_keys[];
 extern const size_t store_conf_keys_n;
