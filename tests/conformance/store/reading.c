@@ -444,7 +444,7 @@ static uint64_t bytes_read(void)
 /* Records lie as they came, and their times are those of other neighbours. */
 static void fill_shuffled(const char *coll)
 {
-    static char ids[SHUFFLED][8];
+    static char ids[SHUFFLED][16];
     static struct item_patch patches[SHUFFLED];
     struct item_patch some[TOGETHER];
     char text[TEXT_BYTES + 1];
