@@ -464,14 +464,6 @@ static void fill_shuffled(const char *coll)
     }
 }
 
-static bool count_one(const struct item *it, void *arg)
-{
-    int *n = arg;
-    (void)it;
-    ++*n;
-    return true;
-}
-
 static void a_page_is_read_once_however_times_are_shuffled(void **state)
 {
     (void)state;
@@ -479,13 +471,13 @@ static void a_page_is_read_once_however_times_are_shuffled(void **state)
         return;
     fill_shuffled("own");
     struct item_query q = all("own");
-    int n = 0;
+    size_t n = 0;
     uint64_t before = bytes_read();
     struct store_txn *tx = begin(STORE_READ);
-    OK(store_items_find(tx, &q, count_one, &n, NULL, &err));
+    OK(store_items_find(tx, &q, count_item, &n, NULL, &err));
     commit(tx);
     uint64_t bytes = bytes_read() - before;
-    print_message("%d records of %d bytes: read %llu bytes\n", n, TEXT_BYTES, (unsigned long long)bytes);
+    print_message("%zu records of %d bytes: read %llu bytes\n", n, TEXT_BYTES, (unsigned long long)bytes);
     assert_int_equal(n, SHUFFLED);
     assert_true(bytes > SHUFFLED * TEXT_BYTES); /* what was written was not kept */
     assert_true(bytes < SHUFFLED * TEXT_BYTES * 2);
