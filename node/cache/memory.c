@@ -6,14 +6,18 @@
 #include "common/base/metrics.h"
 #include "common/base/rand.h"
 
-#define SHARDS      64 /* power of two */
-#define BUCKETS_MIN 64 /* power of two */
+#define SHARDS      64  /* power of two */
+#define BUCKETS_MIN 64  /* power of two */
+#define SOON_BYTES  256 /* an entry of a user with few collections */
 
+/* Who is asked for is not moved, which would touch his neighbours: he is only marked. What has to go is the oldest without a mark; who has
+ * one loses it instead and counts as new. */
 struct entry {
     struct entry *next;          /* in its bucket */
-    struct entry *newer, *older; /* in the order of use */
+    struct entry *newer, *older; /* in the order of coming */
     int64_t uid, ends_us;        /* the latter on the steady clock */
-    size_t n;
+    uint32_t n;
+    bool used;
     char bytes[];
 };
 
@@ -40,9 +44,9 @@ static uint64_t hash_of(const struct memory *m, int64_t uid)
     return (h ^ h >> 32) * 0x9e3779b97f4a7c15u;
 }
 
-static size_t cost_of(const struct entry *n) /* malloc's own included */
+static size_t cost_of(size_t n_bytes) /* malloc's own included */
 {
-    return sizeof(*n) + n->n + 16;
+    return sizeof(struct entry) + n_bytes + 16;
 }
 
 static struct entry **slot_of(const struct shard *s, uint64_t hash)
@@ -50,13 +54,13 @@ static struct entry **slot_of(const struct shard *s, uint64_t hash)
     return &s->buckets[hash & (s->n_buckets - 1)];
 }
 
-static void use_unlink(struct shard *s, struct entry *n)
+static void line_leave(struct shard *s, struct entry *n)
 {
     *(n->newer ? &n->newer->older : &s->newest) = n->older;
     *(n->older ? &n->older->newer : &s->oldest) = n->newer;
 }
 
-static void use_link(struct shard *s, struct entry *n)
+static void line_join(struct shard *s, struct entry *n)
 {
     n->newer = NULL;
     n->older = s->newest;
@@ -70,8 +74,8 @@ static void entry_remove(const struct memory *m, struct shard *s, struct entry *
     while (*p != gone)
         p = &(*p)->next;
     *p = gone->next;
-    use_unlink(s, gone);
-    s->used_bytes -= cost_of(gone);
+    line_leave(s, gone);
+    s->used_bytes -= cost_of(gone->n);
     s->n_entries--;
     free(gone);
 }
@@ -80,6 +84,7 @@ static void entry_remove(const struct memory *m, struct shard *s, struct entry *
 static struct entry *entry_find(const struct memory *m, struct shard *s, int64_t uid)
 {
     for (struct entry *n = *slot_of(s, hash_of(m, uid)); n; n = n->next) {
+        mem_soon(n, SOON_BYTES);
         if (n->uid != uid)
             continue;
         if (n->ends_us > clock_mono_us(m->clock))
@@ -107,24 +112,37 @@ static void grow(const struct memory *m, struct shard *s)
     free(old);
 }
 
+static void make_room(const struct memory *m, struct shard *s, size_t bytes)
+{
+    while (s->oldest && s->used_bytes + bytes > s->ceiling_bytes) {
+        struct entry *n = s->oldest;
+        if (!n->used) {
+            metric_add(m->evictions, 1);
+            entry_remove(m, s, n);
+            continue;
+        }
+        n->used = false;
+        line_leave(s, n);
+        line_join(s, n);
+    }
+}
+
 static void entry_add(const struct memory *m, struct shard *s, int64_t uid, view value, int64_t ends_us)
 {
+    if (cost_of(value.n) > s->ceiling_bytes)
+        return;
+    make_room(m, s, cost_of(value.n));
     struct entry *n = mem_need(malloc(sizeof(*n) + value.n));
-    *n = (struct entry){ .uid = uid, .ends_us = ends_us, .n = value.n };
+    *n = (struct entry){ .uid = uid, .ends_us = ends_us, .n = (uint32_t)value.n };
     memcpy(n->bytes, value.p, value.n);
-    if (s->n_entries >= s->n_buckets)
+    if (s->n_entries * 2 >= s->n_buckets) /* most have a bucket of their own */
         grow(m, s);
     struct entry **slot = slot_of(s, hash_of(m, uid));
     n->next = *slot;
     *slot = n;
-    use_link(s, n);
+    line_join(s, n);
     s->n_entries++;
-    s->used_bytes += cost_of(n);
-    while (s->used_bytes >
-           s->ceiling_bytes) { /* the new one last of all: what is too big for its shard does not stay */
-        metric_add(m->evictions, 1);
-        entry_remove(m, s, s->oldest);
-    }
+    s->used_bytes += cost_of(value.n);
 }
 
 /* ---- all of them ---- */
@@ -174,8 +192,7 @@ bool memory_get(struct memory *m, int64_t uid, struct buf *out)
     struct entry *n = entry_find(m, s, uid);
     if (n) {
         buf_add(out, (view){ .p = n->bytes, .n = n->n });
-        use_unlink(s, n);
-        use_link(s, n);
+        n->used = true;
     }
     pthread_mutex_unlock(&s->lock);
     return n != NULL;
