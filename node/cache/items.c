@@ -6,31 +6,39 @@
 #include "common/base/mem.h"
 #include "common/base/rand.h"
 
-#define SHARDS       16
-#define SHARD_MIN    4096
-#define VALUE_MAX    ((size_t)16 << 10)
-#define ENTRY_EXPECT 512 /* bytes; decides the size of the index */
-#define STEPS_MAX    16  /* along one chain: ids chosen to meet there cost no more than this */
+#define SHARDS     16
+#define SHARD_MIN  4096
+#define VALUE_MAX  ((size_t)16 << 10)
+#define SET_EXPECT 768 /* bytes of entries for each set; decides the size of the index */
+#define WAYS       6
+#define SOON_BYTES 448 /* an entry with a small record */
 
-/* Positions count the bytes ever written, so a position tells by itself whether it was overwritten since. They begin at one ring's
- * length: 0 is nowhere. */
 struct entry {
-    uint64_t older; /* position of the entry before it in its chain */
     int64_t uid, as_of;
     uint32_t coll, id_n, value_n;
     char bytes[]; /* the id, the value */
 };
 
+/* Where an item may be, in one line of the processor's caches: of many users' items each look costs this line and the entry's. Ids chosen
+ * to meet in one set only push each other out.
+ *
+ * Positions count the bytes ever written, so a position tells by itself whether it was overwritten since. They begin at one ring's
+ * length: 0 is nowhere. */
+struct set {
+    _Alignas(64) uint64_t at[WAYS];
+    uint16_t tags[WAYS];
+};
+
 struct shard {
     _Alignas(64) pthread_mutex_t lock;
-    uint64_t *chains; /* positions of their newest entries */
+    struct set *sets;
     char *ring;
     uint64_t end; /* position of what will be written next */
 };
 
 struct items {
     uint64_t seed;
-    size_t n_chains, ring_bytes; /* of a shard; the former a power of two */
+    size_t n_sets, ring_bytes; /* of a shard; the former a power of two */
     size_t mapped_bytes;
     char *mapped;
     struct shard shards[SHARDS];
@@ -46,14 +54,14 @@ static size_t aligned(size_t n)
 struct items *items_new(size_t ceiling_bytes)
 {
     struct items *s = mem_need(aligned_alloc(64, sizeof(*s)));
-    size_t each = ceiling_bytes / SHARDS < SHARD_MIN ? SHARD_MIN : ceiling_bytes / SHARDS & ~(size_t)7;
+    size_t each = ceiling_bytes / SHARDS < SHARD_MIN ? SHARD_MIN : ceiling_bytes / SHARDS & ~(size_t)63;
 
     memset(s, 0, sizeof(*s));
     rand_bytes(&s->seed, sizeof(s->seed));
-    s->n_chains = 1;
-    while (s->n_chains * 2 * ENTRY_EXPECT <= each)
-        s->n_chains *= 2;
-    s->ring_bytes = each - s->n_chains * sizeof(uint64_t);
+    s->n_sets = 1;
+    while (s->n_sets * 2 * SET_EXPECT <= each)
+        s->n_sets *= 2;
+    s->ring_bytes = each - s->n_sets * sizeof(struct set);
     s->mapped_bytes = each * SHARDS;
     s->mapped = mmap(NULL, s->mapped_bytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -62,8 +70,8 @@ struct items *items_new(size_t ceiling_bytes)
         struct shard *h = &s->shards[i];
         void *at = s->mapped + i * each;
         pthread_mutex_init(&h->lock, NULL);
-        h->chains = at;
-        h->ring = (char *)at + s->n_chains * sizeof(uint64_t);
+        h->sets = at;
+        h->ring = (char *)at + s->n_sets * sizeof(struct set);
         h->end = s->ring_bytes;
     }
     return s;
@@ -92,22 +100,42 @@ static bool is_of(const struct entry *n, const struct item_tag *k)
     return n->uid == k->uid && n->coll == k->coll && view_eq((view){ .p = n->bytes, .n = n->id_n }, k->id);
 }
 
-/* The newest entry of that item, as of whatever time, or NULL. */
-static const struct entry *find(const struct items *s, const struct shard *h, uint64_t chain,
-                                const struct item_tag *k)
+/* Where to look for an item, or to note where it was put. */
+struct spot {
+    struct shard *shard; /* locked */
+    struct set *set;
+    uint16_t tag;
+};
+
+/* What that item has, as of whatever time; WAYS: nothing. */
+static size_t way_of(const struct items *s, const struct spot *p, const struct item_tag *k)
 {
-    uint64_t at = h->chains[chain];
-    for (int step = 0; step < STEPS_MAX && at != 0 && at + s->ring_bytes >= h->end; step++) {
+    const struct shard *h = p->shard;
+    for (size_t way = 0; way < WAYS; way++) {
+        uint64_t at = p->set->at[way];
+        if (p->set->tags[way] != p->tag || at == 0 || at + s->ring_bytes < h->end)
+            continue;
         const struct entry *n = entry_at(s, h, at);
+        mem_soon(n, SOON_BYTES);
         if (is_of(n, k))
-            return n;
-        at = n->older;
+            return way;
     }
-    return NULL;
+    return WAYS;
 }
 
-static void append(struct items *s, struct shard *h, uint64_t chain, const struct item_tag *k, view value)
+/* The one that is overwritten first, if it is not already. */
+static size_t oldest(const struct set *set)
 {
+    size_t found = 0;
+    for (size_t way = 1; way < WAYS; way++)
+        if (set->at[way] < set->at[found])
+            found = way;
+    return found;
+}
+
+static void append(struct items *s, struct spot *p, size_t way, const struct item_tag *k, view value)
+{
+    struct shard *h = p->shard;
     size_t n_bytes = aligned(sizeof(struct entry) + k->id.n + value.n);
     if (n_bytes > s->ring_bytes / 4)
         return;
@@ -115,41 +143,42 @@ static void append(struct items *s, struct shard *h, uint64_t chain, const struc
     if (left < n_bytes) /* an entry lies in one piece */
         h->end += left;
     struct entry *n = entry_at(s, h, h->end);
-    *n = (struct entry){ .older = h->chains[chain],
-                         .uid = k->uid,
+    *n = (struct entry){ .uid = k->uid,
                          .as_of = k->as_of,
                          .coll = k->coll,
                          .id_n = (uint32_t)k->id.n,
                          .value_n = (uint32_t)value.n };
     memcpy(n->bytes, k->id.p, k->id.n);
     memcpy(n->bytes + k->id.n, value.p, value.n);
-    h->chains[chain] = h->end;
+    p->set->at[way] = h->end;
+    p->set->tags[way] = p->tag;
     h->end += n_bytes;
 }
 
 /* ---- all of them ---- */
 
-static struct shard *shard_lock(struct items *s, const struct item_tag *k, uint64_t *out_chain)
+static struct spot spot_lock(struct items *s, const struct item_tag *k)
 {
     uint64_t h = s->seed ^ (uint64_t)k->uid ^ (uint64_t)k->coll << 32;
     for (size_t i = 0; i < k->id.n; i++)
         h = (h ^ (unsigned char)k->id.p[i]) * UINT64_C(1099511628211);
     h = (h ^ h >> 32) * UINT64_C(0x9e3779b97f4a7c15);
-    *out_chain = h >> 20 & (s->n_chains - 1);
     struct shard *shard = &s->shards[h >> 60 & (SHARDS - 1)];
+    struct set *set = &shard->sets[h >> 20 & (s->n_sets - 1)];
+    mem_soon(set, sizeof(*set));
     pthread_mutex_lock(&shard->lock);
-    return shard;
+    return (struct spot){ .shard = shard, .set = set, .tag = (uint16_t)h };
 }
 
 bool items_get(struct items *s, const struct item_tag *k, struct arena *a, view *out)
 {
-    uint64_t chain;
-    struct shard *h = shard_lock(s, k, &chain);
-    const struct entry *n = find(s, h, chain, k);
+    struct spot p = spot_lock(s, k);
+    size_t way = way_of(s, &p, k);
+    const struct entry *n = way < WAYS ? entry_at(s, p.shard, p.set->at[way]) : NULL;
     bool found = n && n->as_of == k->as_of;
     if (found)
         *out = arena_copy(a, (view){ .p = n->bytes + n->id_n, .n = n->value_n });
-    pthread_mutex_unlock(&h->lock);
+    pthread_mutex_unlock(&p.shard->lock);
     return found;
 }
 
@@ -157,10 +186,11 @@ void items_put(struct items *s, const struct item_tag *k, view value)
 {
     if (value.n > VALUE_MAX)
         return;
-    uint64_t chain;
-    struct shard *h = shard_lock(s, k, &chain);
-    const struct entry *n = find(s, h, chain, k);
-    if (!n || n->as_of != k->as_of)
-        append(s, h, chain, k, value);
-    pthread_mutex_unlock(&h->lock);
+    struct spot p = spot_lock(s, k);
+    size_t way = way_of(s, &p, k);
+    if (way == WAYS)
+        append(s, &p, oldest(p.set), k, value);
+    else if (entry_at(s, p.shard, p.set->at[way])->as_of != k->as_of)
+        append(s, &p, way, k, value);
+    pthread_mutex_unlock(&p.shard->lock);
 }

@@ -87,6 +87,34 @@ static void what_is_kept_longest_is_overwritten_first(void **state)
     items_free(s);
 }
 
+/* What the ring has room for the index finds. */
+static void nearly_all_that_fits_is_found(void **state)
+{
+    (void)state;
+    enum { FITS = 9000 }; /* of some 400 bytes each, as a small record of a browser's is */
+    struct items *s = items_new((size_t)4 << 20);
+    static const char value[350];
+    int found = 0;
+
+    for (int i = 0; i < FITS; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "r%d", i);
+        struct item_tag k = tag(i, view_of(id), i);
+        items_put(s, &k, (view){ .p = value, .n = sizeof(value) });
+    }
+    for (int i = 0; i < FITS; i++) {
+        SCOPED(arena_done) struct arena a;
+        char id[16];
+        view got;
+        arena_init(&a, 1 << 20);
+        snprintf(id, sizeof(id), "r%d", i);
+        struct item_tag k = tag(i, view_of(id), i);
+        found += items_get(s, &k, &a, &got);
+    }
+    assert_in_range(found, FITS * 97 / 100, FITS);
+    items_free(s);
+}
+
 static void what_is_too_long_is_not_kept(void **state)
 {
     (void)state;
@@ -119,7 +147,6 @@ static void what_others_wrote_over_it_is_no_entry(void **state)
 {
     (void)state;
     struct {
-        uint64_t older;
         int64_t uid, as_of;
         uint32_t coll, id_n, value_n;
         char bytes[12];
@@ -179,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_put_is_found_as_of_its_time_alone),
         cmocka_unit_test(what_is_kept_longest_is_overwritten_first),
+        cmocka_unit_test(nearly_all_that_fits_is_found),
         cmocka_unit_test(what_is_too_long_is_not_kept),
         cmocka_unit_test(what_others_wrote_over_it_is_no_entry),
         cmocka_unit_test(many_threads_find_nothing_that_is_not_theirs),
