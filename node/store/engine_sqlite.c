@@ -184,22 +184,30 @@ static void sqlite_done(struct stmt *st)
         give_pages_back(conn_of(st->conn));
 }
 
+/* Looked up once for all that is asked of it, which is a part of what reading many rows costs. Connections have no locks of their own
+ * here (SQLITE_CONFIG_MULTITHREAD): without that such a value must not be looked into. */
+static sqlite3_value *column(struct stmt *st, unsigned col)
+{
+    return sqlite3_column_value(stmt_of(st), (int)col);
+}
+
 static int64_t sqlite_col_int(struct stmt *st, unsigned col)
 {
-    return sqlite3_column_int64(stmt_of(st), (int)col);
+    return sqlite3_value_int64(column(st, col));
 }
 
 static view sqlite_col_bytes(struct stmt *st, unsigned col)
 {
-    const void *p = sqlite3_column_blob(stmt_of(st), (int)col);
+    sqlite3_value *v = column(st, col);
+    const void *p = sqlite3_value_blob(v);
     if (p)
-        return (view){ .p = p, .n = (size_t)sqlite3_column_bytes(stmt_of(st), (int)col) };
-    return sqlite3_column_type(stmt_of(st), (int)col) == SQLITE_NULL ? VIEW_NONE : VIEW("");
+        return (view){ .p = p, .n = (size_t)sqlite3_value_bytes(v) };
+    return sqlite3_value_type(v) == SQLITE_NULL ? VIEW_NONE : VIEW("");
 }
 
 static bool sqlite_col_null(struct stmt *st, unsigned col)
 {
-    return sqlite3_column_type(stmt_of(st), (int)col) == SQLITE_NULL;
+    return sqlite3_value_type(column(st, col)) == SQLITE_NULL;
 }
 
 /* ---- transactions ---- */
@@ -492,10 +500,11 @@ static void sqlite_close(struct engine *base)
 }
 
 /* SQLite would take 20 pages for each connection at its first one; there is a connection for each worker and file, and most hold a page
- * or two. Its count of the memory it has, which nobody reads, is one lock for all threads at each allocation. Before main, since it must be
- * said before anybody opens a file, and in the one box the directory is first. */
-__attribute__((constructor)) static void take_memory_as_it_is_needed(void)
+ * or two. Its count of the memory it has, which nobody reads, is one lock for all threads at each allocation. No connection is shared by
+ * threads. Before main, since it must be said before anybody opens a file, and in the one box the directory is first. */
+__attribute__((constructor)) static void configure(void)
 {
+    (void)sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
     (void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, PAGES_AT_ONCE);
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
