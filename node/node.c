@@ -498,6 +498,7 @@ void node_mount(struct node *n, struct mount *out)
         .worker_open = worker_open,
         .worker_close = worker_close,
         .io_open = io_open,
+        .reads_compute = store_is_embedded(n->store),
         .health = health,
     };
 }

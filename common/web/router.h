@@ -97,6 +97,8 @@ struct mount {
     void (*worker_close)(void *worker);
     /* The same for an io thread, for `warm`; opened at the first warm request; failing means no warm answers. */
     rc (*io_open)(void *app, void **out, struct err *e);
+    /* What its reads need on a worker is a core, seldom a disk and nobody else's answer. Holds for the whole server. */
+    bool reads_compute;
     /* Asked by /__heartbeat__ on a worker: appends members such as `,"database":"Ok"` to out; false: not healthy. */
     bool (*health)(struct request *rq, struct buf *out);
 };

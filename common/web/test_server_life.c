@@ -264,6 +264,53 @@ static void who_waits_behind_slow_jobs_gets_a_worker_soon(void **state)
     }
 }
 
+static bool has_brisk(int n)
+{
+    struct queue *q = &server->queue;
+
+    pthread_mutex_lock(&q->lock);
+    int brisk = q->brisk;
+    pthread_mutex_unlock(&q->lock);
+    return brisk == n;
+}
+
+/* The steady clock stands still: no job is slow until it is stepped. */
+static void reads_that_compute_have_a_worker_a_core_and_one_until_they_are_slow(void **state)
+{
+    enum { MOST = 32 };
+    static struct client stuck[MOST];
+    int n = (int)cores_usable() + 1;
+
+    (void)state;
+    assert_true(n < MOST);
+    mounts[0].reads_compute = true;
+    conf.workers = 2 * MOST;
+    start_by(&stepped.clock, false);
+    WAIT_UNTIL(all_sleep());
+    for (int i = 0; i < n + 1; i++) {
+        stuck[i] = dial();
+        assert_true(client_say(&stuck[i], GET_("/gate")));
+        if (i < n)
+            wait_entered();
+    }
+    wait_depth(1);
+    assert_true(has_brisk(n));
+    atomic_fetch_add(&stepped.steady_us, 19999);
+    queue_pace(server);
+    assert_true(has_brisk(n));
+    atomic_fetch_add(&stepped.steady_us, 1);
+    wait_entered();
+    assert_true(has_brisk(1));
+    for (int i = 0; i < n + 1; i++)
+        sem_post(&app.gate);
+    for (int i = 0; i < n + 1; i++) {
+        struct said s = client_hear(&stuck[i]);
+        assert_int_equal(s.status, 200);
+        free(s.body);
+        client_done(&stuck[i]);
+    }
+}
+
 /* ---- the end ---- */
 
 static atomic_bool drain_over;
@@ -587,6 +634,7 @@ int main(void)
         TEST(who_waits_too_long_is_told_later_even_if_no_worker_comes),
         TEST(the_worker_who_slept_last_is_woken_first),
         TEST(who_waits_behind_slow_jobs_gets_a_worker_soon),
+        TEST(reads_that_compute_have_a_worker_a_core_and_one_until_they_are_slow),
         TEST(draining_finishes_what_runs_and_refuses_what_is_new),
         TEST(idle_connections_are_closed_before_their_next_request_would_fail),
         TEST(when_the_time_is_over_what_waits_is_told_later),

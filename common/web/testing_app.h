@@ -231,7 +231,7 @@ static const struct route routes[] = {
     { GET | POST, "/late", echo, AUTH_BASIC, 1 << 20, DIALECT_SYNC_11, 0, NULL, NULL, 0 },
     { POST, "/signed", echo, AUTH_HAWK, BODY_BY_APP, DIALECT_SYNC_15, 0, NULL, NULL, 0 },
 };
-static const struct mount mounts[] = { {
+static struct mount mounts[] = { {
     .name = "test",
     .service = "test",
     .routes = routes,
@@ -297,6 +297,7 @@ static int setup(void **state)
     (void)state;
     app_reset();
     conf = test_conf();
+    mounts[0].reads_compute = false;
     server = NULL;
     return 0;
 }

@@ -12,7 +12,6 @@
 #include "common/base/mem.h"
 
 #define TICK_MS           500
-#define PACE_MS           1
 #define LEAST_PATIENCE_US INT64_C(1000000) /* with a silent connection when no other fits in */
 #define LINGERS_MAX       64
 #define LINGER_US         (2 * 1000000)
@@ -241,7 +240,7 @@ static void *watch_main(void *arg)
     bool goes_on = true, pacing = false;
 
     while (goes_on) {
-        wait_for_any(w, lingers, n, pacing ? PACE_MS : TICK_MS);
+        wait_for_any(w, lingers, n, pacing ? queue_pace_ms(w->server) : TICK_MS);
         pacing = atomic_exchange(&w->pace, false) || (pacing && queue_pace(w->server));
         int64_t now = clock_mono_us(clock_system());
         n = all_linger_on(lingers, n, now);

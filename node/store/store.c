@@ -113,6 +113,11 @@ int store_schema_version(const struct store *s)
     return s->schema_version;
 }
 
+bool store_is_embedded(const struct store *s)
+{
+    return s->driver->dialect == DIALECT_SQLITE;
+}
+
 rc store_session_open(struct store *s, bool reader, struct store_session **out, struct err *e)
 {
     (void)e;

@@ -56,6 +56,8 @@ MUST_USE rc store_open(const struct store_conf *c, const struct clock *clock, st
 void store_close(struct store *s);                    /* all sessions must be closed */
 const char *store_driver_name(const struct store *s); /* "sqlite", "mysql" */
 int store_schema_version(const struct store *s);
+/* Whether reading is work of this process, out of files, and no waiting for a server. */
+bool store_is_embedded(const struct store *s);
 
 /* reader: a session that will only read (never waits for a writer): for io threads. Connections are opened when first needed. */
 MUST_USE rc store_session_open(struct store *s, bool reader, struct store_session **out, struct err *e);
