@@ -240,6 +240,19 @@ void io_rest(struct io *io);
 /* Waits until no more than half of the queue is taken, at most so long. */
 void queue_rest(struct server *s, int64_t most_ms);
 
+/* The thread that accepts comes before all others that may be favoured: what it does for each connection is little. */
+void accept_favour(const struct server *s);
+
+/* ---- accept.c ---- */
+
+struct acceptor;
+MUST_USE rc acceptor_start(struct server *s, struct acceptor **out, struct err *e); /* the io threads run */
+void acceptor_stop(struct acceptor *a); /* accepts nobody any more */
+void acceptor_free(struct acceptor *a); /* NULL is fine; stopped, and the io threads too */
+void acceptor_room(struct acceptor *a); /* NULL is fine; a connection has ended */
+/* One for that io thread: 0, or errno, EAGAIN where nobody waits. */
+int accept_one(struct server *s, struct io *io);
+
 /* ---- watch.c ---- */
 
 /* One connection. The watch ends those whose request does not arrive in time, whatever little keeps arriving. */
@@ -285,16 +298,15 @@ struct io {
     struct MHD_Daemon *daemon;
     pthread_t thread;
     bool runs; /* there is a thread */
-    int listen_fd, epoll_fd, wake_fd;
+    int epoll_fd, wake_fd;
     void **states;            /* of the mounts, for warm */
     int64_t *states_retry_us; /* when to try again after io_open failed; 0 */
     atomic_bool called;       /* by another thread: what it wants is to be looked at */
     atomic_bool asleep;       /* who calls is to wake it */
     atomic_bool stopping;
-    _Atomic(struct taken *) taken; /* connections that were accepted elsewhere */
-    bool quiesced;                 /* under server.quiet_lock */
-    int n_conns;                   /* open */
-    bool has_room;                 /* a connection has ended since libmicrohttpd ran last */
+    _Atomic(struct taken *) taken; /* connections that were accepted, and are to be let in */
+    atomic_int n_conns;            /* from io_take on */
+    bool came;                     /* what is being let in has begun */
     uint64_t requests;             /* counts: second half of request ids */
     bool favoured, pressed;        /* by its niceness; and more than usual, since the queue is deep */
     int64_t pressed_us;            /* when it last was */
@@ -325,34 +337,34 @@ struct server {
     char *tls_cert, *tls_key; /* the files' texts */
     struct io *ios;
     size_t n_ios;
+    int io_share; /* of connections, for each of them */
+    struct acceptor *acceptor;
     struct worker *workers;
     size_t n_workers;
     struct queue queue;
     struct watch *watch;
 
-    atomic_bool draining;  /* every reply is the last one of its connection */
-    atomic_bool quiescing; /* the io threads are to accept nobody any more */
+    atomic_bool draining; /* every reply is the last one of its connection */
     bool drained;
     pthread_mutex_t quiet_lock; /* with quiet: active fell to 0 while draining */
-    pthread_cond_t quiet;       /* … or an io thread has stopped listening */
+    pthread_cond_t quiet;
     _Atomic int64_t bodies_bytes;
-    atomic_uint active; /* requests between their headers and their end */
-    atomic_uint connections;
+    atomic_uint active;      /* requests between their headers and their end */
+    atomic_uint connections; /* that were accepted and have not ended */
 };
 
 MUST_USE rc io_start(struct io *io, struct err *e); /* io_stop even if it failed */
-void io_quiesce(struct io *io);                     /* asks; io.quiesced tells when it is done */
-/* a connection that was accepted elsewhere: owns fd */
+/* A connection that was accepted; it counts from now on. Owns fd. */
 void io_take(struct io *io, int fd, const struct sockaddr *peer, socklen_t n);
 void io_stop(struct io *io);
-MUST_USE rc io_daemon_start(struct io *io, struct err *e); /* on io.listen_fd */
+MUST_USE rc io_daemon_start(struct io *io, struct err *e);
 /* A worker is done with it: hands it back to its io thread. The last touch. */
 void io_resume(struct web_request *w);
 
 /* A request whose headers had been read is over. */
 void server_request_ended(struct server *s);
-/* A connection was closed. */
-void server_connection_ended(struct server *s);
+/* A connection that io_take had counted was closed. */
+void io_connection_ended(struct io *io);
 struct route_state *server_route_state(struct server *s, const struct web_request *w);
 size_t server_mount_index(const struct server *s, const struct mount *m);
 int64_t server_io_threads(const struct server_conf *c); /* with 0 resolved */

@@ -445,18 +445,15 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **ctx,
         atomic_init(&c->deadline_us, now + s->conf->idle_s * 1000000);
         atomic_init(&c->idle_since_us, now);
         *ctx = c;
-        io->n_conns++;
+        io->came = true;
         watch_add(s->watch, c);
-        atomic_fetch_add_explicit(&s->connections, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&web_connections[s->internal], 1, memory_order_relaxed);
     } else if (*ctx) {
         watch_remove(s->watch, *ctx);
         free(*ctx);
         *ctx = NULL;
-        io->has_room = true;
-        io->n_conns--;
         atomic_fetch_sub_explicit(&web_connections[s->internal], 1, memory_order_relaxed);
-        server_connection_ended(s);
+        io_connection_ended(io);
     }
 }
 
@@ -486,8 +483,7 @@ static void on_complaint(void *cls, const char *fmt, va_list args)
 rc io_daemon_start(struct io *io, struct err *e)
 {
     struct server *s = io->server;
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    unsigned share = (unsigned)((s->connections_most + (int64_t)s->n_ios - 1) / (int64_t)s->n_ios);
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, s->tls_cert },
         { MHD_OPTION_HTTPS_MEM_KEY, 0, s->tls_key },
@@ -499,10 +495,10 @@ rc io_daemon_start(struct io *io, struct err *e)
         flags |= MHD_USE_TLS;
     io->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_call, io, MHD_OPTION_EXTERNAL_LOGGER, on_complaint, NULL,
-        MHD_OPTION_LISTEN_SOCKET, io->listen_fd, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)s->conf->connection_bytes, MHD_OPTION_CONNECTION_LIMIT, share, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)s->conf->idle_s, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, on_target,
-        io, MHD_OPTION_UNESCAPE_CALLBACK, leave_alone, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, io,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)s->conf->connection_bytes, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)s->io_share, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->conf->idle_s,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, on_target, io,
+        MHD_OPTION_UNESCAPE_CALLBACK, leave_alone, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, io,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, io, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
         MHD_OPTION_ARRAY, s->tls_cert ? tls : none, MHD_OPTION_END);
     if (!io->daemon)

@@ -1,12 +1,11 @@
-/* An io thread: it waits, and has libmicrohttpd do what there is to do (io.c). Each has a daemon of its own on a duplicate of the listening
- * socket: so that a callback knows its thread, and who stops listening is the thread that listens.
+/* An io thread: it waits, and has libmicrohttpd do what there is to do (io.c). Each has a daemon of its own, so that a callback knows its
+ * thread; connections are accepted elsewhere (accept.c).
  *
  * The loop is ours since libmicrohttpd's own can stand still: it asks the kernel for 128 events at a time, and if it got as many, for more,
  * waiting as long as the first time, before it looks at any of them (MHD_epoll in daemon.c, 0.9.75 to 1.0.1). When 128 clients asked at
  * once, all of them waited until somebody else came, or for `idle` seconds. So it may wait only where there are fewer files than that, and
  * is run without waiting where there are more. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <microhttpd.h>
 #include <poll.h>
@@ -22,7 +21,7 @@
 
 #define STACK_BYTES ((size_t)1 << 20)
 #define AT_ONCE     128 /* events */
-#define OTHER_FILES 2   /* in its epoll, beside connections: the listening socket, and what wakes it */
+#define OTHER_FILES 1   /* in its epoll, beside connections: what wakes it */
 #define TROUBLED_MS 100
 
 struct taken {
@@ -53,17 +52,10 @@ void io_resume(struct web_request *w)
     call(io);
 }
 
-void io_quiesce(struct io *io)
-{
-    call(io);
-}
-
 void io_take(struct io *io, int fd, const struct sockaddr *peer, socklen_t n)
 {
-    if (!io->runs) {
-        close(fd);
-        return;
-    }
+    atomic_fetch_add(&io->n_conns, 1);
+    atomic_fetch_add(&io->server->connections, 1);
     struct taken *t = mem_need(calloc(1, sizeof *t));
     t->fd = fd;
     t->n = n;
@@ -76,43 +68,25 @@ void io_take(struct io *io, int fd, const struct sockaddr *peer, socklen_t n)
 
 /* ---- the thread ---- */
 
-/* From another thread MHD_quiesce_daemon races with the loop, which then may end the process or work on a closed socket. */
-static void stop_listening(struct io *io)
-{
-    struct server *s = io->server;
-
-    MHD_quiesce_daemon(io->daemon);
-    pthread_mutex_lock(&s->quiet_lock);
-    io->quiesced = true;
-    pthread_cond_broadcast(&s->quiet);
-    pthread_mutex_unlock(&s->quiet_lock);
-}
-
 static void let_in(struct io *io)
 {
     for (struct taken *t = atomic_exchange(&io->taken, NULL), *next; t; t = next) {
         next = t->next;
+        io->came = false;
         MHD_add_connection(io->daemon, t->fd, (struct sockaddr *)&t->peer, t->n); /* owns fd in any case */
+        if (!io->came)
+            io_connection_ended(io);
         free(t);
     }
 }
 
-static void obey(struct io *io)
-{
-    if (atomic_load(&io->server->quiescing) && !io->quiesced)
-        stop_listening(io);
-    let_in(io);
-}
-
-/* As libmicrohttpd would. Not after a connection has ended: whether there is room to listen again it sees when it runs. */
+/* As libmicrohttpd would. */
 static void wait_for_any(struct io *io)
 {
     struct pollfd loop = { .fd = io->epoll_fd, .events = POLLIN };
     MHD_UNSIGNED_LONG_LONG ms;
     int most_ms = -1;
 
-    if (io->has_room)
-        return;
     if (MHD_get_timeout(io->daemon, &ms) == MHD_YES)
         most_ms = ms > INT_MAX ? INT_MAX : (int)ms;
     if (most_ms != 0)
@@ -128,14 +102,13 @@ static void run(struct io *io)
     bool called = atomic_load(&io->called);
     if (!called && !few)
         wait_for_any(io);
-    io->has_room = false;
     if (MHD_run_wait(io->daemon, few && !called ? -1 : 0) != MHD_YES) {
         LOG(LOG_ERROR, "an io thread cannot wait for its connections", LOG_S("why", strerror(errno)));
         poll(NULL, 0, TROUBLED_MS);
     }
     atomic_store(&io->asleep, false);
     if (atomic_exchange(&io->called, false))
-        obey(io);
+        let_in(io);
 }
 
 static void *io_main(void *arg)
@@ -155,22 +128,15 @@ static void *io_main(void *arg)
 
 /* ---- life ---- */
 
-static rc files_open(struct io *io, struct err *e)
-{
-    io->listen_fd = fcntl(io->server->listener.fd, F_DUPFD_CLOEXEC, 0);
-    io->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (io->listen_fd < 0 || io->wake_fd < 0)
-        return fail(e, RC_BROKEN, RESP_GENERIC, "files of an io thread: %s", strerror(errno));
-    return RC_OK;
-}
-
 rc io_start(struct io *io, struct err *e)
 {
     /* libmicrohttpd does nothing for an event that points nowhere; each write is a new one, so nobody needs to read. */
     struct epoll_event wakes = { .events = EPOLLIN | EPOLLET };
     pthread_attr_t attr;
 
-    TRY(files_open(io, e));
+    io->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (io->wake_fd < 0)
+        return fail(e, RC_BROKEN, RESP_GENERIC, "eventfd of an io thread: %s", strerror(errno));
     TRY(io_daemon_start(io, e));
     io->epoll_fd = MHD_get_daemon_info(io->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     if (epoll_ctl(io->epoll_fd, EPOLL_CTL_ADD, io->wake_fd, &wakes) != 0)
@@ -203,8 +169,6 @@ void io_stop(struct io *io)
         let_in(io); /* who came last is closed with the others */
         MHD_stop_daemon(io->daemon);
     }
-    if (io->listen_fd >= 0 && (!io->daemon || io->quiesced)) /* else libmicrohttpd has closed it */
-        close(io->listen_fd);
     if (io->wake_fd >= 0)
         close(io->wake_fd);
     io->daemon = NULL;

@@ -17,7 +17,7 @@
 
 #include "common/base/log.h"
 
-#define NEARER  15 /* so much less nice while the queue is deep */
+#define NEARER  19 /* so much less nice while the queue is deep */
 #define CALM_US INT64_C(1000000)
 #define REST_MS 5
 #define LOOK_US 250 /* between two looks at who knocks */
@@ -38,6 +38,14 @@ void io_favour(struct io *io)
     int64_t nice = io->server->conf->io_nice;
 
     io->favoured = nice != 0 && be_nice(nice) && nice < 0;
+}
+
+void accept_favour(const struct server *s)
+{
+    int64_t nice = s->conf->io_nice;
+
+    if (nice < 0 && be_nice(nice))
+        be_nice(nice - NEARER);
 }
 
 void io_press(struct io *io, int64_t now)

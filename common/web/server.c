@@ -39,8 +39,8 @@ atomic_int web_queue_depth[2], web_connections[2];
         KEY(s, url, CONF_TEXT, "", 0, 0, "", url_help),                                                                        \
         KEY(s, io_threads, CONF_INT, io, 0, 64, "",                                                                            \
             "Threads that read and write sockets; 0: one for each core that the process may run on."),                         \
-        KEY(s, io_nice, CONF_INT, "-5", -20, 19, "",                                                                           \
-            "Niceness of these threads, 15 less while requests queue up: below 0 those who knock are answered, or refused, "   \
+        KEY(s, io_nice, CONF_INT, "-1", -20, 19, "",                                                                           \
+            "Niceness of these threads, 19 less while requests queue up: below 0 those who knock are answered, or refused, "   \
             "however busy the workers are. That needs LimitNICE= or CAP_SYS_NICE; where it is not allowed it stays as it is, " \
             "and the log says so."),                                                                                           \
         KEY(s, workers, CONF_INT, work, 0, 1024, "",                                                                           \
@@ -237,13 +237,14 @@ static rc url_set(struct server *s, struct err *e)
 static rc ios_start(struct server *s, struct err *e)
 {
     s->n_ios = (size_t)server_io_threads(s->conf);
+    s->io_share = (int)((s->connections_most + (int64_t)s->n_ios - 1) / (int64_t)s->n_ios);
     s->ios = mem_need(calloc(s->n_ios, sizeof *s->ios));
     for (size_t i = 0; i < s->n_ios; i++) {
         struct io *io = &s->ios[i];
         uint64_t prefix;
 
         io->server = s;
-        io->listen_fd = io->wake_fd = -1;
+        io->wake_fd = -1;
         io->states = mem_need(calloc(s->n_mounts, sizeof *io->states));
         io->states_retry_us = mem_need(calloc(s->n_mounts, sizeof *io->states_retry_us));
         rand_bytes(&prefix, sizeof prefix);
@@ -291,7 +292,8 @@ static rc start(struct server *s, struct err *e)
     TRY(url_set(s, e));
     TRY(workers_start(s, e));
     TRY(watch_start(s, &s->watch, e));
-    return ios_start(s, e);
+    TRY(ios_start(s, e));
+    return acceptor_start(s, &s->acceptor, e);
 }
 
 rc server_open(const struct server_conf *c, bool internal, const struct mount *mounts, size_t n_mounts,
@@ -335,8 +337,12 @@ void server_request_ended(struct server *s)
     tell_if_last(s, atomic_fetch_sub(&s->active, 1));
 }
 
-void server_connection_ended(struct server *s)
+void io_connection_ended(struct io *io)
 {
+    struct server *s = io->server;
+
+    atomic_fetch_sub(&io->n_conns, 1);
+    acceptor_room(s->acceptor);
     tell_if_last(s, atomic_fetch_sub(&s->connections, 1));
 }
 
@@ -348,14 +354,6 @@ static bool all_ended(const struct server *s)
 static bool all_gone(const struct server *s)
 {
     return atomic_load(&s->connections) == 0;
-}
-
-static bool all_quiesced(const struct server *s)
-{
-    for (size_t i = 0; i < s->n_ios; i++)
-        if (s->ios[i].runs && !s->ios[i].quiesced)
-            return false;
-    return true;
 }
 
 static void wait_until(struct server *s, bool (*done)(const struct server *s), int64_t seconds)
@@ -387,29 +385,17 @@ static void let_in_who_dialled(struct server *s)
 /* Those who came between the last look at the queue and the end of accepting. */
 static void let_in_the_last(struct server *s)
 {
-    struct sockaddr_storage peer;
-    socklen_t n = sizeof peer;
-    int fd;
-
-    for (size_t i = 0;
-         s->n_ios > 0 && s->listener.fd >= 0 &&
-         (fd = accept4(s->listener.fd, (struct sockaddr *)&peer, &n, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0;
-         i++) {
-        io_take(&s->ios[i % s->n_ios], fd, (const struct sockaddr *)&peer, n);
-        n = sizeof peer;
-    }
+    for (size_t i = 0; accept_one(s, &s->ios[i % s->n_ios]) == 0; i++)
+        ;
 }
 
 static void stop_listening(struct server *s)
 {
-    let_in_who_dialled(s);
-    atomic_store(&s->quiescing, true);
-    for (size_t i = 0; i < s->n_ios; i++)
-        io_quiesce(&s->ios[i]);
-    wait_until(s, all_quiesced, 1);
-    let_in_the_last(s);
-    if (s->listener.fd >= 0)
-        shutdown(s->listener.fd, SHUT_RDWR); /* its duplicates, too: who dials now is refused */
+    if (s->acceptor) {
+        let_in_who_dialled(s);
+        acceptor_stop(s->acceptor);
+        let_in_the_last(s);
+    }
     listener_close(&s->listener);
 }
 
@@ -446,6 +432,7 @@ void server_close(struct server *s)
         free(s->ios[i].states_retry_us);
     }
     watch_stop(s->watch);
+    acceptor_free(s->acceptor);
     for (size_t i = 0; i < s->n_mounts; i++)
         free(s->routes[i]);
     proxies_done(&s->proxies);

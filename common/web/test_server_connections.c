@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 
 static void who_sent_all_and_closed_his_half_is_answered(void **state)
@@ -180,7 +181,7 @@ static void io_threads_are_as_nice_as_they_are_told(void **state)
 
 static bool may_be_favoured(void)
 {
-    bool may = setpriority(PRIO_PROCESS, (id_t)gettid(), -16) == 0;
+    bool may = setpriority(PRIO_PROCESS, (id_t)gettid(), -20) == 0;
 
     setpriority(PRIO_PROCESS, (id_t)gettid(), 0);
     return may;
@@ -201,10 +202,10 @@ static void an_io_thread_that_refuses_comes_nearer_to_the_processor_until_it_is_
     wait_depth(1);
     assert_int_equal(threads_with("heddle-io", -1), 1);
     expect_once(GET_("/echo"), 503, "0");
-    assert_int_equal(threads_with("heddle-io", -16), 1);
+    assert_int_equal(threads_with("heddle-io", -20), 1);
     atomic_fetch_add(&stepped.steady_us, 1000000);
     expect_once(GET_("/quick"), 200, "ok");
-    assert_int_equal(threads_with("heddle-io", -16), 1);
+    assert_int_equal(threads_with("heddle-io", -20), 1);
     atomic_fetch_add(&stepped.steady_us, 1);
     expect_once(GET_("/quick"), 200, "ok");
     assert_int_equal(threads_with("heddle-io", -1), 1);
@@ -237,7 +238,7 @@ static void an_io_thread_comes_nearer_before_anybody_is_refused(void **state)
         else
             wait_depth(i);
         expect_once(GET_("/quick"), 200, "ok"); /* the thread has done what came before */
-        assert_int_equal(threads_with("heddle-io", i > FEW ? -16 : -1), 1);
+        assert_int_equal(threads_with("heddle-io", i > FEW ? -20 : -1), 1);
     }
     for (unsigned i = 0; i < 1 + FEW + 1; i++)
         sem_post(&app.gate);
@@ -309,6 +310,88 @@ static void silent_connections_make_room_for_others(void **state)
         client_done(&c[i]);
 }
 
+/* ---- who gets them ---- */
+
+static void dial_more(struct client *c, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        c[i] = dial();
+        client_expect(&c[i], GET_("/quick"), 200, "ok");
+    }
+}
+
+static void assert_shares(int first, int second)
+{
+    assert_int_equal(atomic_load(&server->ios[0].n_conns), first);
+    assert_int_equal(atomic_load(&server->ios[1].n_conns), second);
+}
+
+static void a_thread_gets_a_few_dozen_before_the_next_then_who_has_fewest(void **state)
+{
+    enum { FEW = 32 };
+    static struct client c[4 * FEW];
+
+    (void)state;
+    conf.connections = 4 * FEW;
+    conf.io_threads = 2;
+    start();
+    dial_more(c, 0, FEW);
+    assert_shares(FEW, 0);
+    dial_more(c, FEW, FEW + 4);
+    assert_shares(FEW, 4);
+    client_done(&c[0]);
+    WAIT_UNTIL(atomic_load(&server->connections) == FEW + 3);
+    dial_more(c, 0, 1);
+    assert_shares(FEW, 4);
+    dial_more(c, FEW + 4, 4 * FEW);
+    assert_shares(2 * FEW, 2 * FEW);
+    for (int i = 0; i < 4 * FEW; i++)
+        client_done(&c[i]);
+}
+
+/* The kernel has accepted him, the server cannot: no number is left for his file. It says so, and tries again. */
+static void who_dials_while_no_file_can_be_opened_waits(void **state)
+{
+    struct rlimit before, none;
+    struct sockaddr_in sa = { .sin_family = AF_INET };
+    int log[2];
+    char line[1024] = { 0 };
+
+    (void)state;
+    assert_int_equal(pipe(log), 0);
+    log_setup(log[1], LOG_JSON, LOG_WARN);
+    start();
+    expect_once(GET_("/quick"), 200, "ok");
+    WAIT_UNTIL(atomic_load(&server->connections) == 0);
+    struct client c = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    client_timeout(c.fd);
+    int lowest_free = dup(c.fd);
+    close(lowest_free);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = (rlim_t)lowest_free;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    sa.sin_port = htons((uint16_t)server_port(server));
+    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int got = connect(c.fd, (struct sockaddr *)&sa, sizeof sa);
+    bool said = client_say(&c, GET_("/quick"));
+    ssize_t logged = read(log[0], line, sizeof line - 1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(logged > 0);
+    assert_non_null(strstr(line, "no connection can be accepted"));
+    assert_int_equal(got, 0);
+    assert_true(said);
+    struct said s = client_hear(&c);
+    assert_int_equal(s.status, 200);
+    free(s.body);
+    client_done(&c);
+    server_close(server);
+    server = NULL;
+    log_setup(STDERR_FILENO, LOG_AUTO, LOG_INFO);
+    close(log[0]);
+    close(log[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +407,8 @@ int main(void)
         TEST(patience_with_silent_connections_ends_as_they_fill_their_room),
         TEST(the_memory_of_connections_bounds_their_number),
         TEST(silent_connections_make_room_for_others),
+        TEST(a_thread_gets_a_few_dozen_before_the_next_then_who_has_fewest),
+        TEST(who_dials_while_no_file_can_be_opened_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
