@@ -25,6 +25,7 @@ static int set_up(void **state)
     (void)state;
     snprintf(scope, sizeof(scope), "test-%d", (int)getpid());
     shared_name(scope, "-heads1", name);
+    heads_unlink(scope); /* of a test with our number that was killed */
     return 0;
 }
 

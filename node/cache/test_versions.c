@@ -1,7 +1,6 @@
 /* The page of shared memory behind versions: who shares it, whose it must be, and what becomes of it when its name is removed. */
 #include "node/cache/versions.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -10,10 +9,11 @@
 #include <unistd.h>
 
 #include "common/base/testing.h"
+#include "node/cache/shared.h"
 
 #define LOOKED_US INT64_C(1100000) /* after this versions_refresh looks again */
 
-static char scope[32];
+static char scope[32], name[SHARED_NAME_MAX];
 static struct clock_fake fake;
 
 static struct versions *open_page(void)
@@ -25,25 +25,12 @@ static struct versions *open_page(void)
     return v;
 }
 
-/* The name that versions.c gave to the page of our scope: the only one that holds it. */
-static void find_page(char out[300])
-{
-    DIR *folder = opendir("/dev/shm");
-    char part[40]; /* whole: the scope of another process may begin like ours */
-    assert_non_null(folder);
-    snprintf(part, sizeof(part), "-%s-", scope);
-    out[0] = '\0';
-    for (struct dirent *d; (d = readdir(folder));)
-        if (strstr(d->d_name, part))
-            snprintf(out, 300, "/%s", d->d_name);
-    closedir(folder);
-    assert_string_not_equal(out, "");
-}
-
 static int set_up(void **state)
 {
     (void)state;
     snprintf(scope, sizeof(scope), "test-%d", (int)getpid());
+    shared_name(scope, "", name);
+    versions_unlink(scope); /* of a test with our number that was killed */
     clock_fake_init(&fake, 1767225600000000);
     return 0;
 }
@@ -220,12 +207,10 @@ static void what_lies_there_and_is_not_ours_is_refused_and_left_alone(void **sta
         { NULL, 0, 0620, "others may write" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        char name[300];
         struct stat st;
         struct versions *v = open_page(), *refused = NULL;
         struct err e = ERR_NONE;
         versions_close(v);
-        find_page(name);
         int fd = shm_open(name, O_RDWR, 0);
         assert_true(fd >= 0);
         assert_int_equal(fchmod(fd, cases[i].mode), 0);
@@ -250,10 +235,8 @@ static void what_lies_there_and_is_not_ours_is_refused_and_left_alone(void **sta
 static void a_page_whose_maker_died_half_way_is_made_whole(void **state)
 {
     (void)state;
-    char name[300];
     struct stat st = { .st_size = 0 };
     versions_close(open_page());
-    find_page(name);
     int fd = shm_open(name, O_RDWR, 0);
     assert_true(fd >= 0);
     assert_int_equal(fstat(fd, &st), 0);
@@ -297,10 +280,8 @@ static void a_page_that_was_removed_is_noticed_within_a_second_by_all(void **sta
 static void with_a_page_that_cannot_be_opened_anew_nobody_knows(void **state)
 {
     (void)state;
-    char name[300];
     struct versions *a = open_page();
     struct version v;
-    find_page(name);
     versions_unlink(scope);
     int fd = shm_open(name, O_RDWR | O_CREAT, 0600);
     assert_true(fd >= 0 && ftruncate(fd, 3) == 0);
