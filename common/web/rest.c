@@ -17,7 +17,7 @@
 
 #include "common/base/log.h"
 
-#define NEARER  19 /* so much less nice while the queue is deep */
+#define NEARER  15 /* so much less nice while the queue is deep */
 #define CALM_US INT64_C(1000000)
 #define REST_MS 5
 #define LOOK_US 250 /* between two looks at who knocks */

@@ -39,8 +39,8 @@ atomic_int web_queue_depth[2], web_connections[2];
         KEY(s, url, CONF_TEXT, "", 0, 0, "", url_help),                                                                        \
         KEY(s, io_threads, CONF_INT, io, 0, 64, "",                                                                            \
             "Threads that read and write sockets; 0: one for each core that the process may run on."),                         \
-        KEY(s, io_nice, CONF_INT, "-1", -20, 19, "",                                                                           \
-            "Niceness of these threads, 19 less while requests queue up: below 0 those who knock are answered, or refused, "   \
+        KEY(s, io_nice, CONF_INT, "-5", -20, 19, "",                                                                           \
+            "Niceness of these threads, 15 less while requests queue up: below 0 those who knock are answered, or refused, "   \
             "however busy the workers are. That needs LimitNICE= or CAP_SYS_NICE; where it is not allowed it stays as it is, " \
             "and the log says so."),                                                                                           \
         KEY(s, workers, CONF_INT, work, 0, 1024, "",                                                                           \

@@ -181,7 +181,7 @@ static void io_threads_are_as_nice_as_they_are_told(void **state)
 
 static bool may_be_favoured(void)
 {
-    bool may = setpriority(PRIO_PROCESS, (id_t)gettid(), -20) == 0;
+    bool may = setpriority(PRIO_PROCESS, (id_t)gettid(), -16) == 0;
 
     setpriority(PRIO_PROCESS, (id_t)gettid(), 0);
     return may;
@@ -202,10 +202,10 @@ static void an_io_thread_that_refuses_comes_nearer_to_the_processor_until_it_is_
     wait_depth(1);
     assert_int_equal(threads_with("heddle-io", -1), 1);
     expect_once(GET_("/echo"), 503, "0");
-    assert_int_equal(threads_with("heddle-io", -20), 1);
+    assert_int_equal(threads_with("heddle-io", -16), 1);
     atomic_fetch_add(&stepped.steady_us, 1000000);
     expect_once(GET_("/quick"), 200, "ok");
-    assert_int_equal(threads_with("heddle-io", -20), 1);
+    assert_int_equal(threads_with("heddle-io", -16), 1);
     atomic_fetch_add(&stepped.steady_us, 1);
     expect_once(GET_("/quick"), 200, "ok");
     assert_int_equal(threads_with("heddle-io", -1), 1);
@@ -238,7 +238,7 @@ static void an_io_thread_comes_nearer_before_anybody_is_refused(void **state)
         else
             wait_depth(i);
         expect_once(GET_("/quick"), 200, "ok"); /* the thread has done what came before */
-        assert_int_equal(threads_with("heddle-io", i > FEW ? -20 : -1), 1);
+        assert_int_equal(threads_with("heddle-io", i > FEW ? -16 : -1), 1);
     }
     for (unsigned i = 0; i < 1 + FEW + 1; i++)
         sem_post(&app.gate);
