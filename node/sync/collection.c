@@ -7,6 +7,8 @@
 #include "node/sync/negotiate.h"
 #include "node/sync/query.h"
 
+#define ROOM_BYTES ((size_t)512 << 10)
+
 void put_modified(struct request *rq, stamp t)
 {
     struct buf *b = reply_body(rq);
@@ -97,6 +99,17 @@ static rc find(struct request *rq, struct sync_txn *t, const struct head *h, con
     return r;
 }
 
+/* Room at once for a whole collection, which would else be copied whenever it has outgrown what it has. The head knows how much all of
+ * them have; room that is not written to costs nothing. */
+static void make_room(struct request *rq, const struct head *h, const struct listing *l)
+{
+    const struct item_query *q = &l->q;
+    size_t all = h->used_bytes > 0 ? (size_t)h->used_bytes : 0;
+
+    if (l->full && !q->has_ids && !q->has_limit && (!q->has_newer || q->newer.cs <= 0))
+        buf_reserve(reply_body(rq), all < ROOM_BYTES ? all : ROOM_BYTES);
+}
+
 /* *out_same: read by the head alone, what was read tells that it was the same all the while. */
 static rc page_put(struct request *rq, struct sync_txn *t, const struct head *h, const struct listing *l,
                    enum format format, bool *out_same, struct err *e)
@@ -105,6 +118,7 @@ static rc page_put(struct request *rq, struct sync_txn *t, const struct head *h,
     view next = VIEW_NONE;
 
     page_type(rq, format);
+    make_room(rq, h, l);
     TRY(find(rq, t, h, &l->q, &p, &next, e));
     TRY(p.failed);
     if (format == FORMAT_JSON)
