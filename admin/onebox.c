@@ -413,7 +413,8 @@ static void stop(void *arg)
 /* What suits a small machine differs from what suits a node of a cluster. */
 static const struct conf_default box_defaults[] = {
     { "public.workers", "4" }, { "internal.workers", "1" }, { "tokens.derived", "no" },
-    { "store.files", "4" },    { "store.cache", "32k" },    { "cache.items", "0" },
+    { "store.files", "4" },    { "store.cache", "32k" },    { "store.kept", "0" },
+    { "cache.items", "0" },
 };
 
 int main(int argc, char **argv)

@@ -434,6 +434,12 @@ static rc io_open(void *app, void **out, struct err *e)
     return thread_open(app, true, out, e);
 }
 
+static void worker_rest(void *worker)
+{
+    struct node_worker *w = worker;
+    store_session_rest(w->sync.store);
+}
+
 static void worker_close(void *worker)
 {
     struct node_worker *w = worker;
@@ -497,6 +503,7 @@ void node_mount(struct node *n, struct mount *out)
         .decorate = decorate,
         .worker_open = worker_open,
         .worker_close = worker_close,
+        .worker_rest = worker_rest,
         .io_open = io_open,
         .reads_compute = store_is_embedded(n->store),
         .health = health,
@@ -535,5 +542,6 @@ void node_internal_mount(struct node *n, struct mount *out)
                            .admit_body = internal_admit_body,
                            .worker_open = worker_open,
                            .worker_close = worker_close,
+                           .worker_rest = worker_rest,
                            .health = health };
 }

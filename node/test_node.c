@@ -27,7 +27,12 @@ static void a_node_opens_with_all_its_routes(void **state)
     assert_null(route_of(&m, "/__error__"));
     assert_int_equal(route_of(&m, "/1.5/{uid}/info/configuration")->auth, AUTH_HAWK);
     assert_int_equal(m.worker_open(m.app, &worker, &s.e), RC_OK);
-    assert_ptr_equal(((struct node_worker *)worker)->node, s.node);
+    struct node_worker *w = worker;
+    assert_ptr_equal(w->node, s.node);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store_ping(w->sync.store, &s.e), RC_OK);
+        m.worker_rest(worker); /* what it has taken lies ready for others */
+    }
     m.worker_close(worker);
     site_close(&s);
 }

@@ -95,6 +95,8 @@ struct mount {
      * RC_AWAY when the backend does not answer: the request gets 503 and the next one tries again. May be NULL. */
     rc (*worker_open)(void *app, void **out, struct err *e);
     void (*worker_close)(void *worker);
+    /* Before its thread sleeps until there is something to do: what others may need meanwhile is given back. May be NULL. */
+    void (*worker_rest)(void *worker);
     /* The same for an io thread, for `warm`; opened at the first warm request; failing means no warm answers. */
     rc (*io_open)(void *app, void **out, struct err *e);
     /* What its reads need on a worker is a core, seldom a disk and nobody else's answer. Holds for the whole server. */

@@ -274,6 +274,41 @@ static bool has_brisk(int n)
     return brisk == n;
 }
 
+static bool has_rested(int n)
+{
+    return atomic_load(&app.rested) == n;
+}
+
+/* Between jobs that wait for him already he does not. */
+static void a_worker_who_finds_nothing_to_do_rests(void **state)
+{
+    enum { JOBS = 3 };
+    struct client stuck[JOBS];
+    int before = atomic_load(&app.rested);
+
+    (void)state;
+    conf.workers = 1;
+    start();
+    for (int i = 0; i < JOBS; i++) {
+        stuck[i] = dial();
+        assert_true(client_say(&stuck[i], GET_("/gate")));
+    }
+    wait_entered();
+    wait_depth(JOBS - 1);
+    assert_true(has_rested(before));
+    for (int i = 0; i < JOBS; i++)
+        sem_post(&app.gate);
+    for (int i = 0; i < JOBS; i++) {
+        struct said s = client_hear(&stuck[i]);
+        assert_int_equal(s.status, 200);
+        free(s.body);
+        client_done(&stuck[i]);
+    }
+    WAIT_UNTIL(has_rested(before + 1));
+    expect_once(GET_("/echo?n=1"), 200, "GET 0 1");
+    WAIT_UNTIL(has_rested(before + 2));
+}
+
 /* The steady clock stands still: no job is slow until it is stepped. */
 static void reads_that_compute_have_a_worker_a_core_and_one_until_they_are_slow(void **state)
 {
@@ -634,6 +669,7 @@ int main(void)
         TEST(who_waits_too_long_is_told_later_even_if_no_worker_comes),
         TEST(the_worker_who_slept_last_is_woken_first),
         TEST(who_waits_behind_slow_jobs_gets_a_worker_soon),
+        TEST(a_worker_who_finds_nothing_to_do_rests),
         TEST(reads_that_compute_have_a_worker_a_core_and_one_until_they_are_slow),
         TEST(draining_finishes_what_runs_and_refuses_what_is_new),
         TEST(idle_connections_are_closed_before_their_next_request_would_fail),

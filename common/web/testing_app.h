@@ -12,7 +12,7 @@
 
 struct app {
     sem_t entered, gate; /* /gate, /quick-gate: posts the one, waits for the other */
-    atomic_int handled, late, decorated, opened, closed, io_opened;
+    atomic_int handled, late, decorated, opened, closed, rested, io_opened;
     atomic_int fail_opens;  /* so many worker_open fail */
     atomic_int warm_us;     /* how long a warm answer takes; -1: declines */
     atomic_bool warm_spins; /* … without waiting for anything */
@@ -197,6 +197,13 @@ static void worker_close(void *state)
     atomic_fetch_add(&a->closed, 1);
 }
 
+static void worker_rest(void *state)
+{
+    struct app *a = state;
+
+    atomic_fetch_add(&a->rested, 1);
+}
+
 static rc io_open(void *arg, void **out, struct err *e)
 {
     struct app *a = arg;
@@ -247,6 +254,7 @@ static struct mount mounts[] = { {
     .decorate = decorate,
     .worker_open = worker_open,
     .worker_close = worker_close,
+    .worker_rest = worker_rest,
     .io_open = io_open,
     .health = health,
 } };

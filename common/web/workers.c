@@ -266,6 +266,15 @@ int queue_pace_ms(const struct server *s)
     return ms > 1 ? (int)ms : 1;
 }
 
+static void rest(struct worker *me)
+{
+    const struct server *s = me->server;
+
+    for (size_t i = 0; i < s->n_mounts; i++)
+        if (me->states[i] && s->mounts[i].worker_rest)
+            s->mounts[i].worker_rest(me->states[i]);
+}
+
 /* Waits for the next job; NULL when the queue is closed and empty. */
 static struct web_request *next_job(struct worker *me)
 {
@@ -287,6 +296,7 @@ static struct web_request *next_job(struct worker *me)
         pthread_mutex_unlock(&q->lock);
         if (w || closed)
             return w;
+        rest(me);
         while (sem_wait(&me->wake) != 0 && errno == EINTR)
             ;
     }

@@ -1,7 +1,8 @@
 /* The thin layer between the store's operations and a database: connections, transactions, prepared statements, bound values,
  * rows. It knows nothing of users or items; what it prepares is in dialect.h or built by query.c.
  *
- * An engine belongs to the process and is thread-safe; a connection and its statements belong to one session, so to one thread.
+ * An engine belongs to the process and is thread-safe; a connection and its statements belong to one session, so to one thread,
+ * until it is laid into the pool.
  * A shard is one database of several that users are spread over (SQLite: a file; MySQL has one).
  *
  * Errors: RC_AWAY the database does not answer (the connection is marked broken and of no more use), RC_BUSY a lock was not to be
@@ -32,6 +33,8 @@ struct engine_driver {
     /* A reader's connection never waits long for anybody. */
     rc (*conn_open)(struct engine *g, unsigned shard, bool reader, struct conn **out, struct err *e);
     void (*conn_close)(struct conn *c); /* after its statements are freed */
+    /* Gives back the memory that is more than a connection may keep while nobody uses it; all: all that is not needed. */
+    void (*trim)(struct conn *c, bool all);
     rc (*ping)(struct conn *c, struct err *e);
 
     /* Schema changes, one process at a time: lock, version, apply (which also writes the new version), unlock. */
@@ -91,6 +94,7 @@ struct conn {
         struct stmt *st;
     } shapes[SHAPES_MAX];
     uint64_t shape_clock;
+    struct conn *below; /* in the pool */
 };
 
 struct stmt {

@@ -361,6 +361,12 @@ static rc mysql_engine_open(const struct store_conf *conf, struct engine **out, 
     return RC_OK;
 }
 
+static void mysql_trim(struct conn *base, bool all) /* it keeps no pages */
+{
+    (void)base;
+    (void)all;
+}
+
 const struct engine_driver engine_mysql = {
     .name = "mysql",
     .dialect = DIALECT_MYSQL,
@@ -368,6 +374,7 @@ const struct engine_driver engine_mysql = {
     .close = mysql_engine_close,
     .conn_open = mysql_conn_open,
     .conn_close = mysql_conn_close,
+    .trim = mysql_trim,
     .ping = mysql_conn_ping,
     .schema_lock = mysql_schema_lock,
     .schema_version = mysql_schema_version,

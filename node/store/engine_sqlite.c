@@ -14,7 +14,7 @@
 #define LOG_PAGES       4000     /* in the log, before they move into the file */
 #define LOG_KEPT_BYTES  16777216 /* of it afterwards: writing over them is cheaper than growing anew */
 #define PAGES_AT_ONCE   2
-#define WORKING_KIB     2048 /* of pages while a worker is at it: the rows of some 6,000 records of 256 bytes */
+#define WORKING_KIB     2048 /* of pages at least, for a worker: the rows of some 6,000 records of 256 bytes */
 #define LOOKASIDE_SIZE  512
 #define LOOKASIDE_SLOTS 32
 #define FILES_MOST      256
@@ -39,6 +39,7 @@ struct conn_s {
     sqlite3 *db;
     struct engine_file *file;
     bool reader, has_lock;
+    int64_t cache_kib; /* of pages at most */
     struct stmt_s *begin_read, *begin_write, *commit, *rollback;
 };
 
@@ -93,13 +94,29 @@ static rc failed(struct conn *c, const char *what, struct err *e)
 
 /* ---- page caches ---- */
 
-/* After a transaction. Records whose times are shuffled lie on other pages than their neighbours in the index, so that a cache of few pages
- * reads each of them again and again: while a worker works it has as many as help. What the next request wants is seldom among them, or has
- * been written since: it costs less to read it into memory that was used a moment ago. Readers are asked for single records, and keep
- * the few pages on the way to them. */
-static void give_pages_back(struct conn_s *c)
+/* Records whose times are shuffled lie on other pages than their neighbours in the index, so that a cache of few pages reads each of them
+ * again and again: while a worker works it has as many as help, and each file's connection that lies ready keeps its share of what may be
+ * kept in all. Readers are asked for single records, and keep the few pages on the way to them. */
+static int64_t share_kib(const struct engine_s *g)
 {
-    if (!c->reader)
+    int64_t files = g->base.shards ? g->base.shards : 1;
+    return g->conf->kept_bytes / 1024 / files;
+}
+
+static bool keeps_too_much(struct conn_s *c)
+{
+    int64_t share = share_kib(engine_of(&c->base));
+    int used = 0, most = 0;
+    if (c->cache_kib <= share)
+        return false;
+    int code = sqlite3_db_status(c->db, SQLITE_DBSTATUS_CACHE_USED, &used, &most, 0);
+    return code != SQLITE_OK || used / 1024 > share;
+}
+
+static void sqlite_trim(struct conn *base, bool all)
+{
+    struct conn_s *c = conn_of(base);
+    if (!c->reader && (all || keeps_too_much(c)))
         (void)sqlite3_db_release_memory(c->db); /* always SQLITE_OK */
 }
 
@@ -180,8 +197,6 @@ static rc sqlite_step(struct stmt *st, bool *out_row, struct err *e)
 static void sqlite_done(struct stmt *st)
 {
     sqlite3_reset(stmt_of(st));
-    if (!st->conn->in_txn)
-        give_pages_back(conn_of(st->conn));
 }
 
 /* Looked up once for all that is asked of it, which is a part of what reading many rows costs. Connections have no locks of their own
@@ -276,7 +291,6 @@ static void sqlite_rollback(struct conn *base)
     if (!sqlite3_get_autocommit(c->db) && control(base, &c->rollback, "ROLLBACK", NULL) != RC_OK)
         base->broken = true; /* closing the connection undoes it for sure */
     unlock_file(c);
-    give_pages_back(c);
 }
 
 static rc sqlite_commit(struct conn *base, struct err *e)
@@ -290,7 +304,6 @@ static rc sqlite_commit(struct conn *base, struct err *e)
     if (r == RC_OK) {
         base->in_txn = false;
         unlock_file(c);
-        give_pages_back(c);
         return RC_OK;
     }
     sqlite_rollback(base);
@@ -310,15 +323,16 @@ static rc pragma(sqlite3 *db, const char *sql, struct err *e)
 
 static rc set_up(struct conn_s *c, const struct store_conf *conf, struct err *e)
 {
-    int64_t cache_kib = c->reader ? (conf->cache_bytes + 1023) / 1024 : WORKING_KIB;
+    int64_t share = share_kib(engine_of(&c->base)), working = share > WORKING_KIB ? share : WORKING_KIB;
     char text[200];
-    /* Small: there is a connection for each file and worker, and statements that stay are not kept in it. */
+    c->cache_kib = c->reader ? (conf->cache_bytes + 1023) / 1024 : working;
+    /* Small: there may be a connection for each file and worker, and statements that stay are not kept in it. */
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, LOOKASIDE_SIZE, LOOKASIDE_SLOTS);
     sqlite3_extended_result_codes(c->db, 1);
     sqlite3_busy_timeout(c->db, c->reader ? READER_WAIT_MS : (int)(conf->lock_wait_s * 1000));
     snprintf(text, sizeof text,
              "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA cache_size = -%lld",
-             conf->durable ? "FULL" : "NORMAL", (long long)cache_kib);
+             conf->durable ? "FULL" : "NORMAL", (long long)c->cache_kib);
     TRY(pragma(c->db, text, e));
     snprintf(text, sizeof text, "PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = %d",
              LOG_KEPT_BYTES, LOG_PAGES);
@@ -499,7 +513,7 @@ static void sqlite_close(struct engine *base)
     free(g);
 }
 
-/* SQLite would take 20 pages for each connection at its first one; there is a connection for each worker and file, and most hold a page
+/* SQLite would take 20 pages for each connection at its first one; there may be one for each worker and file, and most hold a page
  * or two. Its count of the memory it has, which nobody reads, is one lock for all threads at each allocation. No connection is shared by
  * threads. Before main, since it must be said before anybody opens a file, and in the one box the directory is first. */
 __attribute__((constructor)) static void configure(void)
@@ -543,6 +557,7 @@ const struct engine_driver engine_sqlite = {
     .close = sqlite_close,
     .conn_open = sqlite_conn_open,
     .conn_close = sqlite_conn_close,
+    .trim = sqlite_trim,
     .ping = sqlite_ping,
     .schema_lock = sqlite_schema_lock,
     .schema_version = sqlite_schema_version,

@@ -5,12 +5,14 @@
 #include "node/store/engine.h"
 #include "node/store/head.h"
 #include "node/store/move.h"
+#include "node/store/pool.h"
 
 struct store {
     const struct store_conf *conf;
     const struct clock *clock;
     const struct engine_driver *driver;
     struct engine *engine;
+    struct pool *pool;
     int schema_version;
 };
 
@@ -37,14 +39,16 @@ struct store_txn {
 struct store_session {
     struct store *store;
     bool reader, in_txn;
-    struct conn **conns;  /* one for each shard, opened when first needed */
+    struct conn *conn;    /* what it has at the moment; NULL: none */
+    unsigned shard;       /* of the connection */
     struct store_txn tx;  /* there is one at a time */
     unsigned purge_shard; /* where the next purge begins */
 };
 
 /* ---- connections ---- */
 
-/* The session's connection to a shard, opened anew if it was lost. *out_fresh: it was opened by this call. */
+/* A connection to a shard, the session's until it asks for one to another shard or rests; opened if none is to be had or the one it
+ * has was lost. *out_fresh: it was opened by this call. */
 MUST_USE rc session_conn(struct store_session *ss, unsigned shard, struct conn **out, bool *out_fresh,
                          struct err *e);
 unsigned session_shard(const struct store_session *ss, int64_t uid);

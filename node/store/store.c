@@ -43,8 +43,10 @@ const struct conf_key store_conf_keys[] = {
         "mysql: how many requests write or delete many rows at the same moment, the rest wait; more of them hinder each other"
         " inside the database. 0: one more than there are cores that the process may run on."),
     KEY("cache", CONF_SIZE, cache_bytes, "128k", 32768, 67108864, "bytes",
-        "sqlite: page cache of an io thread's connection; there is one for each io thread and file. A worker has up to 2 MiB while it works,"
-        " and keeps none."),
+        "sqlite: page cache of an io thread's connection; there is at most one for each io thread and file."),
+    KEY("kept", CONF_SIZE, kept_bytes, "32m", 0, 17179869184, "bytes",
+        "sqlite: what stays in page caches between requests, for all files together; each has its share of it. While a worker works its"
+        " connection has that share, or 2 MiB if that is more. 0: nothing stays."),
 };
 const size_t store_conf_keys_n = sizeof store_conf_keys / sizeof store_conf_keys[0];
 
@@ -92,13 +94,17 @@ rc store_open(const struct store_conf *c, const struct clock *clock, struct stor
         store_close(s);
         return r;
     }
+    s->pool = pool_new(s->engine->shards);
     *out = s;
     return RC_OK;
 }
 
 void store_close(struct store *s)
 {
-    if (s && s->engine)
+    if (!s)
+        return;
+    pool_free(s->pool);
+    if (s->engine)
         s->driver->close(s->engine);
     free(s);
 }
@@ -123,7 +129,6 @@ rc store_session_open(struct store *s, bool reader, struct store_session **out, 
     (void)e;
     struct store_session *ss = mem_need(calloc(1, sizeof *ss));
     *ss = (struct store_session){ .store = s, .reader = reader };
-    ss->conns = mem_need(calloc(s->engine->shards, sizeof(struct conn *)));
     *out = ss;
     return RC_OK;
 }
@@ -134,10 +139,18 @@ void store_session_close(struct store_session *ss)
         return;
     if (ss->in_txn)
         store_rollback(&ss->tx);
-    for (unsigned i = 0; i < ss->store->engine->shards; i++)
-        conn_free(ss->conns[i]);
-    free(ss->conns);
+    store_session_rest(ss);
     free(ss);
+}
+
+void store_session_rest(struct store_session *ss)
+{
+    assert(!ss->in_txn);
+    if (ss->conn && (ss->conn->broken || ss->conn->in_txn)) /* closing it undoes what was begun */
+        conn_free(ss->conn);
+    else if (ss->conn)
+        pool_give(ss->store->pool, ss->shard, ss->reader, ss->conn);
+    ss->conn = NULL;
 }
 
 unsigned session_shard(const struct store_session *ss, int64_t uid)
@@ -148,20 +161,21 @@ unsigned session_shard(const struct store_session *ss, int64_t uid)
 
 rc session_conn(struct store_session *ss, unsigned shard, struct conn **out, bool *out_fresh, struct err *e)
 {
-    struct conn **slot = &ss->conns[shard];
-    bool fresh = false;
-    if (*slot && (*slot)->broken) {
-        conn_free(*slot);
-        *slot = NULL;
-    }
-    if (!*slot) {
-        rc r = ss->store->driver->conn_open(ss->store->engine, shard, ss->reader, slot, e);
+    struct store *s = ss->store;
+    bool lost = ss->conn && ss->conn->broken && ss->shard == shard;
+    *out_fresh = false;
+    if (ss->conn && (ss->conn->broken || ss->shard != shard))
+        store_session_rest(ss);
+    if (!ss->conn && !lost) /* where one is lost the others may be, too */
+        ss->conn = pool_take(s->pool, shard, ss->reader);
+    if (!ss->conn) {
+        rc r = s->driver->conn_open(s->engine, shard, ss->reader, &ss->conn, e);
         if (r != RC_OK) /* settings were right when we started: a refusal now is the server's trouble */
             return r == RC_BAD_INPUT ? RC_AWAY : r;
-        fresh = true;
+        *out_fresh = true;
     }
-    *out = *slot;
-    *out_fresh = fresh;
+    ss->shard = shard;
+    *out = ss->conn;
     return RC_OK;
 }
 

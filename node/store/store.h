@@ -38,6 +38,7 @@ struct store_conf {
     int64_t connect_s, answer_s; /* mysql time limits */
     int64_t wide_writers;        /* mysql: who write many rows at the same moment; 0: cores and one more */
     int64_t cache_bytes;         /* sqlite: page cache of a reader's connection */
+    int64_t kept_bytes; /* sqlite: page caches of all files' other connections, while nobody uses them */
 };
 extern const struct conf_key store_conf_keys[];
 extern const size_t store_conf_keys_n;
@@ -59,8 +60,11 @@ int store_schema_version(const struct store *s);
 /* Whether reading is work of this process, out of files, and no waiting for a server. */
 bool store_is_embedded(const struct store *s);
 
-/* reader: a session that will only read (never waits for a writer): for io threads. Connections are opened when first needed. */
+/* reader: a session that will only read (never waits for a writer): for io threads. It takes a connection when it needs one, and opens
+ * it when none lies ready. */
 MUST_USE rc store_session_open(struct store *s, bool reader, struct store_session **out, struct err *e);
+/* Outside of a transaction: what it has taken is laid ready for others. Before its thread waits for anything. */
+void store_session_rest(struct store_session *ss);
 void store_session_close(struct store_session *ss);
 MUST_USE rc store_ping(struct store_session *ss, struct err *e);
 

@@ -74,6 +74,6 @@ stamp batch_commit(const char *coll, const char *id);
 
 extern const struct test_group life_group, fence_group, stamps_group, reading_group, pages_group,
     writing_group, deleting_group, counting_group, batches_group, purge_group, threads_group, known_group,
-    recovery_group, steps_group, moving_group, importing_group;
+    recovery_group, steps_group, moving_group, importing_group, conns_group;
 
 #endif

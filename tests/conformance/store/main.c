@@ -6,7 +6,7 @@ int main(int argc, char **argv)
     static const struct test_group *const groups[] = {
         &life_group,     &fence_group,    &stamps_group,   &known_group,     &reading_group, &pages_group,
         &writing_group,  &deleting_group, &counting_group, &batches_group,   &purge_group,   &threads_group,
-        &recovery_group, &steps_group,    &moving_group,   &importing_group,
+        &recovery_group, &steps_group,    &moving_group,   &importing_group, &conns_group,
     };
     int failed = 0;
     if (argc < 2) {

@@ -198,7 +198,7 @@ static bool pass(const struct item *it, void *arg)
 static struct cost cost_of(const struct item_query *q)
 {
     const struct head *h = head_now();
-    struct conn *c = fx.ss->conns[session_shard(fx.ss, fx.uid)];
+    struct conn *c = fx.ss->conn;
     static struct engine_driver counting;
     bool same;
 

@@ -1,6 +1,4 @@
 /* Orders and filters, single items, and what a reading sees of writes beside it. */
-#include <stdlib.h>
-
 #include "tests/conformance/store/fixture.h"
 
 static void fill_three(void) /* a, b, c at rising times; sortindex 34, none, -1 */
@@ -418,95 +416,6 @@ static void reading_one_finds_collections_of_any_number(void **state)
     assert_missing("own-103", "a");
 }
 
-/* ---- pages of SQLite ---- */
-
-#define SHUFFLED   1000
-#define TOGETHER   20
-#define TEXT_BYTES 256
-#define PAGE_BYTES 4096
-
-/* What this thread has read of files so far; cached by the kernel or not. */
-static uint64_t bytes_read(void)
-{
-    static const char name[] = "rchar: ";
-    char line[100];
-    uint64_t n = 0;
-    FILE *f = fopen("/proc/thread-self/io", "r");
-    assert_non_null(f);
-    while (fgets(line, sizeof line, f)) {
-        if (strncmp(line, name, sizeof name - 1) == 0)
-            n = strtoull(line + sizeof name - 1, NULL, 10);
-    }
-    fclose(f);
-    return n;
-}
-
-/* Records lie as they came, and their times are those of other neighbours. */
-static void fill_shuffled(const char *coll)
-{
-    static char ids[SHUFFLED][16];
-    static struct item_patch patches[SHUFFLED];
-    struct item_patch some[TOGETHER];
-    char text[TEXT_BYTES + 1];
-
-    snprintf(text, sizeof text, "%0*d", TEXT_BYTES, 0);
-    for (int i = 0; i < SHUFFLED; i++) {
-        snprintf(ids[i], sizeof ids[i], "r%04d", i);
-        patches[i] = patch(ids[i], text);
-    }
-    put_patches(coll, patches, SHUFFLED);
-    for (int i = 0; i < SHUFFLED; i++) {
-        some[i % TOGETHER] = patches[i * 617 % SHUFFLED];
-        if (i % TOGETHER == TOGETHER - 1) {
-            wait_ms(10);
-            put_patches(coll, some, TOGETHER);
-        }
-    }
-}
-
-static void a_page_is_read_once_however_times_are_shuffled(void **state)
-{
-    (void)state;
-    if (fixture_is_mysql())
-        return;
-    fill_shuffled("own");
-    struct item_query q = all("own");
-    size_t n = 0;
-    uint64_t before = bytes_read();
-    struct store_txn *tx = begin(STORE_READ);
-    OK(store_items_find(tx, &q, count_item, &n, NULL, &err));
-    commit(tx);
-    uint64_t bytes = bytes_read() - before;
-    print_message("%zu records of %d bytes: read %llu bytes\n", n, TEXT_BYTES, (unsigned long long)bytes);
-    assert_int_equal(n, SHUFFLED);
-    assert_true(bytes > SHUFFLED * TEXT_BYTES); /* what was written was not kept */
-    assert_true(bytes < SHUFFLED * TEXT_BYTES * 2);
-}
-
-static uint64_t bytes_of_reading_one(struct store_session *ss)
-{
-    struct head h;
-    struct item it;
-    uint64_t before = bytes_read();
-    OK(store_item_read(ss, fx.uid, 1, VIEW("own"), VIEW("a"), &fx.arena, &h, &it, &err));
-    return bytes_read() - before;
-}
-
-static void a_reader_keeps_the_pages_on_the_way_to_a_record_and_nobody_else_does(void **state)
-{
-    (void)state;
-    if (fixture_is_mysql())
-        return;
-    struct store_session *reader = NULL;
-    put("own", "a", "text");
-    OK(store_session_open(fx.store, true, &reader, &err));
-    assert_true(bytes_of_reading_one(reader) >= PAGE_BYTES);
-    assert_true(bytes_of_reading_one(reader) < PAGE_BYTES); /* the count itself */
-    assert_true(bytes_of_reading_one(fx.ss) >= PAGE_BYTES);
-    assert_true(bytes_of_reading_one(fx.ss) >= PAGE_BYTES);
-    store_session_close(reader);
-}
-
 static const struct CMUnitTest reading_tests[] = {
     TEST(each_order_is_kept),
     TEST(newer_and_older_are_strict),
@@ -527,7 +436,5 @@ static const struct CMUnitTest reading_tests[] = {
     TEST(reading_by_a_head_tells_whether_it_is_still_the_same),
     TEST(a_reader_does_not_wait_for_a_writer),
     TEST(reading_one_finds_collections_of_any_number),
-    TEST(a_page_is_read_once_however_times_are_shuffled),
-    TEST(a_reader_keeps_the_pages_on_the_way_to_a_record_and_nobody_else_does),
 };
 const struct test_group reading_group = TEST_GROUP(reading);
