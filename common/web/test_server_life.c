@@ -310,11 +310,11 @@ static void a_worker_who_finds_nothing_to_do_rests(void **state)
 }
 
 /* The steady clock stands still: no job is slow until it is stepped. */
-static void reads_that_compute_have_a_worker_a_core_and_one_until_they_are_slow(void **state)
+static void reads_that_compute_have_a_worker_a_core_until_they_are_slow(void **state)
 {
     enum { MOST = 32 };
     static struct client stuck[MOST];
-    int n = (int)cores_usable() + 1;
+    int n = cores_usable() > 2 ? (int)cores_usable() : 2;
 
     (void)state;
     assert_true(n < MOST);
@@ -670,7 +670,7 @@ int main(void)
         TEST(the_worker_who_slept_last_is_woken_first),
         TEST(who_waits_behind_slow_jobs_gets_a_worker_soon),
         TEST(a_worker_who_finds_nothing_to_do_rests),
-        TEST(reads_that_compute_have_a_worker_a_core_and_one_until_they_are_slow),
+        TEST(reads_that_compute_have_a_worker_a_core_until_they_are_slow),
         TEST(draining_finishes_what_runs_and_refuses_what_is_new),
         TEST(idle_connections_are_closed_before_their_next_request_would_fail),
         TEST(when_the_time_is_over_what_waits_is_told_later),

@@ -7,8 +7,8 @@
  * while the queue asks for it (queue_pace). Writes wait for a disk, together: each has a worker at once.
  *
  * Where reads wait for somebody else's answer, two for each core are enough, and a millisecond is long. Where they compute
- * (mount.reads_compute) one more than there are cores is: whatever more of them are at work take the caches from each other, and only reads
- * that turn out to be slow, for a disk or for their length, let others come to their side. */
+ * (mount.reads_compute) one is: whatever more of them are at work take the caches from each other, and only reads that turn out to be
+ * slow, for a disk or for their length, let others come to their side. */
 #include "common/web/inside.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "common/base/mem.h"
 
 #define BRISK_PER_CORE 2 /* where reads wait */
-#define BRISK_BESIDE   1 /* where they compute: beside one for each core */
+#define BRISK_LEAST    2 /* where they compute, one for each core */
 #define PATIENCE_US    1000
 #define COMPUTING_US   20000
 #define LOOKS          4 /* at the queue in that time, but at most one each millisecond */
@@ -433,7 +433,7 @@ static void pace_choose(struct server *s)
     q->patience_us = PATIENCE_US;
     for (size_t i = 0; i < s->n_mounts; i++) {
         if (s->mounts[i].reads_compute) {
-            q->brisk_enough = cores + BRISK_BESIDE;
+            q->brisk_enough = cores > BRISK_LEAST ? cores : BRISK_LEAST;
             q->patience_us = COMPUTING_US;
         }
     }
