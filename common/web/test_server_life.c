@@ -58,16 +58,24 @@ static struct client queued_behind(unsigned depth)
     return c;
 }
 
+/* Those who stand at the gate, or wait for a worker to come there. */
+static void let_pass(struct client *stuck, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        sem_post(&app.gate);
+    for (size_t i = 0; i < n; i++) {
+        struct said s = client_hear(&stuck[i]);
+        assert_int_equal(s.status, 200);
+        free(s.body);
+        client_done(&stuck[i]);
+    }
+}
+
 /* The worker does what waits, down to so many. */
 static void work_down(struct client *c, unsigned n, unsigned depth)
 {
-    for (unsigned i = 0; i < n; i++) {
-        sem_post(&app.gate);
-        struct said s = client_hear(&c[i]);
-        assert_int_equal(s.status, 200);
-        free(s.body);
-        client_done(&c[i]);
-    }
+    for (unsigned i = 0; i < n; i++)
+        let_pass(&c[i], 1);
     wait_depth(depth);
 }
 
@@ -254,14 +262,7 @@ static void who_waits_behind_slow_jobs_gets_a_worker_soon(void **state)
         wait_entered();
     }
     expect_once(GET_("/echo?n=1"), 200, "GET 0 1");
-    for (size_t i = 0; i < n; i++)
-        sem_post(&app.gate);
-    for (size_t i = 0; i < n; i++) {
-        struct said s = client_hear(&stuck[i]);
-        assert_int_equal(s.status, 200);
-        free(s.body);
-        client_done(&stuck[i]);
-    }
+    let_pass(stuck, n);
 }
 
 static bool has_brisk(int n)
@@ -296,14 +297,7 @@ static void a_worker_who_finds_nothing_to_do_rests(void **state)
     wait_entered();
     wait_depth(JOBS - 1);
     assert_true(has_rested(before));
-    for (int i = 0; i < JOBS; i++)
-        sem_post(&app.gate);
-    for (int i = 0; i < JOBS; i++) {
-        struct said s = client_hear(&stuck[i]);
-        assert_int_equal(s.status, 200);
-        free(s.body);
-        client_done(&stuck[i]);
-    }
+    let_pass(stuck, JOBS);
     WAIT_UNTIL(has_rested(before + 1));
     expect_once(GET_("/echo?n=1"), 200, "GET 0 1");
     WAIT_UNTIL(has_rested(before + 2));
@@ -336,14 +330,7 @@ static void reads_that_compute_have_a_worker_a_core_until_they_are_slow(void **s
     atomic_fetch_add(&stepped.steady_us, 1);
     wait_entered();
     assert_true(has_brisk(1));
-    for (int i = 0; i < n + 1; i++)
-        sem_post(&app.gate);
-    for (int i = 0; i < n + 1; i++) {
-        struct said s = client_hear(&stuck[i]);
-        assert_int_equal(s.status, 200);
-        free(s.body);
-        client_done(&stuck[i]);
-    }
+    let_pass(stuck, (size_t)n + 1);
 }
 
 /* ---- the end ---- */
