@@ -246,6 +246,14 @@ static void the_worker_who_slept_last_is_woken_first(void **state)
     assert_int_equal(atomic_load(&app.opened), 1);
 }
 
+static void a_worker_interrupts_nobody_who_wakes_it(void **state)
+{
+    (void)state;
+    start();
+    expect_once(GET_("/echo?n=1"), 200, "GET 0 1");
+    assert_int_equal(atomic_load(&app.policy), SCHED_BATCH);
+}
+
 /* So many workers as short reads are left to stand at the gate; nothing else happens that could make the server look up. */
 static void who_waits_behind_slow_jobs_gets_a_worker_soon(void **state)
 {
@@ -655,6 +663,7 @@ int main(void)
         TEST(many_who_wait_shortly_are_all_welcome),
         TEST(who_waits_too_long_is_told_later_even_if_no_worker_comes),
         TEST(the_worker_who_slept_last_is_woken_first),
+        TEST(a_worker_interrupts_nobody_who_wakes_it),
         TEST(who_waits_behind_slow_jobs_gets_a_worker_soon),
         TEST(a_worker_who_finds_nothing_to_do_rests),
         TEST(reads_that_compute_have_a_worker_a_core_until_they_are_slow),

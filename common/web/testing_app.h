@@ -3,6 +3,7 @@
 #ifndef HEDDLE_WEB_TESTING_APP_H
 #define HEDDLE_WEB_TESTING_APP_H
 
+#include <sched.h>
 #include <semaphore.h>
 
 #include "common/web/inside.h"
@@ -13,6 +14,7 @@
 struct app {
     sem_t entered, gate; /* /gate, /quick-gate: posts the one, waits for the other */
     atomic_int handled, late, decorated, opened, closed, rested, io_opened;
+    atomic_int policy;      /* of the worker that was opened last, for the processor */
     atomic_int fail_opens;  /* so many worker_open fail */
     atomic_int warm_us;     /* how long a warm answer takes; -1: declines */
     atomic_bool warm_spins; /* … without waiting for anything */
@@ -186,6 +188,7 @@ static rc worker_open(void *arg, void **out, struct err *e)
     if (atomic_fetch_sub(&a->fail_opens, 1) > 0)
         return fail(e, RC_AWAY, RESP_GENERIC, "no session");
     atomic_fetch_add(&a->opened, 1);
+    atomic_store(&a->policy, sched_getscheduler(0));
     *out = a;
     return RC_OK;
 }

@@ -12,6 +12,7 @@
 #include "common/web/inside.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "common/base/cores.h"
 #include "common/base/log.h"
@@ -381,12 +382,23 @@ bool workers_health(struct request *rq, struct buf *out)
     return well;
 }
 
+/* Whoever wakes a worker, an io thread or a database that answers, goes on first, and finds more to do: interrupted for each answer, it would
+ * take them up one at a time, and be switched to and from for each. */
+static void let_others_go_on(void)
+{
+    const struct sched_param none = { 0 };
+
+    if (sched_setscheduler(0, SCHED_BATCH, &none) != 0)
+        LOG(LOG_INFO, "a worker interrupts whoever wakes it", LOG_S("why", strerror(errno)));
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *me = arg;
     struct server *s = me->server;
     struct web_request *w;
 
+    let_others_go_on();
     while ((w = next_job(me))) {
         int64_t now = clock_mono_us(s->clock), waited = now - w->queued_us;
 
