@@ -194,7 +194,6 @@ struct queue {
     bool closed;
     int64_t full_since_us;    /* 0: not full */
     int brisk, brisk_enough;  /* workers awake that are not slow */
-    int64_t patience_us;      /* with a job in front, and until a worker is slow */
     bool paced;               /* queue_pace is being called */
     pthread_cond_t half;      /* depth fell to half of `limit` while somebody rests */
     int resting;              /* io threads in queue_rest */
@@ -210,9 +209,9 @@ void workers_stop(struct server *s); /* answers what waits with 503, joins */
 enum queue_put queue_put(struct server *s, struct web_request *w);
 /* Answers those that have waited too long while no worker came: called now and then. */
 void queue_expire(struct server *s);
-/* Wakes workers for jobs that those who are awake do not come for. Called every queue_pace_ms as long as it says so. */
+/* Wakes workers for jobs that those who are awake do not come for. Called every QUEUE_PACE_MS as long as it says so. */
+#define QUEUE_PACE_MS 5
 bool queue_pace(struct server *s);
-int queue_pace_ms(const struct server *s);
 int64_t queue_full_us(struct server *s); /* for how long it has been full; -1: it is not */
 /* Asks every mount, with that mount's own app and state; on a worker. Appends members to out. */
 bool workers_health(struct request *rq, struct buf *out);

@@ -240,7 +240,7 @@ static void *watch_main(void *arg)
     bool goes_on = true, pacing = false;
 
     while (goes_on) {
-        wait_for_any(w, lingers, n, pacing ? queue_pace_ms(w->server) : TICK_MS);
+        wait_for_any(w, lingers, n, pacing ? QUEUE_PACE_MS : TICK_MS);
         pacing = atomic_exchange(&w->pace, false) || (pacing && queue_pace(w->server));
         int64_t now = clock_mono_us(clock_system());
         n = all_linger_on(lingers, n, now);

@@ -1,14 +1,12 @@
 /* The bounded queue and those who empty it. A worker that finds nothing to do lays itself on top of the stack of sleepers; the
  * one on top is woken first, so that a quiet server keeps few workers warm, and nobody is woken when nobody sleeps.
  *
- * Short reads are left to a few: waking one more costs as much as half of such a job, and those who are awake come for the next one
- * by themselves. A worker counts as brisk while he is awake and his job is a read that began less than the queue's patience ago. So many
- * brisk ones as `brisk_enough` says are enough, until a job has waited for as long; the watch looks for that at every tick
- * while the queue asks for it (queue_pace). Writes wait for a disk, together: each has a worker at once.
- *
- * Where reads wait for somebody else's answer, two for each core are enough, and a millisecond is long. Where they compute
- * (mount.reads_compute) one is: whatever more of them are at work take the caches from each other, and only reads that turn out to be
- * slow, for a disk or for their length, let others come to their side. */
+ * Each job has a worker at once: it waits for a disk, or for somebody else's answer, together with others. Reads that compute instead
+ * (mount.reads_compute) are left to one worker a core, two at least: whatever more of them are at work take the caches from each other, and
+ * those who are awake come for the next one by themselves. A worker counts as brisk while he is awake and his job is a read that began less
+ * than PATIENCE_US ago. So many brisk ones as `brisk_enough` says are enough, until a job has waited for as long; the watch looks for that at
+ * every tick while the queue asks for it (queue_pace). So only reads that turn out to be slow, for a disk or for their length, let others
+ * come to their side. */
 #include "common/web/inside.h"
 
 #include <errno.h>
@@ -18,11 +16,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-#define BRISK_PER_CORE 2 /* where reads wait */
-#define BRISK_LEAST    2 /* where they compute, one for each core */
-#define PATIENCE_US    1000
-#define COMPUTING_US   20000
-#define LOOKS          4 /* at the queue in that time, but at most one each millisecond */
+#define BRISK_LEAST    2
+#define PATIENCE_US    20000
 #define FEW_PER_WORKER 8
 #define STANDING_US    INT64_C(1000000)
 #define WAIT_US        INT64_C(100000)
@@ -222,7 +217,7 @@ static void find_slow_ones(struct server *s, int64_t now)
     for (size_t i = 0; i < s->n_workers; i++) {
         struct worker *w = &s->workers[i];
 
-        if (w->begun_us && now - w->begun_us >= q->patience_us)
+        if (w->begun_us && now - w->begun_us >= PATIENCE_US)
             count_slow(q, w, true);
     }
 }
@@ -240,7 +235,7 @@ bool queue_pace(struct server *s)
         return false;
     }
     find_slow_ones(s, now);
-    bool waits = q->head && now - q->head->queued_us >= q->patience_us;
+    bool waits = q->head && now - q->head->queued_us >= PATIENCE_US;
     for (jobs = q->depth; jobs > 0 && (waits || q->brisk < q->brisk_enough); jobs--, waits = false) {
         sleeper = sleeper_pop(q);
         if (!sleeper)
@@ -258,13 +253,6 @@ bool queue_pace(struct server *s)
         sem_post(&sleeper->wake);
     }
     return again;
-}
-
-int queue_pace_ms(const struct server *s)
-{
-    int64_t ms = s->queue.patience_us / 1000 / LOOKS;
-
-    return ms > 1 ? (int)ms : 1;
 }
 
 static void rest(struct worker *me)
@@ -436,19 +424,15 @@ static int worker_start(struct worker *w, struct server *s)
     return why;
 }
 
-static void pace_choose(struct server *s)
+/* How many brisk workers are enough. */
+static int brisk_choose(const struct server *s, size_t n_workers)
 {
-    struct queue *q = &s->queue;
     int cores = (int)cores_usable();
 
-    q->brisk_enough = BRISK_PER_CORE * cores;
-    q->patience_us = PATIENCE_US;
-    for (size_t i = 0; i < s->n_mounts; i++) {
-        if (s->mounts[i].reads_compute) {
-            q->brisk_enough = cores > BRISK_LEAST ? cores : BRISK_LEAST;
-            q->patience_us = COMPUTING_US;
-        }
-    }
+    for (size_t i = 0; i < s->n_mounts; i++)
+        if (s->mounts[i].reads_compute)
+            return cores > BRISK_LEAST ? cores : BRISK_LEAST;
+    return (int)n_workers;
 }
 
 rc workers_start(struct server *s, struct err *e)
@@ -458,7 +442,7 @@ rc workers_start(struct server *s, struct err *e)
     s->queue.most = s->queue.limit = (unsigned)s->conf->queue;
     s->queue.few =
         FEW_PER_WORKER * (unsigned)n < s->queue.most ? FEW_PER_WORKER * (unsigned)n : s->queue.most;
-    pace_choose(s);
+    s->queue.brisk_enough = brisk_choose(s, n);
     s->queue.brisk = (int)n; /* until they find nothing to do */
     s->workers = mem_need(calloc(n, sizeof *s->workers));
     for (s->n_workers = 0; s->n_workers < n; s->n_workers++) {
