@@ -311,12 +311,38 @@ static void a_worker_who_finds_nothing_to_do_rests(void **state)
     WAIT_UNTIL(has_rested(before + 2));
 }
 
+static size_t brisk_where_reads_compute(void)
+{
+    return cores_usable() > 2 ? (size_t)cores_usable() : 2;
+}
+
+/* As many as are enough stand at the gate; nothing else happens that could make the server look up. */
+static void who_waits_behind_reads_that_compute_gets_a_worker_soon(void **state)
+{
+    enum { MOST = 32 };
+    static struct client stuck[MOST];
+    size_t n = brisk_where_reads_compute();
+
+    (void)state;
+    assert_true(n <= MOST);
+    mounts[0].reads_compute = true;
+    conf.workers = MOST + 1;
+    start();
+    for (size_t i = 0; i < n; i++) {
+        stuck[i] = dial();
+        assert_true(client_say(&stuck[i], GET_("/gate")));
+        wait_entered();
+    }
+    expect_once(GET_("/echo?n=1"), 200, "GET 0 1");
+    let_pass(stuck, n);
+}
+
 /* The steady clock stands still: no job is slow until it is stepped. */
 static void reads_that_compute_have_a_worker_a_core_until_they_are_slow(void **state)
 {
     enum { MOST = 32 };
     static struct client stuck[MOST];
-    int n = cores_usable() > 2 ? (int)cores_usable() : 2;
+    int n = (int)brisk_where_reads_compute();
 
     (void)state;
     assert_true(n < MOST);
@@ -666,6 +692,7 @@ int main(void)
         TEST(a_worker_interrupts_nobody_who_wakes_it),
         TEST(reads_that_wait_have_a_worker_each),
         TEST(a_worker_who_finds_nothing_to_do_rests),
+        TEST(who_waits_behind_reads_that_compute_gets_a_worker_soon),
         TEST(reads_that_compute_have_a_worker_a_core_until_they_are_slow),
         TEST(draining_finishes_what_runs_and_refuses_what_is_new),
         TEST(idle_connections_are_closed_before_their_next_request_would_fail),
