@@ -289,6 +289,8 @@ void watch_pace(struct watch *w);
 bool reply_send(struct web_request *w);
 /* Log line and metrics, once for each request. aborted: why there is no reply of ours, or NULL. status 0: none at all. */
 void request_account(struct web_request *w, int status, const char *aborted);
+/* Where so many were told "later" that not each of them got its log line: says how many did not. Called now and then, and at the end. */
+void refusals_tell(struct server *s);
 
 /* ---- loop.c, io.c, server.c ---- */
 
@@ -348,6 +350,7 @@ struct server {
     pthread_mutex_t quiet_lock; /* with quiet: active fell to 0 while draining */
     pthread_cond_t quiet;
     _Atomic int64_t bodies_bytes;
+    atomic_uint refusals;    /* answered 503 since the last refusals_tell */
     atomic_uint active;      /* requests between their headers and their end */
     atomic_uint connections; /* that were accepted and have not ended */
 };

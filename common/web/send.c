@@ -5,6 +5,26 @@
 
 #include "common/base/log.h"
 
+/* ---- log line and metrics ---- */
+
+#define REFUSAL_LINES 100u /* between two looks of the watch */
+
+/* Under a flood there are tens of thousands a second, alike but for their ids: they would fill a disk, and cost a tenth of what is left for
+ * those who are served. */
+static bool refusal_has_a_line(struct server *s)
+{
+    return atomic_fetch_add_explicit(&s->refusals, 1, memory_order_relaxed) < REFUSAL_LINES;
+}
+
+void refusals_tell(struct server *s)
+{
+    unsigned n = atomic_exchange(&s->refusals, 0);
+
+    if (n > REFUSAL_LINES)
+        LOG(LOG_WARN, "refused without a line each", LOG_S("listener", s->internal ? "internal" : "public"),
+            LOG_I("requests", n - REFUSAL_LINES));
+}
+
 void request_account(struct web_request *w, int status, const char *aborted)
 {
     struct request *rq = &w->rq;
@@ -20,7 +40,7 @@ void request_account(struct web_request *w, int status, const char *aborted)
     w->logged = true;
     metric_add(server_route_state(s, w)->requests[status >= 200 && status < 600 ? status / 100 : 0], 1);
     metric_observe_us(s->latency, total);
-    if (!log_wants(level))
+    if (!log_wants(level) || (level == LOG_INFO && status == 503 && !refusal_has_a_line(s)))
         return;
     const struct log_field fields[] = {
         LOG_V("id", rq->id),
@@ -43,6 +63,8 @@ void request_account(struct web_request *w, int status, const char *aborted)
     else
         log_event(level, "request", fields, sizeof fields / sizeof fields[0]);
 }
+
+/* ---- the reply ---- */
 
 static struct MHD_Response *response_of(struct reply *r)
 {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "common/base/cores.h"
+#include "common/base/log.h"
 #include "common/web/testing_app.h"
 
 /* ---- the queue ---- */
@@ -47,6 +48,61 @@ static void a_full_queue_says_later_and_heartbeats_tell(void **state)
     client_done(&running);
     client_done(&waiting);
     expect_once(GET_("/__lbheartbeat__"), 200, NULL);
+}
+
+/* What the log says of those who were refused: the lines they got, and how many it says got none. */
+static void read_refusals(FILE *log, unsigned *out_lines, unsigned *out_without)
+{
+    static const char number[] = "\"requests\":";
+    char line[2048];
+
+    *out_lines = *out_without = 0;
+    rewind(log);
+    while (fgets(line, sizeof line, log)) {
+        const char *at = strstr(line, number);
+
+        *out_lines += strstr(line, "\"the queue is full\"") != NULL;
+        if (strstr(line, "refused without a line each"))
+            *out_without += (unsigned)strtoul(at + strlen(number), NULL, 10);
+    }
+}
+
+static void a_flood_of_refusals_gets_few_lines_and_their_number(void **state)
+{
+    enum { TOO_MANY = 150, END = 100000 };
+    unsigned told = 0, lines, without;
+
+    (void)state;
+    conf.workers = 1;
+    conf.queue = 1;
+    FILE *log = tmpfile();
+    assert_non_null(log);
+    log_setup(fileno(log), LOG_JSON, LOG_INFO);
+    start();
+    struct client running = dial(), waiting = dial(), c = dial();
+    assert_true(client_say(&running, GET_("/gate")));
+    wait_entered();
+    assert_true(client_say(&waiting, GET_("/echo")));
+    wait_depth(1);
+    for (; told < 1 || (atomic_load(&server->refusals) < TOO_MANY && told < END); told++) {
+        client_expect(&c, GET_("/echo"), 503, "0");
+        if (told == 0)
+            WAIT_UNTIL(atomic_load(&server->refusals) == 0); /* the watch has just looked */
+    }
+    sem_post(&app.gate);
+    said_expect(client_hear(&running), "/gate", 200, NULL);
+    said_expect(client_hear(&waiting), "/echo", 200, NULL);
+    client_done(&running);
+    client_done(&waiting);
+    client_done(&c);
+    server_close(server);
+    server = NULL;
+    log_setup(STDERR_FILENO, LOG_AUTO, LOG_INFO);
+    read_refusals(log, &lines, &without);
+    fclose(log);
+    assert_true(lines > 0);
+    assert_true(without > 0);
+    assert_int_equal(lines + without, told);
 }
 
 /* One more in the queue, behind `depth` others. */
@@ -684,6 +740,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_full_queue_says_later_and_heartbeats_tell),
+        TEST(a_flood_of_refusals_gets_few_lines_and_their_number),
         TEST(who_rests_is_woken_when_half_of_the_queue_is_free),
         TEST(a_burst_may_wait_but_a_queue_that_stays_deep_takes_few),
         TEST(many_who_wait_shortly_are_all_welcome),

@@ -249,11 +249,13 @@ static void *watch_main(void *arg)
             tick_us = now;
             end_slow_ones(w);
             queue_expire(w->server);
+            refusals_tell(w->server);
             log_flush();
         }
     }
     for (size_t i = 0; i < n; i++)
         close(lingers[i].fd);
+    refusals_tell(w->server);
     log_flush();
     return NULL;
 }
