@@ -27,18 +27,10 @@ struct acceptor {
     int64_t complained_us;
 };
 
-static void wake(struct acceptor *a)
-{
-    uint64_t one = 1;
-
-    while (write(a->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
-}
-
 void acceptor_room(struct acceptor *a)
 {
     if (a && atomic_load(&a->rests))
-        wake(a);
+        wake_up(a->wake_fd);
 }
 
 /* ---- the thread ---- */
@@ -112,7 +104,6 @@ static void *accept_main(void *arg)
 {
     struct acceptor *a = arg;
     struct pollfd polls[2] = { { .fd = a->wake_fd, .events = POLLIN }, { .events = POLLIN } };
-    uint64_t drop;
 
     pthread_setname_np(pthread_self(), "heddle-accept");
     accept_favour(a->server);
@@ -120,8 +111,8 @@ static void *accept_main(void *arg)
         polls[1].fd = finds_room(a) ? a->server->listener.fd : -1;
         if (poll(polls, 2, -1) < 0)
             continue;
-        if (polls[0].revents && read(a->wake_fd, &drop, sizeof drop) < 0 && errno != EAGAIN && errno != EINTR)
-            abort();
+        if (polls[0].revents)
+            wake_taken(a->wake_fd);
         if (polls[1].fd >= 0 && polls[1].revents)
             accept_all(a);
     }
@@ -163,7 +154,7 @@ rc acceptor_start(struct server *s, struct acceptor **out, struct err *e)
 void acceptor_stop(struct acceptor *a)
 {
     atomic_store(&a->stopping, true);
-    wake(a);
+    wake_up(a->wake_fd);
     pthread_join(a->thread, NULL);
 }
 

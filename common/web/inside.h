@@ -242,6 +242,12 @@ void queue_rest(struct server *s, int64_t most_ms);
 /* The thread that accepts comes before all others that may be favoured: what it does for each connection is little. */
 void accept_favour(const struct server *s);
 
+/* ---- wake.c ---- */
+
+/* From any thread: fd (an eventfd, non-blocking) becomes readable for whoever polls it; until he has taken it, once is as good as often. */
+void wake_up(int fd);
+void wake_taken(int fd); /* by him, when it is readable */
+
 /* ---- accept.c ---- */
 
 struct acceptor;

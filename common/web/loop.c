@@ -36,12 +36,9 @@ struct taken {
 /* Whoever calls and the thread that goes to sleep both say so first and look then: one of them sees the other. */
 static void call(struct io *io)
 {
-    uint64_t one = 1;
-
     atomic_store(&io->called, true);
-    if (atomic_exchange(&io->asleep, false) && write(io->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN &&
-        errno != EINTR)
-        abort();
+    if (atomic_exchange(&io->asleep, false))
+        wake_up(io->wake_fd);
 }
 
 void io_resume(struct web_request *w)

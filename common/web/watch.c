@@ -71,14 +71,6 @@ void watch_hang_up(struct watch *w)
     pthread_mutex_unlock(&w->lock);
 }
 
-static void wake(struct watch *w)
-{
-    uint64_t one = 1;
-
-    while (write(w->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
-}
-
 void watch_linger(struct watch *w, int fd)
 {
     bool taken = false;
@@ -91,7 +83,7 @@ void watch_linger(struct watch *w, int fd)
     }
     pthread_mutex_unlock(&w->lock);
     if (taken)
-        wake(w);
+        wake_up(w->wake_fd);
     else
         close(fd);
 }
@@ -99,7 +91,7 @@ void watch_linger(struct watch *w, int fd)
 void watch_pace(struct watch *w)
 {
     atomic_store(&w->pace, true);
-    wake(w);
+    wake_up(w->wake_fd);
 }
 
 /* ---- the thread ---- */
@@ -194,14 +186,13 @@ static bool linger_on(struct lingering *l, int64_t now)
 static void wait_for_any(struct watch *w, const struct lingering *lingers, size_t n, int limit_ms)
 {
     struct pollfd polls[LINGERS_MAX + 1];
-    uint64_t drop;
 
     polls[0] = (struct pollfd){ .fd = w->wake_fd, .events = POLLIN };
     for (size_t i = 0; i < n; i++)
         polls[i + 1] = (struct pollfd){ .fd = lingers[i].fd, .events = POLLIN };
     poll(polls, (nfds_t)n + 1, limit_ms);
-    if (polls[0].revents && read(w->wake_fd, &drop, sizeof drop) < 0 && errno != EAGAIN && errno != EINTR)
-        abort();
+    if (polls[0].revents)
+        wake_taken(w->wake_fd);
 }
 
 /* How many of them go on; the others are closed. */
@@ -290,7 +281,7 @@ void watch_stop(struct watch *w)
     pthread_mutex_lock(&w->lock);
     w->stopping = true;
     pthread_mutex_unlock(&w->lock);
-    wake(w);
+    wake_up(w->wake_fd);
     pthread_join(w->thread, NULL);
     pthread_mutex_destroy(&w->lock);
     close(w->wake_fd);
