@@ -9,8 +9,8 @@
 
 #define REFUSAL_LINES 100u /* between two looks of the watch */
 
-/* Under a flood there are tens of thousands a second, alike but for their ids: they would fill a disk, and cost a tenth of what is left for
- * those who are served. */
+/* Under a flood there are tens of thousands a second, alike but for their ids: they would fill a disk, and take time from those who are
+ * served. */
 static bool refusal_has_a_line(struct server *s)
 {
     return atomic_fetch_add_explicit(&s->refusals, 1, memory_order_relaxed) < REFUSAL_LINES;
