@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "common/base/wal.h"
+
 #define READER_WAIT_MS  50       /* only while another process recovers or closes the file */
 #define SCHEMA_WAIT_MS  60000    /* another process may be migrating */
 #define LOG_PAGES       4000     /* in the log, before they move into the file */
@@ -312,26 +314,31 @@ static rc sqlite_commit(struct conn *base, struct err *e)
 
 /* ---- connections ---- */
 
-static rc pragma(sqlite3 *db, const char *sql, struct err *e)
+static rc pragma_failed(sqlite3 *db, const char *sql, struct err *e)
 {
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
-        return RC_OK;
     int code = sqlite3_extended_errcode(db);
     rc r = (code & 0xff) == SQLITE_BUSY || no_room(db, code) ? RC_BUSY : RC_BROKEN;
     return fail(e, r, RESP_GENERIC, "SQLite, %s: %s", sql, sqlite3_errmsg(db));
 }
 
+static rc pragma(sqlite3 *db, const char *sql, struct err *e)
+{
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? RC_OK : pragma_failed(db, sql, e);
+}
+
 static rc set_up(struct conn_s *c, const struct store_conf *conf, struct err *e)
 {
     int64_t share = share_kib(engine_of(&c->base)), working = share > WORKING_KIB ? share : WORKING_KIB;
+    int wait_ms = c->reader ? READER_WAIT_MS : (int)(conf->lock_wait_s * 1000);
     char text[200];
     c->cache_kib = c->reader ? (conf->cache_bytes + 1023) / 1024 : working;
     /* Small: there may be a connection for each file and worker, and statements that stay are not kept in it. */
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, LOOKASIDE_SIZE, LOOKASIDE_SLOTS);
     sqlite3_extended_result_codes(c->db, 1);
-    sqlite3_busy_timeout(c->db, c->reader ? READER_WAIT_MS : (int)(conf->lock_wait_s * 1000));
-    snprintf(text, sizeof text,
-             "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA cache_size = -%lld",
+    sqlite3_busy_timeout(c->db, wait_ms);
+    if (wal_turn_on(c->db, wait_ms) != SQLITE_OK)
+        return pragma_failed(c->db, "write-ahead log", e);
+    snprintf(text, sizeof text, "PRAGMA synchronous = %s; PRAGMA cache_size = -%lld",
              conf->durable ? "FULL" : "NORMAL", (long long)c->cache_kib);
     TRY(pragma(c->db, text, e));
     snprintf(text, sizeof text, "PRAGMA journal_size_limit = %d; PRAGMA wal_autocheckpoint = %d",

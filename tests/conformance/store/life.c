@@ -1,8 +1,11 @@
 /* Opening: settings, the schema, two processes at once. */
 #include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/testing.h"
 #include "node/store/internal.h"
 #include "tests/conformance/store/fixture.h"
 
@@ -201,16 +204,56 @@ static void a_user_has_a_quota_of_his_own_where_he_lives(void **state)
 struct starter {
     struct store_conf conf;
     rc r;
+    atomic_int tid;
+    atomic_bool over;
 };
 
 static void *start(void *arg)
 {
     struct starter *me = arg;
     struct store *s = NULL;
+    atomic_store(&me->tid, gettid());
     me->r = store_open(&me->conf, &fx.clock.clock, &s, NULL);
     if (me->r == RC_OK)
         store_close(s);
+    atomic_store(&me->over, true);
     return NULL;
+}
+
+static bool sleeps_or_is_over(struct starter *who)
+{
+    char path[64], line[256] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", atomic_load(&who->tid));
+    FILE *f = fopen(path, "re");
+    if (f) {
+        (void)!fread(line, 1, sizeof line - 1, f);
+        fclose(f);
+    }
+    return atomic_load(&who->over) || strstr(line, ") S ");
+}
+
+/* As another that starts at the same time holds it, for a moment. */
+static void a_new_file_that_another_holds_is_waited_for(void **state)
+{
+    (void)state;
+    if (fixture_is_mysql())
+        return;
+    char folder[] = "/tmp/heddle-start-XXXXXX", path[64];
+    struct starter starter = { .conf = fx.conf };
+    sqlite3 *other = NULL;
+    pthread_t thread;
+    assert_non_null(mkdtemp(folder));
+    starter.conf.path = folder;
+    snprintf(path, sizeof path, "%s/node-00.sqlite", folder);
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(pthread_create(&thread, NULL, start, &starter), 0);
+    WAIT_UNTIL(atomic_load(&starter.tid) && sleeps_or_is_over(&starter));
+    assert_int_equal(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    pthread_join(thread, NULL);
+    assert_int_equal(starter.r, RC_OK);
+    sqlite3_close(other);
+    fixture_remove_folder(folder);
 }
 
 static void several_can_start_on_an_empty_database_at_once(void **state)
@@ -224,16 +267,16 @@ static void several_can_start_on_an_empty_database_at_once(void **state)
     if (fixture_is_mysql())
         OK(raw("CREATE DATABASE heddle_start"));
     for (int i = 0; i < STARTERS; i++) {
-        starters[i].conf = fx.conf;
+        starters[i] = (struct starter){ .conf = fx.conf };
         starters[i].conf.path = folder;
         starters[i].conf.files = i + 1;
         starters[i].conf.database = "heddle_start";
         assert_int_equal(pthread_create(&threads[i], NULL, start, &starters[i]), 0);
     }
-    for (int i = 0; i < STARTERS; i++) {
+    for (int i = 0; i < STARTERS; i++) /* all, before a test that fails gives up its stack */
         pthread_join(threads[i], NULL);
+    for (int i = 0; i < STARTERS; i++)
         assert_int_equal(starters[i].r, RC_OK);
-    }
     if (fixture_is_mysql())
         OK(raw("DROP DATABASE heddle_start"));
     fixture_remove_folder(folder);
@@ -246,6 +289,7 @@ static const struct CMUnitTest life_tests[] = {
     TEST(a_newer_database_is_refused),
     TEST(a_database_that_may_lose_commits_is_refused_unless_asked_for),
     TEST(the_number_of_files_is_fixed_when_the_folder_is_made),
+    TEST(a_new_file_that_another_holds_is_waited_for),
     TEST(several_can_start_on_an_empty_database_at_once),
     TEST(heads_are_counted_by_state_and_bytes_with_them),
     TEST(a_note_of_the_node_stays_until_it_is_taken_back),
