@@ -63,36 +63,60 @@ static const struct param_kind *kind_find(const struct mount *m, view name)
     abort(); /* the table names a kind that its mount does not have */
 }
 
+/* Whether a piece of a pattern, which ends at a slash or with the pattern, is this segment. */
+static bool piece_is(const char *piece, view part)
+{
+    size_t n = 0;
+
+    while (n < part.n && piece[n] == part.p[n] && piece[n] != '/' && piece[n] != '\0')
+        n++;
+    return n == part.n && (piece[n] == '/' || piece[n] == '\0');
+}
+
+static const char *piece_end(const char *piece)
+{
+    while (*piece != '/' && *piece != '\0')
+        piece++;
+    return piece;
+}
+
+/* As many segments, and each that the pattern gives by name is there: what tells most rows apart, and costs a few bytes' look. */
+static bool shape_fits(const char *pattern, const struct segments *s)
+{
+    size_t i = 0;
+
+    if (pattern[1] == '\0')
+        return s->n == 0;
+    for (const char *p = pattern; *p == '/'; p = piece_end(p), i++) {
+        p++;
+        if (i == s->n || (*p != '{' && !piece_is(p, s->part[i])))
+            return false;
+    }
+    return i == s->n;
+}
+
 /* Holds the path against one pattern; params is scratch unless it matches. */
 static bool route_matches(const struct mount *m, const struct route *r, const struct segments *s,
                           view params[ROUTE_PARAMS_MAX], size_t *out_n)
 {
-    view pattern = { .p = r->path + 1, .n = strlen(r->path + 1) }, piece;
-    size_t i = 0, n = 0;
+    const char *p = r->path;
+    size_t n = 0;
 
-    if (s->slashes > 0 && !(r->flags & ROUTE_SLASHES))
+    if ((s->slashes > 0 && !(r->flags & ROUTE_SLASHES)) || !shape_fits(p, s))
         return false;
-    if (pattern.n == 0) {
-        *out_n = 0;
-        return s->n == 0;
-    }
-    while (view_cut(&pattern, '/', &piece)) {
-        if (i == s->n)
-            return false;
-        if (piece.n > 2 && piece.p[0] == '{') {
-            const struct param_kind *kind = kind_find(m, (view){ .p = piece.p + 1, .n = piece.n - 2 });
+    for (size_t i = 0; i < s->n; i++) {
+        const char *piece = p + 1;
 
-            assert(n < ROUTE_PARAMS_MAX);
-            if (!kind->ok(s->part[i]))
-                return false;
-            params[n++] = s->part[i];
-        } else if (!view_eq(piece, s->part[i])) {
+        p = piece_end(piece);
+        if (*piece != '{')
+            continue;
+        assert(n < ROUTE_PARAMS_MAX);
+        if (!kind_find(m, (view){ .p = piece + 1, .n = (size_t)(p - piece) - 2 })->ok(s->part[i]))
             return false;
-        }
-        i++;
+        params[n++] = s->part[i];
     }
     *out_n = n;
-    return i == s->n;
+    return true;
 }
 
 static enum route_result find(const struct mount *mounts, size_t n_mounts, bool internal, enum method m,
