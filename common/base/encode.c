@@ -31,6 +31,20 @@ void hex_put(struct buf *b, view bytes)
     }
 }
 
+size_t hex_print(uint64_t number, char out[HEX_NUMBER_MAX])
+{
+    unsigned shift = 4 * (HEX_NUMBER_MAX - 1);
+    size_t n = 0;
+
+    while (shift > 0 && number >> shift == 0)
+        shift -= 4;
+    for (;; shift -= 4) {
+        out[n++] = hex_digits[number >> shift & 15];
+        if (shift == 0)
+            return n;
+    }
+}
+
 bool hex_decode(view text, struct arena *a, view *out)
 {
     char *p;

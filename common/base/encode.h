@@ -6,7 +6,10 @@
 #include "common/base/buf.h"
 #include "common/base/view.h"
 
-void hex_put(struct buf *b, view bytes);                /* lower case */
+void hex_put(struct buf *b, view bytes); /* lower case */
+/* A number in lower case, without zeros before it and without a NUL; gives how many characters. */
+#define HEX_NUMBER_MAX 16
+size_t hex_print(uint64_t number, char out[HEX_NUMBER_MAX]);
 bool hex_decode(view text, struct arena *a, view *out); /* either case */
 
 enum base64 { BASE64_STD, BASE64_URL, BASE64_URL_NOPAD }; /* RFC 4648 4; 5 with "="; 5 without */

@@ -131,6 +131,29 @@ static void hex_takes_both_cases_and_nothing_else(void **state)
     assert_false(hex_decode(VIEW(" 1"), &arena, &out));
 }
 
+static void numbers_in_hex_have_no_zeros_before_them(void **state)
+{
+    static const struct {
+        uint64_t number;
+        view text;
+    } cases[] = {
+        { 0, VIEW("0") },
+        { 15, VIEW("f") },
+        { 16, VIEW("10") },
+        { 0xa0b0, VIEW("a0b0") },
+        { UINT64_MAX >> 4, VIEW("fffffffffffffff") },
+        { UINT64_MAX, VIEW("ffffffffffffffff") },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[HEX_NUMBER_MAX];
+        view got = { .p = text, .n = hex_print(cases[i].number, text) };
+
+        assert_true(view_eq(got, cases[i].text));
+    }
+}
+
 static const struct {
     const char *text, *percent, *form; /* NULL: refused */
 } escapes[] = {
@@ -221,6 +244,7 @@ int main(void)
         cmocka_unit_test(only_canonical_base64_is_taken),
         cmocka_unit_test(no_four_characters_are_a_second_spelling),
         cmocka_unit_test(hex_takes_both_cases_and_nothing_else),
+        cmocka_unit_test(numbers_in_hex_have_no_zeros_before_them),
         cmocka_unit_test(percent_escapes_are_decoded_once_or_refused),
         cmocka_unit_test(utf8_is_what_rfc_3629_says),
     };

@@ -243,7 +243,10 @@ static void identify(struct web_request *w)
         memcpy(w->id, given.p, given.n);
         w->id[given.n] = '\0';
     } else {
-        snprintf(w->id, sizeof w->id, "%s-%llx", io->id_prefix, (unsigned long long)io->requests);
+        size_t n = strlen(io->id_prefix);
+        memcpy(w->id, io->id_prefix, n);
+        w->id[n++] = '-';
+        w->id[n + hex_print(io->requests, w->id + n)] = '\0';
     }
     rq->id = view_of(w->id);
 }

@@ -163,10 +163,12 @@ void reply_header_stamp(struct request *rq, const char *name, stamp t)
 
 static void header_number(struct request *rq, const char *name, int64_t number)
 {
-    char text[24];
-    int n = snprintf(text, sizeof text, "%lld", (long long)number);
+    struct buf *b = &rq->reply->headers;
 
-    reply_header(rq, name, (view){ .p = text, .n = (size_t)n });
+    buf_add(b, view_of(name));
+    buf_addc(b, '\0');
+    buf_add_i64(b, number);
+    buf_addc(b, '\0');
 }
 
 void reply_last_modified(struct request *rq, stamp t)
