@@ -107,6 +107,9 @@ struct web_request {
 /* A request that has its target but no headers yet. clock is borrowed. */
 struct web_request *web_request_new(const struct clock *clock, size_t arena_bytes, view target);
 void web_request_free(struct web_request *w); /* NULL is fine */
+/* Instead of both for one that is used again: it gives back what it has but for a small block, and later becomes another. */
+void web_request_clear(struct web_request *w);
+void web_request_begin(struct web_request *w, const struct clock *clock, view target);
 void web_request_method(struct web_request *w, view method);
 void web_request_header_add(struct web_request *w, view name, view value);
 /* When all headers are there: framing, content type. Sets `malformed`. http_1_0: the version of the request. */
@@ -319,6 +322,8 @@ struct io {
     int64_t pressed_us;            /* when it last was */
     int64_t looked_us;             /* when it last asked itself whether it may rest */
     char id_prefix[17];
+    struct web_request *spare; /* cleared; the last one first, as the processor has it at hand */
+    unsigned n_spare;
 };
 
 struct route_state {
@@ -366,6 +371,7 @@ MUST_USE rc io_start(struct io *io, struct err *e); /* io_stop even if it failed
 void io_take(struct io *io, int fd, const struct sockaddr *peer, socklen_t n);
 void io_stop(struct io *io);
 MUST_USE rc io_daemon_start(struct io *io, struct err *e);
+void io_spares_free(struct io *io);
 /* A worker is done with it: hands it back to its io thread. The last touch. */
 void io_resume(struct web_request *w);
 

@@ -169,6 +169,7 @@ void io_stop(struct io *io)
     if (io->wake_fd >= 0)
         close(io->wake_fd);
     io->daemon = NULL;
+    io_spares_free(io);
     for (size_t i = 0; i < s->n_mounts; i++)
         if (io->states && io->states[i] && s->mounts[i].worker_close)
             s->mounts[i].worker_close(io->states[i]);

@@ -11,12 +11,8 @@ static bool is_token(view v)
 
 /* ---- making one ---- */
 
-struct web_request *web_request_new(const struct clock *clock, size_t arena_bytes, view target)
+void web_request_begin(struct web_request *w, const struct clock *clock, view target)
 {
-    struct web_request *w = mem_need(calloc(1, sizeof *w));
-
-    arena_init(&w->arena, arena_bytes);
-    reply_init(&w->reply);
     w->err = ERR_NONE;
     w->linger_fd = -1;
     w->rq.arena = &w->arena;
@@ -33,15 +29,32 @@ struct web_request *web_request_new(const struct clock *clock, size_t arena_byte
     w->rq.body = VIEW("");
     w->rq.started = clock_stamp(clock);
     w->begun_us = clock_mono_us(clock);
+}
+
+struct web_request *web_request_new(const struct clock *clock, size_t arena_bytes, view target)
+{
+    struct web_request *w = mem_need(calloc(1, sizeof *w));
+
+    arena_init(&w->arena, arena_bytes);
+    reply_init(&w->reply);
+    web_request_begin(w, clock, target);
     return w;
+}
+
+void web_request_clear(struct web_request *w)
+{
+    reply_done(&w->reply);
+    buf_done(&w->body);
+    arena_reset(&w->arena);
+    *w = (struct web_request){ .arena = w->arena };
+    reply_init(&w->reply);
 }
 
 void web_request_free(struct web_request *w)
 {
     if (!w)
         return;
-    reply_done(&w->reply);
-    buf_done(&w->body);
+    web_request_clear(w);
     arena_done(&w->arena);
     free(w);
 }
