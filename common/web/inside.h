@@ -301,6 +301,15 @@ void request_account(struct web_request *w, int status, const char *aborted);
 /* Where so many were told "later" that not each of them got its log line: says how many did not. Called now and then, and at the end. */
 void refusals_tell(struct server *s);
 
+/* The last 503 that an io thread sent: under a flood most are like it, byte by byte, and need not be made anew. */
+struct refusal {
+    struct MHD_Response *response; /* NULL: there was none yet */
+    const char *type;
+    struct buf headers;
+    view body; /* the response's */
+};
+void refusal_forget(struct refusal *last);
+
 /* ---- loop.c, io.c, server.c ---- */
 
 struct io {
@@ -324,6 +333,7 @@ struct io {
     char id_prefix[17];
     struct web_request *spare; /* cleared; the last one first, as the processor has it at hand */
     unsigned n_spare;
+    struct refusal refusal;
 };
 
 struct route_state {

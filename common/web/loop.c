@@ -170,6 +170,7 @@ void io_stop(struct io *io)
         close(io->wake_fd);
     io->daemon = NULL;
     io_spares_free(io);
+    refusal_forget(&io->refusal);
     for (size_t i = 0; i < s->n_mounts; i++)
         if (io->states && io->states[i] && s->mounts[i].worker_close)
             s->mounts[i].worker_close(io->states[i]);

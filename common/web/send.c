@@ -98,6 +98,49 @@ static void add_headers(struct MHD_Response *m, const struct reply *r)
     }
 }
 
+static struct MHD_Response *made(struct reply *r)
+{
+    struct MHD_Response *m = response_of(r);
+
+    if (m)
+        add_headers(m, r);
+    return m;
+}
+
+static bool is_like(const struct refusal *last, const struct reply *r)
+{
+    return last->response && last->type == r->type &&
+           view_eq(buf_view(&last->headers), buf_view(&r->headers)) &&
+           view_eq(last->body, buf_view(&r->body));
+}
+
+void refusal_forget(struct refusal *last)
+{
+    if (last->response)
+        MHD_destroy_response(last->response);
+    buf_done(&last->headers);
+    *last = (struct refusal){ 0 };
+}
+
+/* The last one's, or its own, which then is the last one. */
+static bool refusal_send(struct web_request *w)
+{
+    struct refusal *last = &w->io->refusal;
+    struct reply *r = &w->reply;
+
+    if (!is_like(last, r)) {
+        refusal_forget(last);
+        last->type = r->type;
+        last->body = buf_view(&r->body);
+        last->response = made(r);
+        if (!last->response)
+            return false;
+        last->headers = r->headers;
+        r->headers = (struct buf){ 0 };
+    }
+    return MHD_queue_response(w->mhd, 503, last->response) == MHD_YES;
+}
+
 bool reply_send(struct web_request *w)
 {
     struct request *rq = &w->rq;
@@ -119,13 +162,13 @@ bool reply_send(struct web_request *w)
 
     atomic_store_explicit(&w->conn->deadline_us, 0, memory_order_relaxed);
 
-    int status = w->reply.status;
-    struct MHD_Response *m = response_of(&w->reply);
     w->phase = PHASE_SENT;
+    if (w->reply.status == 503 && w->reply.spill_fd < 0)
+        return refusal_send(w);
+    struct MHD_Response *m = made(&w->reply);
     if (!m)
         return false;
-    add_headers(m, &w->reply);
-    bool queued = MHD_queue_response(w->mhd, (unsigned)status, m) == MHD_YES;
+    bool queued = MHD_queue_response(w->mhd, (unsigned)w->reply.status, m) == MHD_YES;
     MHD_destroy_response(m);
     return queued;
 }

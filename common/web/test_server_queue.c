@@ -146,6 +146,51 @@ static void a_flood_of_refusals_gets_few_lines_and_their_number(void **state)
     assert_int_equal(lines + without, told);
 }
 
+/* Most are like the one before: so those that are not follow each other here, and nothing of the last may stick to the next. */
+static void a_refusal_is_what_its_own_request_asked_for(void **state)
+{
+    static const char stamp_name[] = "X-Weave-Timestamp: ";
+    struct client served[2];
+
+    (void)state;
+    conf.queue = 1;
+    start_with_waiting(served, 1);
+    struct client c = dial();
+    for (int i = 0; i < 3; i++) {
+        char before[STAMP_TEXT_MAX];
+        stamp asked = clock_stamp(clock_system());
+
+        stamp_print(asked, before);
+        WAIT_UNTIL(clock_stamp(clock_system()).cs > asked.cs);
+        assert_true(client_say(&c, GET_("/echo")));
+        struct said s = client_hear(&c);
+        assert_non_null(strstr(s.head, "Content-Type: application/json"));
+        const char *stamp_text = strstr(s.head, stamp_name);
+        assert_non_null(stamp_text);
+        assert_true(strncmp(stamp_text + strlen(stamp_name), before, strlen(before)) > 0);
+        said_expect(s, "/echo", 503, "0");
+
+        assert_true(client_say(&c, GET_("/tell")));
+        s = client_hear(&c);
+        assert_non_null(strstr(s.head, "Content-Type: text/plain"));
+        assert_null(strstr(s.head, stamp_name));
+        said_expect(s, "/tell", 503, "Busy, try again\n");
+
+        assert_true(client_say(&c, "HEAD /echo HTTP/1.1\r\nHost: h\r\n\r\n"));
+        s = client_hear_as(&c, true);
+        assert_non_null(strstr(s.head, "Content-Length: 1\r\n"));
+        said_expect(s, "HEAD /echo", 503, "");
+    }
+    let_pass(served, 2);
+    client_expect(&c, GET_("/later?tea"), 503, "tea");
+    client_expect(&c, GET_("/later?tee"), 503, "tee");
+    assert_true(client_say(&c, GET_("/later?tee&html")));
+    struct said s = client_hear(&c);
+    assert_non_null(strstr(s.head, "Content-Type: text/html"));
+    said_expect(s, "/later", 503, "tee");
+    client_done(&c);
+}
+
 static void a_burst_may_wait_but_a_queue_that_stays_deep_takes_few(void **state)
 {
     enum { FEW = 8, BURST = 20 };
@@ -402,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_full_queue_says_later_and_heartbeats_tell),
         TEST(a_flood_of_refusals_gets_few_lines_and_their_number),
+        TEST(a_refusal_is_what_its_own_request_asked_for),
         TEST(who_rests_is_woken_when_half_of_the_queue_is_free),
         TEST(a_burst_may_wait_but_a_queue_that_stays_deep_takes_few),
         TEST(many_who_wait_shortly_are_all_welcome),

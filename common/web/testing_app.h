@@ -87,6 +87,16 @@ static rc broken(struct request *rq, struct err *e)
     return fail(e, RC_AWAY, RESP_GENERIC, "the database is away");
 }
 
+/* "?text" or "?text&html". */
+static rc later(struct request *rq, struct err *e)
+{
+    (void)e;
+    reply_status(rq, 503);
+    reply_type(rq, request_arg(rq, "html") ? "text/html" : "text/plain");
+    buf_add(reply_body(rq), rq->args[0].name);
+    return RC_OK;
+}
+
 static rc tell(struct request *rq, struct err *e)
 {
     (void)e;
@@ -237,6 +247,7 @@ static const struct route routes[] = {
     { GET, "/big", big, AUTH_NONE, 0, DIALECT_SYNC_15, 0, NULL, NULL, 0 },
     { GET, "/greedy", greedy, AUTH_NONE, 0, DIALECT_SYNC_15, 0, NULL, NULL, 0 },
     { GET, "/broken", broken, AUTH_NONE, 0, DIALECT_TOKEN, 0, NULL, NULL, 0 },
+    { GET, "/later", later, AUTH_NONE, 0, DIALECT_PLAIN, ROUTE_QUICK, NULL, NULL, 0 },
     { GET, "/tell", tell, AUTH_NONE, 0, DIALECT_PLAIN, 0, NULL, NULL, 0 },
     { GET | POST, "/late", echo, AUTH_BASIC, 1 << 20, DIALECT_SYNC_11, 0, NULL, NULL, 0 },
     { POST, "/signed", echo, AUTH_HAWK, BODY_BY_APP, DIALECT_SYNC_15, 0, NULL, NULL, 0 },
