@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
-#include "common/base/wal.h"
 #include "schema/embedded.h"
 
 enum { BUSY_MS = 5000, BUSY_LEAST_MS = 200 };
@@ -137,14 +136,10 @@ rc db_open(const char *path, sqlite3 **out, struct err *e)
     if (r == RC_OK) {
         sqlite3_extended_result_codes(db, 1);
         sqlite3_busy_timeout(db, BUSY_MS);
-        if (wal_turn_on(db, BUSY_MS) != SQLITE_OK)
-            r = db_fail(db, e, "write-ahead log");
-    }
-    if (r == RC_OK) {
         /* A small box: a connection's cache holds the inner pages of the indexes, the kernel has the rest. */
         r = db_exec(
             db,
-            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
             "PRAGMA cache_size = -128; PRAGMA journal_size_limit = 1048576; PRAGMA trusted_schema = OFF",
             e);
     }

@@ -9,10 +9,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "common/base/wal.h"
+#include "common/base/clock.h"
 
-#define READER_WAIT_MS  50       /* only while another process recovers or closes the file */
-#define SCHEMA_WAIT_MS  60000    /* another process may be migrating */
+#define READER_WAIT_MS  50    /* only while another process recovers or closes the file */
+#define SCHEMA_WAIT_MS  60000 /* another process may be migrating */
+#define WAL_PAUSE_MS    5
 #define LOG_PAGES       4000     /* in the log, before they move into the file */
 #define LOG_KEPT_BYTES  16777216 /* of it afterwards: writing over them is cheaper than growing anew */
 #define PAGES_AT_ONCE   2
@@ -324,6 +325,21 @@ static rc pragma_failed(sqlite3 *db, const char *sql, struct err *e)
 static rc pragma(sqlite3 *db, const char *sql, struct err *e)
 {
     return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? RC_OK : pragma_failed(db, sql, e);
+}
+
+/* Its code. SQLite reads first and then wants to write, and who reads already it tells at once that another writes, whatever the busy timeout
+ * (btree.c, sqlite3BtreeSetVersion and sqlite3BtreeBeginTrans): of two that open a new file together one has to ask again. */
+static int wal_turn_on(sqlite3 *db, int64_t wait_ms)
+{
+    int64_t until = clock_mono_us(clock_system()) + wait_ms * 1000;
+
+    for (;;) {
+        int code = sqlite3_exec(db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+
+        if ((code & 0xff) != SQLITE_BUSY || clock_mono_us(clock_system()) >= until)
+            return code;
+        sqlite3_sleep(WAL_PAUSE_MS);
+    }
 }
 
 static rc set_up(struct conn_s *c, const struct store_conf *conf, struct err *e)
