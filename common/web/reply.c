@@ -141,12 +141,20 @@ void reply_type(struct request *rq, const char *type)
     rq->reply->type = type;
 }
 
-void reply_header(struct request *rq, const char *name, view value)
+/* Its value follows, and a zero. */
+static struct buf *header_begin(struct request *rq, const char *name)
 {
     struct buf *b = &rq->reply->headers;
 
     buf_add(b, view_of(name));
     buf_addc(b, '\0');
+    return b;
+}
+
+void reply_header(struct request *rq, const char *name, view value)
+{
+    struct buf *b = header_begin(rq, name);
+
     for (size_t i = 0; i < value.n; i++)
         if ((unsigned char)value.p[i] >= 0x20 && value.p[i] != 0x7f)
             buf_addc(b, value.p[i]);
@@ -163,10 +171,8 @@ void reply_header_stamp(struct request *rq, const char *name, stamp t)
 
 static void header_number(struct request *rq, const char *name, int64_t number)
 {
-    struct buf *b = &rq->reply->headers;
+    struct buf *b = header_begin(rq, name);
 
-    buf_add(b, view_of(name));
-    buf_addc(b, '\0');
     buf_add_i64(b, number);
     buf_addc(b, '\0');
 }
