@@ -144,6 +144,24 @@ static void memory_stays_under_its_ceiling_and_keeps_what_is_used(void **state)
     raw_close(&r);
 }
 
+static void memory_full_of_what_is_used_takes_new_ones_and_keeps_its_ceiling(void **state)
+{
+    (void)state;
+    struct raw r;
+    char value[200];
+    int found = 0;
+    raw_open(&r);
+    memset(value, 'v', sizeof(value));
+    for (int i = 0; i < 20000; i++) {
+        raw_put(&r, i, (view){ .p = value, .n = sizeof(value) }, 60);
+        assert_true(raw_get(&r, i)); /* marked: it is in use */
+    }
+    for (int i = 0; i < 20000; i++)
+        found += raw_get(&r, i);
+    assert_in_range(found, 2000, (1 << 20) / 200);
+    raw_close(&r);
+}
+
 static void nothing_lives_longer_in_redis_than_its_time(void **state)
 {
     (void)state;
@@ -166,6 +184,7 @@ const struct test_group driver_group = TEST_GROUP(driver);
 static const struct CMUnitTest memory_tests[] = {
     TEST(nothing_lives_longer_in_memory_than_its_time),
     TEST(memory_stays_under_its_ceiling_and_keeps_what_is_used),
+    TEST(memory_full_of_what_is_used_takes_new_ones_and_keeps_its_ceiling),
 };
 const struct test_group memory_group = TEST_GROUP(memory);
 
