@@ -198,8 +198,9 @@ struct queue {
     int64_t full_since_us;    /* 0: not full */
     int brisk, brisk_enough;  /* workers awake that are not slow */
     bool paced;               /* queue_pace is being called */
-    pthread_cond_t half;      /* depth fell to half of `limit` while somebody rests */
+    pthread_cond_t half;      /* depth fell to half of `few` while somebody rests */
     int resting;              /* io threads in queue_rest */
+    unsigned rests;           /* counted, for tests */
     unsigned jobs, jobs_seen; /* counted, to see whether anything happens */
 };
 
@@ -237,9 +238,11 @@ bool warm_waited(const struct waits *before, const struct waits *after, int64_t 
 void io_favour(struct io *io);
 void io_press(struct io *io, int64_t now);
 void io_relax(struct io *io);
-/* Called where a request is refused because the queue is full: its io thread may wait a little for more of them. */
-void io_rest(struct io *io);
-/* Waits until no more than half of the queue is taken, at most so long. */
+/* Called where workers do not lack work: its io thread may wait a little for more to come. */
+#define REST_FULL_MS 5 /* a request is refused */
+#define REST_DEEP_MS 1 /* it was taken by a queue that is deep */
+void io_rest(struct io *io, int64_t most_ms);
+/* Waits until no more than half of `few` wait in the queue, at most so long. */
 void queue_rest(struct server *s, int64_t most_ms);
 
 /* The thread that accepts comes before all others that may be favoured: what it does for each connection is little. */

@@ -68,7 +68,9 @@ static void park(struct web_request *w, enum web_phase phase)
     /* Suspended first: a worker may be done before queue_put returns. */
     MHD_suspend_connection(w->mhd);
     enum queue_put put = queue_put(io->server, w);
-    if (put == QUEUE_DEEP || put == QUEUE_FULL)
+    if (put == QUEUE_DEEP)
+        io_rest(io, REST_DEEP_MS);
+    else if (put == QUEUE_FULL)
         io_press(io, clock_mono_us(io->server->clock));
     if (put == QUEUE_TAKEN || put == QUEUE_DEEP)
         return;
@@ -331,7 +333,7 @@ static enum MHD_Result on_headers(struct web_request *w, const char *method, con
                              ? fail(&w->err, RC_BAD_INPUT, RESP_GENERIC, "broken escape in the path")
                              : fail(&w->err, RC_NOT_FOUND, RESP_GENERIC, "no such path"));
     if (would_wait(w)) { /* the sooner the cheaper: no body is read, no credential looked at */
-        io_rest(w->io);
+        io_rest(w->io, REST_FULL_MS);
         return refuse(w, fail(&w->err, RC_BUSY, RESP_GENERIC, "the queue is full"));
     }
     return admit(w);

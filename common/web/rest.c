@@ -4,9 +4,9 @@
  * answered from memory, waits for that. While the queue is deep or full, so that workers do not lack work, nearly all of a core is its own if
  * it needs that; not always, since being interrupted makes them slower.
  *
- * Where the queue is full it would interrupt them for each request that is to hear "later", and for
- * each answer of theirs, a little at a time: the switches, and libmicrohttpd's walk through all parked connections after each resume, cost
- * what the workers could have answered. So it lets both gather for some milliseconds, unless others knock already: then it is behind
+ * But so it would interrupt them for each request that comes, to wait or to hear "later", and for each answer of theirs, a little at a time:
+ * the switches, and libmicrohttpd's walk through all parked connections after each resume, cost what the workers could have answered. So it
+ * lets both gather, for some milliseconds where the queue is full and one where it is deep, unless others knock already: then it is behind
  * anyway, and finds enough at once. */
 #include "common/web/inside.h"
 
@@ -19,7 +19,6 @@
 
 #define NEARER  15 /* so much less nice while the queue is deep */
 #define CALM_US INT64_C(1000000)
-#define REST_MS 5
 #define LOOK_US 250 /* between two looks at who knocks */
 
 /* ---- nearer to the processor ---- */
@@ -74,7 +73,8 @@ void queue_rest(struct server *s, int64_t most_ms)
 
     pthread_mutex_lock(&q->lock);
     q->resting++;
-    while (q->depth > q->limit / 2 && !q->closed)
+    q->rests += q->depth > q->few / 2;
+    while (q->depth > q->few / 2 && !q->closed)
         if (pthread_cond_timedwait(&q->half, &q->lock, &until) == ETIMEDOUT)
             break;
     q->resting--;
@@ -88,7 +88,7 @@ static bool somebody_knocks(const struct io *io)
     return poll(&loop, 1, 0) != 0;
 }
 
-void io_rest(struct io *io)
+void io_rest(struct io *io, int64_t most_ms)
 {
     const struct clock *clock = io->server->clock;
     int64_t now = clock_mono_us(clock);
@@ -97,6 +97,6 @@ void io_rest(struct io *io)
     if (now - io->looked_us < LOOK_US)
         return;
     if (!somebody_knocks(io))
-        queue_rest(io->server, REST_MS);
+        queue_rest(io->server, most_ms);
     io->looked_us = clock_mono_us(clock);
 }

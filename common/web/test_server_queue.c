@@ -262,6 +262,33 @@ static bool somebody_rests(void)
     return so;
 }
 
+static unsigned times_rested(void)
+{
+    struct queue *q = &server->queue;
+
+    pthread_mutex_lock(&q->lock);
+    unsigned n = q->rests;
+    pthread_mutex_unlock(&q->lock);
+    return n;
+}
+
+/* What comes to a deep queue, and what workers answer meanwhile, gathers. */
+static void an_io_thread_rests_only_while_the_queue_is_deep(void **state)
+{
+    enum { FEW = 8, MORE = 4 }; /* of one worker */
+    struct client c[1 + FEW + MORE];
+
+    (void)state;
+    start_with_waiting(c, FEW);
+    assert_int_equal(times_rested(), 0);
+    for (unsigned i = FEW; i < FEW + MORE; i++) {
+        atomic_fetch_add(&stepped.steady_us, 1000); /* it looks only now and then whether it may */
+        c[1 + i] = queued_behind(i);
+    }
+    WAIT_UNTIL(times_rested() > 0 && !somebody_rests());
+    work_down(c, 1 + FEW + MORE, 0);
+}
+
 static void *rest_main(void *arg)
 {
     (void)arg;
@@ -448,6 +475,7 @@ int main(void)
         TEST(a_full_queue_says_later_and_heartbeats_tell),
         TEST(a_flood_of_refusals_gets_few_lines_and_their_number),
         TEST(a_refusal_is_what_its_own_request_asked_for),
+        TEST(an_io_thread_rests_only_while_the_queue_is_deep),
         TEST(who_rests_is_woken_when_half_of_the_queue_is_free),
         TEST(a_burst_may_wait_but_a_queue_that_stays_deep_takes_few),
         TEST(many_who_wait_shortly_are_all_welcome),

@@ -76,7 +76,7 @@ static struct web_request *queue_pop(struct server *s)
         if (q->depth <= q->few)
             q->deep_since_us = 0;
         gauge_depth(s, -1);
-        if (q->resting > 0 && q->depth <= q->limit / 2)
+        if (q->resting > 0 && q->depth <= q->few / 2)
             pthread_cond_broadcast(&q->half);
     }
     return w;
