@@ -2,7 +2,8 @@
 """Runs every part of the tests and ends with "N passed, N failed".
 
 A part is one command. It declares how many of the machine's processor slots it wants, and which builds it needs; parts that fit
-run side by side. What a part prints goes to build/test-logs/<part>.log; its counts are read from its own closing line ("N passed, N failed",
+run side by side. Some want nothing beside them, since they measure time; others take no slot: they mostly wait, or have only what the processors
+have left over. What a part prints goes to build/test-logs/<part>.log; its counts are read from its own closing line ("N passed, N failed",
 or pytest's or ctest's). A part that exits non-zero without a failed count, or without having run anything, counts as one failure.
 """
 import argparse
@@ -21,13 +22,18 @@ SLOTS = max(2, os.cpu_count() or 2)
 
 
 class Part:
-    def __init__(self, name, command, slots=1, builds=(), full_only=False, env=None, timeout=3600):
+    def __init__(self, name, command, slots=1, builds=(), full_only=False, env=None, timeout=3600, alone=False):
         self.name, self.command, self.slots, self.builds = name, command, slots, builds
-        self.full_only, self.env, self.timeout = full_only, env or {}, timeout
+        self.full_only, self.env, self.timeout, self.alone = full_only, env or {}, timeout, alone
 
 
 def pytest(*args):
     return [PY, '-m', 'pytest', '-q', '-ra', '--color=no', '-p', 'no:cacheprovider', *args]
+
+
+def left_over(*command):
+    """With what the others leave of the processors. Linux shares them out among sessions first (autogroup), then among those of a session."""
+    return ['chrt', '--idle', '0', 'sh', '-c', '[ ! -e /proc/self/autogroup ] || echo 19 >/proc/self/autogroup; exec "$@"', 'sh', *command]
 
 
 def e2e(build, every=1, **more):
@@ -72,16 +78,17 @@ def parts(full, seed):
                builds=('coverage', 'unit', 'cache', 'backend', 'e2e', 'campaign'))
     yield e2e('build/asan', 1 if full else 2)
     yield e2e('build/tsan', 1 if full else 4)
+    # End-to-end tests wait for their servers for a third of the time: it runs then, and takes nothing from them.
+    yield Part('lint', left_over('tests/lint/run.sh'), slots=0, builds=('release',))
     yield Part('memory', pytest('tests/campaign/test_memory.py'), slots=2, builds=('release',), env={'HEDDLE_BUILD': 'build/release'})
     # What users wait while somebody moves is a bound on the product's time: the build that is installed, and nothing beside it.
-    yield Part('moves', pytest('-s', 'tests/campaign/test_move_freeze.py', 'tests/campaign/test_rebalance.py'), slots=2, builds=('release',),
+    yield Part('moves', pytest('-s', 'tests/campaign/test_move_freeze.py', 'tests/campaign/test_rebalance.py'), alone=True, builds=('release',),
                env={'HEDDLE_BUILD': 'build/release', **whole}, timeout=7200)
     # What a page costs is a bound on that build, too.
-    yield Part('renders', pytest('-s', 'tests/e2e/test_screens_pages.py', 'tests/e2e/test_console.py', '-k', 'two_milliseconds'), slots=2,
+    yield Part('renders', pytest('-s', 'tests/e2e/test_screens_pages.py', 'tests/e2e/test_console.py', '-k', 'two_milliseconds'), alone=True,
                builds=('release',), env={'HEDDLE_BUILD': 'build/release'})
-    yield Part('bench', [PY, 'tests/load/bench.py', '--smoke'], slots=2, builds=('release',), timeout=300)
+    yield Part('bench', [PY, 'tests/load/bench.py', '--smoke'], alone=True, builds=('release',), timeout=300)
     yield Part('fuzz', ['tests/fuzz/run.sh', '600' if full else '30'], slots=2, timeout=7200)
-    yield Part('lint', ['tests/lint/run.sh'], slots=2, builds=('release',))
 
 
 def closing_counts(text):
@@ -104,7 +111,7 @@ class Runner:
     def __init__(self, table, seed):
         self.todo, self.seed = list(table), seed
         self.lock, self.wake = threading.Lock(), threading.Condition()
-        self.free, self.done, self.results = SLOTS, set(), []
+        self.free, self.running, self.done, self.results = SLOTS, [], set(), []
 
     def say(self, text):
         with self.lock:
@@ -142,8 +149,14 @@ class Runner:
             self.say(f'--- end of build/test-logs/{part.name}.log\n{tail}\n---')
         with self.wake:
             self.free += part.slots
+            self.running.remove(part)
             self.done.add(part.name)
             self.wake.notify_all()
+
+    def has_room(self, part):
+        if part.alone or any(p.alone for p in self.running):
+            return not self.running
+        return part.slots <= self.free or self.free == SLOTS
 
     def build_all(self, presets):
         """All builds first, one after another: each uses every processor by itself."""
@@ -172,9 +185,10 @@ class Runner:
                         self.done.add(p.name)
                         ready = False
                         break
-                    if not waits and (p.slots <= self.free or self.free == SLOTS):
+                    if not waits and self.has_room(p):
                         ready = p
                         self.todo.remove(p)
+                        self.running.append(p)
                         self.free -= p.slots
                         break
                 if ready is None:
