@@ -19,6 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUT = os.path.join(ROOT, 'build', 'test-logs')
 PY = '/usr/bin/python3'
 SLOTS = max(2, os.cpu_count() or 2)
+SIDE_BY_SIDE = '3'  # end-to-end tests: each waits for its servers for a third of the time or more
 
 
 class Part:
@@ -43,7 +44,7 @@ def e2e(build, every=1, **more):
            'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1', 'UBSAN_OPTIONS': 'print_stacktrace=1',
            'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1', **more}
     return Part('e2e' if name == 'coverage' else f'e2e-{name}',
-                pytest('-p', 'slice_plugin', 'tests/e2e', '-n', '2'),
+                pytest('-p', 'slice_plugin', 'tests/e2e', '-n', SIDE_BY_SIDE),
                 slots=2, builds=(name,), env=env, timeout=7200)
 
 
@@ -62,9 +63,9 @@ def parts(full, seed):
     yield Part('unit-asan', ['ctest', '--test-dir', 'build/asan', '-j2', '--output-on-failure'], slots=2, builds=('asan',))
     yield Part('unit-tsan', ['ctest', '--test-dir', 'build/tsan', '-j2', '--output-on-failure'], slots=2, builds=('tsan',))
     yield e2e('build/coverage', **whole)
-    yield Part('e2e-ldap', pytest('tests/e2e/', '-n', '2', '-k', 'tokenserver or user_api or browser_1 or onebox or (screens and not browser)'), slots=2, builds=('coverage',),
+    yield Part('e2e-ldap', pytest('tests/e2e/', '-n', SIDE_BY_SIDE, '-k', 'tokenserver or user_api or browser_1 or onebox or (screens and not browser)'), slots=2, builds=('coverage',),
                env={'HEDDLE_BUILD': 'build/coverage', 'HEDDLE_DIRECTORY': 'ldap'}, timeout=3600)
-    yield Part('e2e-cluster', pytest('-p', 'slice_plugin', 'tests/e2e', '-n', '2'), slots=2, builds=('coverage',), timeout=3600,
+    yield Part('e2e-cluster', pytest('-p', 'slice_plugin', 'tests/e2e', '-n', SIDE_BY_SIDE), slots=2, builds=('coverage',), timeout=3600,
                env={'HEDDLE_BUILD': 'build/coverage', 'HEDDLE_TARGET': 'cluster', 'HEDDLE_PATIENCE_S': '40', 'PYTHONPATH': 'tests',
                     'HEDDLE_SLICE': '1' if full else '3'})
     yield Part('campaign', pytest('tests/campaign', '-n', '2', '--ignore=tests/campaign/test_memory.py', '--ignore=tests/campaign/test_move_freeze.py',
@@ -78,7 +79,7 @@ def parts(full, seed):
                builds=('coverage', 'unit', 'cache', 'backend', 'e2e', 'campaign'))
     yield e2e('build/asan', 1 if full else 2)
     yield e2e('build/tsan', 1 if full else 4)
-    # End-to-end tests wait for their servers for a third of the time: it runs then, and takes nothing from them.
+    # Nobody waits for it: it runs while the other parts wait, and takes nothing from them.
     yield Part('lint', left_over('tests/lint/run.sh'), slots=0, builds=('release',))
     yield Part('memory', pytest('tests/campaign/test_memory.py'), slots=2, builds=('release',), env={'HEDDLE_BUILD': 'build/release'})
     # What users wait while somebody moves is a bound on the product's time: the build that is installed, and nothing beside it.
