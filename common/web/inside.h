@@ -222,7 +222,8 @@ bool workers_health(struct request *rq, struct buf *out);
 
 /* ---- warm.c ---- */
 
-/* Answers on the io thread by the route's `warm`; false: it has none, or would not, or is to be left alone for now. */
+/* Answers on the io thread by the route's `warm`, from memory alone if reads were slow lately; false: it has none, or would not, or is to
+ * be left alone for now. */
 bool warm_answered(struct web_request *w);
 
 /* How often a thread has read a disk, and how often it has slept, for a disk or anything else. */
@@ -341,7 +342,10 @@ struct io {
 
 struct route_state {
     metric requests[6]; /* by status / 100; [0]: no reply */
-    _Atomic int64_t suspect_until_us, cold_until_us, cold_pause_us;
+    _Atomic int64_t suspect_until_us;
+    struct cold {
+        _Atomic int64_t until_us, pause_us;
+    } reads, all; /* for how long warm answers must not read a disk; for how long there are none */
 };
 
 struct server {

@@ -34,8 +34,9 @@ struct request {
     bool args_broken; /* a percent escape in the query did not decode */
     const struct route *route;
     const struct mount *mount;
-    void *app;    /* the mount's: struct node *, struct directory * */
-    void *worker; /* what the mount's worker_open made for this thread (io_open in warm) */
+    void *app;        /* the mount's: struct node *, struct directory * */
+    void *worker;     /* what the mount's worker_open made for this thread (io_open in warm) */
+    bool memory_only; /* in warm: reads of this route were slow lately */
     struct who who;
     stamp started; /* server time at the start of the request, rounded down */
     /* X-Request-Id: the client's if it is [A-Za-z0-9._-]{1,64} and he is a trusted proxy or an internal

@@ -42,8 +42,8 @@ enum route_flags {
 
 /* A handler fills rq->reply and gives RC_OK, or fails. */
 typedef rc handler_fn(struct request *rq, struct err *e);
-/* Tried on the io thread before the request is parked: answers from memory (or, on SQLite, by one short read) and gives
- * true, or leaves everything alone and gives false. */
+/* Tried on the io thread before the request is parked: answers from memory (or, on SQLite and unless it is memory_only, by one short
+ * read) and gives true, or leaves everything alone and gives false. */
 typedef bool warm_fn(struct request *rq);
 
 struct route {

@@ -33,20 +33,41 @@ static void states_of_io_threads_are_opened_for_warm_answers_alone(void **state)
     assert_int_equal(atomic_load(&app.io_opened), 1);
 }
 
-static void warm_answers_that_are_slow_again_and_again_send_their_route_to_the_workers(void **state)
+/* So many warm answers, each as slow as a disk can be. */
+static void slow_answers(int n)
+{
+    atomic_store(&app.warm_us, 120000);
+    for (int i = 0; i < n; i++)
+        expect_once(GET_("/warm/1"), 200, "warm");
+    atomic_store(&app.warm_us, 0);
+}
+
+static void reads_that_are_slow_again_and_again_are_left_to_the_workers(void **state)
 {
     (void)state;
     start_by(&stepped.clock, false);
+    atomic_store(&app.warm_reads, true);
     expect_once(GET_("/warm/1"), 200, "warm");
-    atomic_store(&app.warm_us, 120000);
-    expect_once(GET_("/warm/1"), 200, "warm");
-    expect_once(GET_("/warm/1"), 200, "warm");
-    atomic_store(&app.warm_us, 0);
+    slow_answers(2);
     expect_once(GET_("/warm/1"), 200, "ok");
     expect_once(GET_("/warm/2"), 200, "ok");
+    atomic_store(&app.warm_reads, false); /* what is in memory by now does not need them */
+    expect_once(GET_("/warm/1"), 200, "warm");
+    atomic_store(&app.warm_reads, true);
     atomic_fetch_add(&stepped.steady_us, 999000);
     expect_once(GET_("/warm/1"), 200, "ok");
     atomic_fetch_add(&stepped.steady_us, 2000); /* the second is over */
+    expect_once(GET_("/warm/1"), 200, "warm");
+}
+
+static void a_route_that_is_slow_without_reads_as_well_goes_to_the_workers(void **state)
+{
+    (void)state;
+    start_by(&stepped.clock, false);
+    slow_answers(3);
+    expect_once(GET_("/warm/1"), 200, "ok");
+    expect_once(GET_("/warm/2"), 200, "ok");
+    atomic_fetch_add(&stepped.steady_us, 1001000);
     expect_once(GET_("/warm/1"), 200, "warm");
 }
 
@@ -89,7 +110,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_session_that_does_not_open_is_503_and_tried_again),
         TEST(states_of_io_threads_are_opened_for_warm_answers_alone),
-        TEST(warm_answers_that_are_slow_again_and_again_send_their_route_to_the_workers),
+        TEST(reads_that_are_slow_again_and_again_are_left_to_the_workers),
+        TEST(a_route_that_is_slow_without_reads_as_well_goes_to_the_workers),
         TEST(a_warm_answer_that_only_lacked_the_processor_leaves_its_route_warm),
         TEST(a_warm_answer_has_waited_if_a_disk_made_it_slow_or_anything_made_it_very_slow),
     };

@@ -18,6 +18,7 @@ struct app {
     atomic_int fail_opens;  /* so many worker_open fail */
     atomic_int warm_us;     /* how long a warm answer takes; -1: declines */
     atomic_bool warm_spins; /* … without waiting for anything */
+    atomic_bool warm_reads; /* it is not in memory */
 };
 
 /* It stands still where the test does not step it, so that no slow machine looks like a slow disk. */
@@ -128,7 +129,7 @@ static bool warm(struct request *rq)
 {
     int us = atomic_load(&app.warm_us);
 
-    if (us < 0)
+    if (us < 0 || (rq->memory_only && atomic_load(&app.warm_reads)))
         return false;
     if (us > 0)
         warm_takes(us);
@@ -284,6 +285,7 @@ static void app_reset(void)
     atomic_store(&app.fail_opens, 0);
     atomic_store(&app.warm_us, 0);
     atomic_store(&app.warm_spins, false);
+    atomic_store(&app.warm_reads, false);
     sem_init(&app.entered, 0, 0);
     sem_init(&app.gate, 0, 0);
 }

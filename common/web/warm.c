@@ -1,4 +1,5 @@
-/* Answers that an io thread gives itself, and the guard over them: a route that made one wait for long goes to the workers for a while. */
+/* Answers that an io thread gives itself, and the guard over them: a route that made one wait for long answers from memory alone for a while,
+ * and one that even then waited goes to the workers. */
 #include "common/web/inside.h"
 
 #include <sys/resource.h>
@@ -8,7 +9,8 @@
 #define WARM_SLOW_US    10000            /* a warm answer that took longer …              */
 #define WARM_STUCK_US   100000           /* … and, where it was not the disk, much longer */
 #define WARM_SUSPECT_US (60 * 1000000LL) /* … lets the next ones be looked at, and the next such one */
-#define WARM_PAUSE_US   (1 * 1000000LL)  /* … sends the route to the workers for so long, */
+#define WARM_PAUSE_US                                                                                        \
+    (1 * 1000000LL) /* … leaves reads of the route, or all of it, to the workers for so long, */
 #define WARM_PAUSE_MOST (60 * 1000000LL) /* and ever longer if it was slow again at once  */
 #define IO_RETRY_US     (10 * 1000000LL)
 
@@ -56,18 +58,24 @@ bool warm_waited(const struct waits *before, const struct waits *after, int64_t 
 }
 
 /* Opening a file for the first time may be slow once; a slow disk is slow again as soon as it is tried. */
-static void make_cold(struct route_state *state, const char *route, int64_t now, int64_t took_us)
+static void make_cold(struct cold *c, const struct request *rq, int64_t now, int64_t took_us)
 {
-    int64_t ended = atomic_load_explicit(&state->cold_until_us, memory_order_relaxed);
-    int64_t pause = atomic_load_explicit(&state->cold_pause_us, memory_order_relaxed);
+    int64_t ended = atomic_load_explicit(&c->until_us, memory_order_relaxed);
+    int64_t pause = atomic_load_explicit(&c->pause_us, memory_order_relaxed);
 
     pause = now - ended > WARM_PAUSE_MOST ? WARM_PAUSE_US
             : 4 * pause < WARM_PAUSE_MOST ? 4 * pause
                                           : WARM_PAUSE_MOST;
-    atomic_store_explicit(&state->cold_pause_us, pause, memory_order_relaxed);
-    atomic_store_explicit(&state->cold_until_us, now + pause, memory_order_relaxed);
-    LOG(LOG_WARN, "a warm answer was slow, workers take over for a while", LOG_S("route", route),
-        LOG_I("took_us", took_us), LOG_I("pause_us", pause));
+    atomic_store_explicit(&c->pause_us, pause, memory_order_relaxed);
+    atomic_store_explicit(&c->until_us, now + pause, memory_order_relaxed);
+    LOG(LOG_WARN, "a warm answer was slow, workers take over for a while", LOG_S("route", rq->route->path),
+        LOG_S("what", rq->memory_only ? "all" : "reads"), LOG_I("took_us", took_us),
+        LOG_I("pause_us", pause));
+}
+
+static bool is_cold(const struct cold *c, int64_t now)
+{
+    return now < atomic_load_explicit(&c->until_us, memory_order_relaxed);
 }
 
 /* The guard: what waits for long must not be done on an io thread, whatever the route's author thought. Time alone would not tell it
@@ -79,9 +87,9 @@ bool warm_answered(struct web_request *w)
     struct route_state *state = server_route_state(s, w);
     int64_t before = clock_mono_us(s->clock);
 
-    if (!rq->route->warm || before < atomic_load_explicit(&state->cold_until_us, memory_order_relaxed) ||
-        !warm_state(w->io, rq->mount, &rq->worker))
+    if (!rq->route->warm || is_cold(&state->all, before) || !warm_state(w->io, rq->mount, &rq->worker))
         return false;
+    rq->memory_only = is_cold(&state->reads, before);
     bool looked_at = before < atomic_load_explicit(&state->suspect_until_us, memory_order_relaxed);
     struct waits waits = looked_at ? waits_of_thread() : (struct waits){ 0 };
     bool done = rq->route->warm(rq);
@@ -91,7 +99,7 @@ bool warm_answered(struct web_request *w)
         atomic_store_explicit(&state->suspect_until_us, after + WARM_SUSPECT_US, memory_order_relaxed);
         struct waits now = looked_at ? waits_of_thread() : waits;
         if (warm_waited(&waits, &now, after - before))
-            make_cold(state, rq->route->path, after, after - before);
+            make_cold(rq->memory_only ? &state->all : &state->reads, rq, after, after - before);
     }
     return done;
 }

@@ -142,7 +142,7 @@ bool item_get_warm(struct request *rq)
         p.has_unmodified)
         return false;
     if (!remembered(rq, false, &h, &known, &it) &&
-        (!w->store || strcmp(store_driver_name(w->sync->store), "sqlite") != 0 ||
+        (rq->memory_only || !w->store || strcmp(store_driver_name(w->sync->store), "sqlite") != 0 ||
          read_store(rq, known, &it, NULL) != RC_OK))
         return false;
     put_item(rq, &it);

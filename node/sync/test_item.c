@@ -224,6 +224,18 @@ static void an_item_is_remembered_until_its_collection_changes(void **state)
     expect(b, "GET", ITEM, NULL, NULL, 404, NULL);
 }
 
+static void from_memory_alone_an_item_is_told_only_once_it_is_remembered(void **state)
+{
+    struct bench *b = *state;
+
+    expect(b, "PUT", ITEM, NULL, "{\"payload\":\"p\"}", 200, NULL);
+    b->memory_only = true;
+    expect(b, "GET", ITEM, NULL, NULL, 200, NULL); /* by the handler, which remembers it */
+    assert_false(b->was_warm);
+    expect(b, "GET", ITEM, NULL, NULL, 200, NULL);
+    assert_true(b->was_warm);
+}
+
 static void a_remembered_item_expires(void **state)
 {
     struct bench *b = *state;
@@ -284,6 +296,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(other_epochs_find_nothing_warm_or_not, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(an_item_is_remembered_until_its_collection_changes, bench_open,
                                         bench_close),
+        cmocka_unit_test_setup_teardown(from_memory_alone_an_item_is_told_only_once_it_is_remembered,
+                                        bench_open, bench_close),
         cmocka_unit_test_setup_teardown(a_remembered_item_expires, bench_open, bench_close),
         cmocka_unit_test_setup_teardown(nothing_is_remembered_that_was_read_while_somebody_wrote, bench_open,
                                         bench_close),

@@ -29,6 +29,7 @@ struct bench {
     int64_t uid, epoch;
     struct web_request *last; /* what was asked last, with its reply */
     struct buf body, error;   /* of it */
+    bool memory_only;         /* what warm functions are told */
     bool was_warm;
 };
 
@@ -171,6 +172,7 @@ static inline int ask_bytes(struct bench *b, const char *method, const char *tar
     b->was_warm = false;
     if (w->routed == ROUTE_FOUND && w->rq.route->warm) {
         w->rq.worker = &b->io;
+        w->rq.memory_only = b->memory_only;
         b->was_warm = w->rq.route->warm(&w->rq);
         if (b->was_warm) {
             bench_finish(b, w);
