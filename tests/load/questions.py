@@ -302,8 +302,9 @@ def users(o):
                     bench.ask(node, scenario, 5, users=10000, records=10)  # whom the first 40 have pushed out comes back, with all his records
                     b = bench.measure(node, scenario, o.seconds, n, users=10000, records=10)
                     few.append(a["rps"]), many.append(b["rps"]), cpu.append(b["cpu_us_all"] / a["cpu_us_all"])
+                ratios = [m / f for m, f in zip(many, few)]
                 found[f"{engine} {scenario}"] = {"of 40": middle(few), "of 10,000": middle(many), "CPU": middle(cpu), "CPU spread": [min(cpu), max(cpu)],
-                                                 "ratio": middle([m / f for m, f in zip(many, few)])}
+                                                 "ratio": middle(ratios), "each": ratios}
                 say(f"{engine} {scenario} {found[f'{engine} {scenario}']}")
     finally:
         machine.close()
