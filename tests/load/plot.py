@@ -11,7 +11,7 @@ COLOURS = ("#2b6cb0", "#dd6b20", "#2f855a", "#805ad5")
 def _bars(rows, key, title):
     engines = list(dict.fromkeys(r["engine"] for r in rows))
     scenarios = list(dict.fromkeys(r["scenario"] for r in rows))
-    most = max([1.2] + [max(r[key]) for r in rows if r[key]]) * 1.05
+    most = max([1.2] + [statistics.median(r[key]) for r in rows if r[key]]) * 1.2  # one odd round must not flatten all bars
     group = (WIDTH - LEFT - 10) / len(scenarios)
     bar = group * 0.8 / len(engines)
 
@@ -23,7 +23,7 @@ def _bars(rows, key, title):
     for i, engine in enumerate(engines):
         x = WIDTH - 140 * (len(engines) - i)
         out.append(f'<rect x="{x}" y="24" width="10" height="10" fill="{COLOURS[i % 4]}"/><text x="{x + 14}" y="33">{escape(engine)}</text>')
-    step = 0.5 if most > 2 else 0.25
+    step = 1 if most > 6 else 0.5 if most > 2 else 0.25
     for n in range(int(most / step) + 1):
         v = n * step
         out.append(f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{y(v):.1f}" y2="{y(v):.1f}" stroke="{"#000" if v == 1 else "#ddd"}"/>'
@@ -37,7 +37,9 @@ def _bars(rows, key, title):
                     continue
                 x, mid = left + i * bar, statistics.median(r[key])
                 out.append(f'<rect x="{x:.1f}" y="{y(mid):.1f}" width="{bar * 0.9:.1f}" height="{y(0) - y(mid):.1f}" fill="{COLOURS[i % 4]}"/>'
-                           f'<line x1="{x + bar * 0.45:.1f}" x2="{x + bar * 0.45:.1f}" y1="{y(min(r[key])):.1f}" y2="{y(max(r[key])):.1f}" stroke="#000"/>')
+                           f'<line x1="{x + bar * 0.45:.1f}" x2="{x + bar * 0.45:.1f}" y1="{y(min(r[key])):.1f}" y2="{y(min(most, max(r[key]))):.1f}" stroke="#000"/>')
+                if max(r[key]) > most:
+                    out.append(f'<text x="{x + bar * 0.6:.1f}" y="{y(most) + 10:.1f}" font-size="9">{max(r[key]):.1f}</text>')
     return "\n".join(out + ["</svg>", ""])
 
 
