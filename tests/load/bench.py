@@ -52,7 +52,10 @@ def ask(subject, scenario, seconds, *, users=USERS, records=RECORDS, warm=0.3, s
                "--secret", SECRET, "--scenario", scenario, "--users", str(users), "--records", str(records),
                "--payload", str(PAYLOAD), "--connections", str(connections), "--seconds", str(seconds), "--warm", str(warm),
                "--seed", str(seed), *(a for n, p in subject.pids().items() for a in ("--pid", f"{n}={p}")), *more]
-    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=seconds + warm + 120, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=seconds + warm + 120)
+    if not subject.running:
+        raise RuntimeError(f"{subject.label} ended by itself: {subject.log_tail()}")
+    done.check_returncode()
     return json.loads(done.stdout)
 
 

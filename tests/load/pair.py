@@ -34,6 +34,13 @@ class Pair:
     def pids(self):
         return {**self.first.pids(), "second": self.second.pid}
 
+    @property
+    def running(self):
+        return self.first.running and self.second.running
+
+    def log_tail(self):
+        return f"{self.first.log_tail()}\n{self.second.log_tail()}"
+
 
 class Second(Node):
     """Beside `first`, at its port."""
