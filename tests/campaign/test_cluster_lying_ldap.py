@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import random
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +14,7 @@ from conftest import FULL
 from liar import LIES, Liar
 from lib import tokenserver
 from lib.heddle import Backends
-from lib.processes import make_temp_folder, wait_until
+from lib.processes import NotInTime, make_temp_folder, wait_until
 from lib.relay import Relay
 from lib.storage11 import Storage11, check_promises
 from lib.wire import Connection
@@ -135,15 +136,36 @@ class Somebody:
             json.loads(line)
 
 
+def answers_a_bind(path):
+    """What comes back for an anonymous bind: tells a server that stands still from a relay that does, and both from a directory."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        try:
+            s.connect(str(path))
+            s.sendall(b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00")
+            return s.recv(100)
+        except OSError as failed:
+            return failed
+
+
 def is_well(cluster, somebody):
     """All that was right before is right again."""
+    last = []
+
     def answers():
+        last.clear()
         try:
-            ok = somebody.ask("GET", f"/user/1.0/{somebody.name}/node/weave").text == somebody.home
-            return ok and somebody.token(access=cluster.issuer.access_token(os.urandom(8).hex())).status == 200
-        except AssertionError:
-            return False
-    wait_until(answers, "the service is back", 120)
+            last.append(somebody.ask("GET", f"/user/1.0/{somebody.name}/node/weave"))
+            last.append(somebody.token(access=cluster.issuer.access_token(os.urandom(8).hex())))
+        except AssertionError as failed:
+            last.append(failed)
+        return [getattr(one, "status", None) for one in last] == [200, 200] and last[0].text == somebody.home
+    try:
+        wait_until(answers, "the service is back", 120)
+    except NotInTime:
+        servers = [(relay.connections, answers_a_bind(relay.path), answers_a_bind(relay.target)) for relay in cluster.relays]
+        raise AssertionError(f"the service is not back: {somebody.name} of {somebody.home} was answered {last!r}; LDAP (connections, through the "
+                             f"relay, without) {servers!r}") from None
     assert {d.running for d in cluster.directories} == {True}
     storage = Storage11(cluster.nodes[0], somebody.name, PASSWORD)
     wait_until(lambda: storage.get("/info/collections", expect=None).status == 200, "he signs in at his node", 120)
